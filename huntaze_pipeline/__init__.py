@@ -1,0 +1,1 @@
+"""Huntaze: events to segments, campaigns and rate-limited sends, for creators and their agencies."""

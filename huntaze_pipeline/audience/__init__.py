@@ -1,0 +1,1 @@
+"""Segments: who belongs, since when, and who just entered or left."""

@@ -1,0 +1,1 @@
+"""One module a platform, all behind the same small protocol (see base)."""

@@ -1,0 +1,1 @@
+"""One machine: the embedded servers, the platform simulator and the demo. Production uses none of it."""

@@ -1,0 +1,1 @@
+"""Metrics, alarms, dashboard and health: what an operator looks at."""

@@ -1,0 +1,1 @@
+"""Rules as files: schema, loader, condition language and planner. Nothing here sends."""

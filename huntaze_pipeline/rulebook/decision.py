@@ -1,0 +1,59 @@
+"""A decision: this fan gets this message, or does not, because. The value that planners return.
+
+Decisions are pure (law 4): made from facts, a rule version, a seed and a clock that are passed in.
+`delivery.outbox` writes them; a second write of the same decision changes nothing (law 1).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from huntaze_pipeline import hashing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One row of the messages table, as decided."""
+
+    creator_id: str
+    source: str
+    """campaign | automation | api"""
+    source_id: str
+    rule_hash: str
+    fan_id: str
+    step: int = 0
+    occurrence: str = ""
+    platform: str
+    account_id: str
+    address: str
+    content: str
+    subject: str | None = None
+    template_id: str | None = None
+    variant_id: str | None = None
+    priority: str = "medium"
+    topic: str = "marketing"
+    state: str = "decided"
+    """decided | skipped"""
+    reason: str | None = None
+    earliest_at: datetime | None = None
+    """For a skip: when the answer could become yes."""
+    not_before: datetime
+    expires_at: datetime | None = None
+    snapshot_id: int | None = None
+    decided_at: datetime
+    key: str | None = None
+    """The caller's idempotency key; default: the message id."""
+
+    @property
+    def message_id(self) -> str:
+        """The deterministic id: the same decision made twice is the same message."""
+        return str(
+            hashing.identifier(
+                self.creator_id, self.source, self.source_id, self.fan_id,
+                str(self.step), self.occurrence,
+            )
+        )  # fmt: skip
+
+    @property
+    def idempotency_key(self) -> str:
+        """The key that the platform sees."""
+        return self.key or self.message_id

@@ -1,0 +1,1 @@
+"""PostgreSQL, the truth: tables, migrations, sessions and the walls between tenants."""

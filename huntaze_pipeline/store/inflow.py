@@ -1,0 +1,106 @@
+"""Tables of what comes in: the event inbox, imports, the quarantine and the readers' checkpoints."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
+
+from huntaze_pipeline.store.base import Base, Instant, Json, Micros, Now, Tenant
+
+
+class Xid8(UserDefinedType[str]):
+    """PostgreSQL's 64-bit transaction id; orders rows by the transaction that wrote them."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """Return the type's name in DDL."""
+        return "xid8"
+
+
+class InboxEvent(Tenant, Base):
+    """A fact about a fan, as it arrived. Append-only.
+
+    Readers take rows in (tx, id) order and only those with tx below the oldest transaction still
+    open (`pg_snapshot_xmin`): a row that commits late is never stepped over.
+    """
+
+    __tablename__ = "inbox"
+    __table_args__ = (
+        UniqueConstraint("creator_id", "event_id"),
+        Index("ix_inbox_arrival", "tx", "id"),
+        CheckConstraint("value_micros is null or currency is not null", name="money_has_currency"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    tx: Mapped[str] = mapped_column(Xid8(), server_default=text("pg_current_xact_id()"))
+    event_id: Mapped[str]
+    """The sender's id of the fact; the second arrival of the same id changes nothing."""
+    name: Mapped[str]
+    fan_id: Mapped[str]
+    platform: Mapped[str | None]
+    account_id: Mapped[str | None]
+    campaign_id: Mapped[str | None]
+    message_id: Mapped[str | None]
+    value_micros: Mapped[Micros | None]
+    currency: Mapped[str | None]
+    occurred_at: Mapped[Instant]
+    received_at: Mapped[Now]
+    properties: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
+    source: Mapped[str]
+    """api | receipt | sender | rule | import:<id>"""
+
+
+class Import(Tenant, Base):
+    """One file taken in with one mapping. The pair (content, mapping) is taken once."""
+
+    __tablename__ = "imports"
+    __table_args__ = (UniqueConstraint("creator_id", "content_hash", "mapping_hash"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    path: Mapped[str]
+    content_hash: Mapped[str]
+    mapping_hash: Mapped[str]
+    kind: Mapped[str]
+    """events | fans | campaigns | costs | audience"""
+    state: Mapped[str]
+    """running | done | failed"""
+    rows: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    kept: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    known: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Rows that were already there."""
+    rejected: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    started_at: Mapped[Now]
+    finished_at: Mapped[Instant | None]
+    error: Mapped[str | None]
+
+
+class Quarantine(Tenant, Base):
+    """A row that could not be taken, whole, with the reason; it can be replayed after a fix."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (Index("ix_quarantine_open", "creator_id", "import_id", "state"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    import_id: Mapped[str]
+    file: Mapped[str]
+    row: Mapped[int] = mapped_column(BigInteger)
+    """1 is the first data row."""
+    field: Mapped[str]
+    reason: Mapped[str]
+    raw: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    state: Mapped[str] = mapped_column(server_default="open")
+    """open | replayed | dropped"""
+    created_at: Mapped[Now]
+
+
+class Checkpoint(Base):
+    """How far a reader has come. Moved only in the transaction that confirms the work behind it."""
+
+    __tablename__ = "checkpoints"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
+    updated_at: Mapped[Now]

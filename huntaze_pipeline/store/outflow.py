@@ -1,0 +1,134 @@
+"""Tables of what goes out: messages (one row per recipient), attempts, and what it costs."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from huntaze_pipeline.store.base import Base, Instant, Json, Micros, Now, Tenant
+
+STATES = (
+    "decided", "queued", "claimed", "sent", "failed", "skipped", "expired", "unknown", "cancelled",
+)  # fmt: skip
+FINAL = ("sent", "failed", "skipped", "expired", "unknown", "cancelled")
+PUBLIC = {
+    "decided": "queued", "queued": "queued", "claimed": "processing", "sent": "sent",
+    "failed": "failed", "skipped": "failed", "expired": "failed", "unknown": "failed",
+    "cancelled": "failed",
+}  # fmt: skip
+"""What the public API shows for each state."""
+
+
+class Message(Tenant, Base):
+    """A decision about one recipient, on its way out or stopped with its reason (law 1).
+
+    `decided` rows wait for the relay; `skipped` rows are decisions not to send and keep why, and when
+    the answer could become yes (`earliest_at`).
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("creator_id", "source", "source_id", "fan_id", "step", "occurrence"),
+        UniqueConstraint("creator_id", "idempotency_key"),
+        CheckConstraint(
+            "state in ('decided','queued','claimed','sent','failed','skipped','expired','unknown',"
+            "'cancelled')",
+            name="state_known",
+        ),
+        Index("ix_messages_relay", "not_before", postgresql_where=text("state = 'decided'")),
+        Index("ix_messages_account", "account_id", postgresql_where=text("state = 'queued'")),
+        Index("ix_messages_claimed", "lease_until", postgresql_where=text("state = 'claimed'")),
+        Index("ix_messages_source", "creator_id", "source", "source_id", "state"),
+        Index("ix_messages_fan", "creator_id", "fan_id", "sent_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """hashing.identifier(creator, source, source_id, fan, step, occurrence), as text."""
+    source: Mapped[str]
+    """campaign | automation | api"""
+    source_id: Mapped[str]
+    """Campaign id, automation id, or for single sends the request's own key."""
+    rule_hash: Mapped[str] = mapped_column(server_default="")
+    fan_id: Mapped[str]
+    step: Mapped[int] = mapped_column(server_default="0")
+    occurrence: Mapped[str] = mapped_column(server_default="")
+    """Which repetition: a recurring campaign's date, an automation's entry key."""
+    platform: Mapped[str]
+    account_id: Mapped[str]
+    address: Mapped[str]
+    variant_id: Mapped[str | None]
+    template_id: Mapped[str | None]
+    subject: Mapped[str | None]
+    content: Mapped[str]
+    priority: Mapped[str] = mapped_column(server_default="medium")
+    """high | medium | low"""
+    topic: Mapped[str] = mapped_column(server_default="marketing")
+    state: Mapped[str]
+    reason: Mapped[str | None] = mapped_column(Text)
+    earliest_at: Mapped[Instant | None]
+    not_before: Mapped[Instant]
+    expires_at: Mapped[Instant | None]
+    idempotency_key: Mapped[str]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    """Real calls that the platform failed; waits, parking and 429 never count."""
+    fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Rises with every claim; a result with an older fence is ignored."""
+    lease_until: Mapped[Instant | None]
+    worker: Mapped[str | None]
+    platform_ref: Mapped[str | None]
+    last_error: Mapped[str | None]
+    snapshot_id: Mapped[int | None] = mapped_column(BigInteger)
+    decided_at: Mapped[Instant]
+    queued_at: Mapped[Instant | None]
+    sent_at: Mapped[Instant | None]
+    ended_at: Mapped[Instant | None]
+    estimated_delivery: Mapped[Instant | None]
+
+
+class Attempt(Tenant, Base):
+    """One call of a platform: the intent is written before it, the outcome after it.
+
+    The limiter of record: a lost Redis is rebuilt from the rows of the last window.
+    """
+
+    __tablename__ = "attempts"
+    __table_args__ = (Index("ix_attempts_account", "account_id", "intent_at"),)
+
+    message_id: Mapped[str] = mapped_column(primary_key=True)
+    fence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    account_id: Mapped[str]
+    worker: Mapped[str]
+    intent_at: Mapped[Now]
+    result_at: Mapped[Instant | None]
+    outcome: Mapped[str | None]
+    """sent | retry | refused | limited | unknown"""
+    status_code: Mapped[int | None]
+    detail: Mapped[str | None]
+
+
+class Cost(Tenant, Base):
+    """Money spent on a campaign; ROI divides by these and by nothing else."""
+
+    __tablename__ = "costs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    campaign_id: Mapped[str | None]
+    kind: Mapped[str]
+    """fixed | per_message | discount | media"""
+    amount_micros: Mapped[Micros]
+    currency: Mapped[str]
+    incurred_at: Mapped[Instant]
+    source: Mapped[str]
+    note: Mapped[str | None]
+
+
+class Audit(Base):
+    """Who changed what by hand: starts, pauses, cancels, overrides. Rows are only added."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    creator_id: Mapped[str | None]
+    actor: Mapped[str]
+    action: Mapped[str]
+    target: Mapped[str]
+    detail: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
+    at: Mapped[Now]

@@ -1,0 +1,114 @@
+"""Tables of who sends and who receives: creators, accounts, fans, identities, consents."""
+
+from datetime import date
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from huntaze_pipeline.store.base import Base, Instant, Json, Now, Tenant
+
+PLATFORMS = ("onlyfans", "instagram", "tiktok", "email")
+
+
+class Creator(Base):
+    """The tenant: a creator, or the agency that runs several accounts."""
+
+    __tablename__ = "creators"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    zone: Mapped[str] = mapped_column(server_default="UTC")
+    currency: Mapped[str] = mapped_column(server_default="USD")
+    key_hash: Mapped[str | None] = mapped_column(unique=True)
+    """SHA-256 of the API key; the key itself is shown once and kept nowhere."""
+    created_at: Mapped[Now]
+
+
+class Account(Tenant, Base):
+    """A sending account on a platform: what the platform limits and what it can ban."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (
+        UniqueConstraint("id"),
+        UniqueConstraint("platform", "handle"),
+        CheckConstraint("limit_count > 0 and limit_window_s > 0", name="limit_positive"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """Unique across creators: the limiter, SQS group and the platform know it by this id."""
+    platform: Mapped[str]
+    handle: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="active")
+    """active | paused | banned"""
+    limit_count: Mapped[int | None]
+    limit_window_s: Mapped[int | None]
+    """Null: the platform's limit in rules/policies.yaml."""
+    created_at: Mapped[Now]
+
+
+class Fan(Tenant, Base):
+    """A recipient, known to one creator by that creator's own id."""
+
+    __tablename__ = "fans"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    zone: Mapped[str | None]
+    """IANA zone; null means unknown, and the creator's zone is used."""
+    locale: Mapped[str | None]
+    birthday: Mapped[date | None]
+    subscribed_at: Mapped[Instant | None]
+    attributes: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
+    tags: Mapped[list[str]] = mapped_column(server_default=text("'[]'::jsonb"))
+    created_at: Mapped[Now]
+    updated_at: Mapped[Now]
+
+
+class Identity(Tenant, Base):
+    """A fan's address on a platform, and the account of ours that talks to it."""
+
+    __tablename__ = "identities"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["creator_id", "fan_id"], ["fans.creator_id", "fans.id"], ondelete="CASCADE"
+        ),
+        UniqueConstraint("creator_id", "platform", "account_id", "normalised"),
+        Index("ix_identities_address", "platform", "normalised"),
+    )
+
+    fan_id: Mapped[str] = mapped_column(primary_key=True)
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str]
+    address: Mapped[str]
+    normalised: Mapped[str]
+    """Lower case, trimmed: two spellings of one address are one recipient."""
+    last_inbound_at: Mapped[Instant | None]
+    """When the fan last wrote to us there; opens Instagram's 24 h window."""
+
+
+class Consent(Tenant, Base):
+    """Whether a fan agreed to a topic; the newest answer wins."""
+
+    __tablename__ = "consents"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["creator_id", "fan_id"], ["fans.creator_id", "fans.id"], ondelete="CASCADE"
+        ),
+    )
+
+    fan_id: Mapped[str] = mapped_column(primary_key=True)
+    topic: Mapped[str] = mapped_column(primary_key=True)
+    granted: Mapped[bool]
+    source: Mapped[str]
+    changed_at: Mapped[Now]
+
+
+class Suppression(Tenant, Base):
+    """An address that must never be written to again, whoever asks."""
+
+    __tablename__ = "suppressions"
+
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    normalised: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    created_at: Mapped[Now]

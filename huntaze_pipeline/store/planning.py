@@ -1,0 +1,252 @@
+"""Tables of what is meant to happen: templates, campaigns, variants, segments, automations.
+
+`rule_hash` is the content hash of the file or request that defined the row, so that every decision
+can name the exact text behind it.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Float,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from huntaze_pipeline.store.base import Base, Instant, Json, Now, Tenant
+
+CAMPAIGN_STATUSES = ("draft", "scheduled", "active", "paused", "completed", "cancelled")
+
+
+class CampaignTemplate(Tenant, Base):
+    """Content that is ready to use: per platform and locale, with its declared variables."""
+
+    __tablename__ = "templates"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    category: Mapped[str]
+    content: Mapped[Json]
+    """{platform: {locale: {subject?, body}}}"""
+    platforms: Mapped[list[str]]
+    default_settings: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
+    variables: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
+    rule_hash: Mapped[str]
+    updated_at: Mapped[Now]
+
+
+class Campaign(Tenant, Base):
+    """A planned send to an audience."""
+
+    __tablename__ = "campaigns"
+    __table_args__ = (
+        CheckConstraint(
+            "status in ('draft','scheduled','active','paused','completed','cancelled')",
+            name="status_known",
+        ),
+        Index("ix_campaigns_due", "status", "next_send_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    type: Mapped[str] = mapped_column(server_default="broadcast")
+    status: Mapped[str] = mapped_column(server_default="draft")
+    platforms: Mapped[list[str]]
+    template_id: Mapped[str | None]
+    start_at: Mapped[Instant | None]
+    end_at: Mapped[Instant | None]
+    recurring: Mapped[str | None]
+    """daily | weekly | a cron line in the creator's zone"""
+    next_send_at: Mapped[Instant | None]
+    """The next occurrence that has not been decided yet."""
+    targeting: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
+    """{segmentIds: [...], excludeSegmentIds: [...], cap: n}"""
+    settings: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
+    """{topic, priority, expires_after, variables, holdout, goal}"""
+    metrics: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
+    """Settled {sent, opened, clicked, converted, revenue_micros, as_of}, written by measurement."""
+    conversions: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    source: Mapped[str] = mapped_column(server_default="api")
+    """api | rules | import:<id>"""
+    rule_hash: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[Now]
+    updated_at: Mapped[Now]
+
+
+class Experiment(Tenant, Base):
+    """An A/B test of a campaign and the rule, fixed beforehand, by which it is decided."""
+
+    __tablename__ = "experiments"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["creator_id", "campaign_id"],
+            ["campaigns.creator_id", "campaigns.id"],
+            ondelete="CASCADE",
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    campaign_id: Mapped[str]
+    metric: Mapped[str] = mapped_column(server_default="clicked")
+    """opened | clicked | converted"""
+    window_s: Mapped[int]
+    """A recipient counts once this long has passed since its own send."""
+    planned_n: Mapped[int | None]
+    """Recipients planned in all arms; null means open-ended (always-valid inference)."""
+    alpha: Mapped[float] = mapped_column(Float, server_default="0.05")
+    state: Mapped[str] = mapped_column(server_default="running")
+    """running | maturing | winner | no_difference | no_winner | invalid_srm | insufficient_data |
+    stopped_by_guardrail"""
+    winner_variant_id: Mapped[str | None]
+    fallback_variant_id: Mapped[str | None]
+    started_at: Mapped[Instant | None]
+    decided_at: Mapped[Instant | None]
+
+
+class Variant(Tenant, Base):
+    """One arm of a campaign's experiment."""
+
+    __tablename__ = "variants"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["creator_id", "campaign_id"],
+            ["campaigns.creator_id", "campaigns.id"],
+            ondelete="CASCADE",
+        ),
+        CheckConstraint("weight >= 0", name="weight_not_negative"),
+    )
+
+    campaign_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    """0 is the control."""
+    weight: Mapped[float] = mapped_column(Float, server_default="1")
+    template_id: Mapped[str | None]
+    variables: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
+
+
+class Look(Tenant, Base):
+    """One evaluation of an experiment, kept whole: re-running it gives the same row."""
+
+    __tablename__ = "looks"
+
+    experiment_id: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    counts: Mapped[Json]
+    result: Mapped[Json]
+    looked_at: Mapped[Instant]
+
+
+class Segment(Tenant, Base):
+    """A named set of fans."""
+
+    __tablename__ = "segments"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    criteria: Mapped[Json]
+    """{where: expression} | {fans: [ids]}"""
+    is_dynamic: Mapped[bool] = mapped_column(server_default=text("true"))
+    rule_hash: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    refreshed_at: Mapped[Instant | None]
+
+
+class Member(Tenant, Base):
+    """A fan's stay in a segment; closed, never deleted, so that any moment can be asked for."""
+
+    __tablename__ = "members"
+    __table_args__ = (
+        Index(
+            "ix_members_current",
+            "creator_id",
+            "segment_id",
+            "fan_id",
+            unique=True,
+            postgresql_where=text("left_at is null"),
+        ),
+    )
+
+    segment_id: Mapped[str] = mapped_column(primary_key=True)
+    fan_id: Mapped[str] = mapped_column(primary_key=True)
+    entered_at: Mapped[Instant] = mapped_column(primary_key=True)
+    left_at: Mapped[Instant | None]
+
+
+class Automation(Tenant, Base):
+    """A rule that reacts to events."""
+
+    __tablename__ = "automations"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    trigger: Mapped[Json]
+    conditions: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
+    actions: Mapped[list[Any]] = mapped_column(JSONB)
+    is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+    rule_hash: Mapped[str]
+    """The live version; the text is in automation_versions."""
+    updated_at: Mapped[Now]
+
+
+class AutomationVersion(Tenant, Base):
+    """What an automation said at some time. Rows are only added."""
+
+    __tablename__ = "automation_versions"
+
+    automation_id: Mapped[str] = mapped_column(primary_key=True)
+    rule_hash: Mapped[str] = mapped_column(primary_key=True)
+    body: Mapped[Json]
+    created_at: Mapped[Now]
+
+
+class Execution(Tenant, Base):
+    """One fan's passage through an automation."""
+
+    __tablename__ = "executions"
+    __table_args__ = (
+        UniqueConstraint("creator_id", "automation_id", "fan_id", "entry_key"),
+        Index("ix_executions_state", "creator_id", "automation_id", "state"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """hashing.identifier(creator, automation, fan, entry_key)"""
+    automation_id: Mapped[str]
+    rule_hash: Mapped[str]
+    fan_id: Mapped[str]
+    entry_key: Mapped[str]
+    """What makes this entry unique: the event id, an order id, or 'once'."""
+    event_id: Mapped[str | None]
+    state: Mapped[str]
+    """active | completed | exited | cancelled"""
+    reason: Mapped[str | None]
+    entered_at: Mapped[Instant]
+    ended_at: Mapped[Instant | None]
+    snapshot_id: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Step(Tenant, Base):
+    """One action of an execution: when it is due, what came of it."""
+
+    __tablename__ = "steps"
+    __table_args__ = (
+        UniqueConstraint("creator_id", "execution_id", "position"),
+        Index("ix_steps_due", "due_at", postgresql_where=text("state = 'waiting'")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    execution_id: Mapped[str]
+    position: Mapped[int]
+    kind: Mapped[str]
+    due_at: Mapped[Instant]
+    state: Mapped[str]
+    """waiting | done | skipped | cancelled"""
+    reason: Mapped[str | None]
+    message_id: Mapped[str | None]
+    done_at: Mapped[Instant | None]

@@ -1,0 +1,113 @@
+"""Connections that cannot see past their tenant.
+
+The application never works as the owner of the tables: each transaction switches to one of two roles.
+`huntaze_app` sees the rows of the creator named by the transaction and of nobody else (row-level
+security); `huntaze_worker` serves all creators and is for the machinery only (relay, sender, sensors,
+lake loader), never for a request. Both roles own nothing and bypass nothing.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from huntaze_pipeline.errors import SettingsError, StoreError
+from huntaze_pipeline.settings import Settings
+
+
+def url(settings: Settings, driver: str = "psycopg") -> str:
+    """Return the database address for a driver, in SQLAlchemy's form, secret included.
+
+    Raises:
+        SettingsError: DATABASE_URL is absent or is not PostgreSQL.
+    """
+    if settings.database_url is None:
+        raise SettingsError(
+            "DATABASE_URL is not set and no embedded stack is running: "
+            "run `huntaze up` in another terminal, or set DATABASE_URL=postgresql://…"
+        )
+    parsed = make_url(settings.database_url.get_secret_value())
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise SettingsError(
+            f"DATABASE_URL names {parsed.get_backend_name()}; Huntaze needs postgresql://"
+        )
+    return parsed.set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)
+
+
+@cache
+def _pooled(address: str) -> Engine:
+    return create_engine(
+        address,
+        pool_size=5,
+        max_overflow=10,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "application_name": "huntaze"},
+    )
+
+
+class Store:
+    """The database, seen through its two roles."""
+
+    def __init__(self, settings: Settings, *, pooled: bool = True) -> None:
+        address = url(settings)
+        self.engine = _pooled(address) if pooled else create_engine(address, poolclass=NullPool)
+
+    @contextmanager
+    def tenant(self, creator_id: str) -> Iterator[Connection]:
+        """Open a transaction that sees one creator's rows only; commit at the end."""
+        with self._begin("huntaze_app", creator_id) as connection:
+            yield connection
+
+    @contextmanager
+    def worker(self) -> Iterator[Connection]:
+        """Open a transaction of the machinery, which serves every creator; commit at the end."""
+        with self._begin("huntaze_worker", "") as connection:
+            yield connection
+
+    @contextmanager
+    def owner(self) -> Iterator[Connection]:
+        """Open a transaction as the login role; for migrations and set-up only."""
+        with self._reachable() as connection, connection.begin():
+            yield connection
+
+    def authenticate(self, api_key: str) -> str | None:
+        """Return the creator who holds this API key, or None."""
+        digest = hashlib.sha256(api_key.encode()).hexdigest()
+        with self._begin("huntaze_app", "") as connection:
+            connection.execute(
+                text("select set_config('huntaze.key_hash', :hash, true)"), {"hash": digest}
+            )
+            return connection.scalar(text("select id from creators"))
+
+    @contextmanager
+    def _begin(self, role: str, creator_id: str) -> Iterator[Connection]:
+        with self._reachable() as connection, connection.begin():
+            connection.execute(
+                text(
+                    "select set_config('role', :role, true), set_config('huntaze.creator_id', :id, true)"
+                ),
+                {"role": role, "id": creator_id},
+            )
+            yield connection
+
+    @contextmanager
+    def _reachable(self) -> Iterator[Connection]:
+        """Connect, or say in one sentence why not."""
+        try:
+            connection = self.engine.connect()
+        except OperationalError as error:
+            raise StoreError(_why(error, self.engine)) from None
+        with connection:
+            yield connection
+
+
+def _why(error: OperationalError, engine: Engine) -> str:
+    place = f"{engine.url.host}:{engine.url.port}/{engine.url.database} as {engine.url.username}"
+    reason = str(error.orig).strip().splitlines()[-1] if error.orig else "no answer"
+    hint = "check the password in DATABASE_URL" if "password" in reason else "is the server up?"
+    return f"cannot connect to PostgreSQL at {place}: {reason} ({hint})"
