@@ -1,1 +1,1 @@
-"""Huntaze: events to segments, campaigns and rate-limited sends, for creators and their agencies."""
+"""Huntaze: events to segments, campaigns and rate-limited sends, for creators and agencies."""

@@ -1,6 +1,6 @@
 """Time as a value that is passed in. Nothing outside this module asks the machine for the time.
 
-Instants are aware UTC everywhere; wall-clock rules convert to the fan's zone where they are applied.
+Instants are aware UTC everywhere; wall-clock rules convert to the fan's zone where they apply.
 """
 
 import re

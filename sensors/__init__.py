@@ -1,1 +1,1 @@
-"""Dagster sensors and schedules, one file a trigger. They decide in the tick; runs are for tables."""
+"""Dagster sensors and schedules, one file a trigger: they decide in the tick."""

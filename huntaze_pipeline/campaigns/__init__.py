@@ -1,1 +1,1 @@
-"""Campaigns, templates, schedules and the assignment of variants. Delivery takes over from there."""
+"""Campaigns, templates, schedules and assignment to variants. Delivery takes over from there."""

@@ -1,1 +1,1 @@
-"""The `huntaze` command's sub-commands, one module a room: read arguments, call, print. No logic."""
+"""The `huntaze` command's sub-commands, one module a room: read arguments, call, print."""

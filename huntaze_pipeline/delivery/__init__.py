@@ -1,1 +1,1 @@
-"""From a decided message to a platform's answer: outbox, relay, queue, limiter, sender, receipts."""
+"""From a decided message to a platform's answer: outbox, relay, queue, limiter, sender."""

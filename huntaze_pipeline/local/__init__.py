@@ -1,1 +1,1 @@
-"""One machine: the embedded servers, the platform simulator and the demo. Production uses none of it."""
+"""One machine: the embedded servers, the platform simulator, the demo. Production uses none."""

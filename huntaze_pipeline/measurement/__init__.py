@@ -1,1 +1,1 @@
-"""What happened and why: attribution, conversions, ROI and experiment statistics. Pure functions."""
+"""What happened and why: attribution, conversions, ROI, experiment statistics. Pure functions."""

@@ -1,8 +1,8 @@
-"""What every table shares: metadata, column types and the tenant key. Tables themselves are beside it.
+"""What every table shares: metadata, column types and the tenant key. Tables are beside it.
 
-Ids that people write (creator, fan, campaign, segment, …) are text and unique within their creator, so
-a primary key is (creator_id, id): a row cannot be addressed without naming its tenant. Money is integer
-micro-units of the row's currency. Instants are timestamptz.
+Ids that people write (creator, fan, campaign, segment, …) are text and unique within their
+creator, so a primary key is (creator_id, id): a row cannot be addressed without naming its tenant.
+Money is integer micro-units of the row's currency. Instants are timestamptz.
 """
 
 from datetime import datetime
@@ -37,7 +37,7 @@ class Base(DeclarativeBase):
 
 
 class Tenant:
-    """Mixin of every table that belongs to one creator; row-level security is on for all of them."""
+    """Mixin of the tables that belong to one creator; row-level security is on for all of them."""
 
     creator_id: Mapped[CreatorKey]
 

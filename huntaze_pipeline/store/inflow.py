@@ -1,4 +1,4 @@
-"""Tables of what comes in: the event inbox, imports, the quarantine and the readers' checkpoints."""
+"""Tables of what comes in: the event inbox, imports, the quarantine, the readers' checkpoints."""
 
 from typing import Any
 

@@ -20,8 +20,8 @@ PUBLIC = {
 class Message(Tenant, Base):
     """A decision about one recipient, on its way out or stopped with its reason (law 1).
 
-    `decided` rows wait for the relay; `skipped` rows are decisions not to send and keep why, and when
-    the answer could become yes (`earliest_at`).
+    `decided` rows wait for the relay; `skipped` rows are decisions not to send and keep why, and
+    when the answer could become yes (`earliest_at`).
     """
 
     __tablename__ = "messages"

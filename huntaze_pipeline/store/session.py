@@ -1,9 +1,9 @@
 """Connections that cannot see past their tenant.
 
-The application never works as the owner of the tables: each transaction switches to one of two roles.
-`huntaze_app` sees the rows of the creator named by the transaction and of nobody else (row-level
-security); `huntaze_worker` serves all creators and is for the machinery only (relay, sender, sensors,
-lake loader), never for a request. Both roles own nothing and bypass nothing.
+The application never works as the owner of the tables: each transaction switches to one of two
+roles. `huntaze_app` sees the rows of the creator named by the transaction and of nobody else
+(row-level security); `huntaze_worker` serves all creators and is for the machinery only (relay,
+sender, sensors, lake loader), never for a request. Both own nothing and bypass nothing.
 """
 
 import hashlib
@@ -89,7 +89,8 @@ class Store:
         with self._reachable() as connection, connection.begin():
             connection.execute(
                 text(
-                    "select set_config('role', :role, true), set_config('huntaze.creator_id', :id, true)"
+                    "select set_config('role', :role, true),"
+                    " set_config('huntaze.creator_id', :id, true)"
                 ),
                 {"role": role, "id": creator_id},
             )
