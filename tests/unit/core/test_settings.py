@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+from huntaze_pipeline import settings
+from huntaze_pipeline.errors import SettingsError
+
+
+def test_a_secret_never_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:hunter2@h/db")
+
+    assert "hunter2" not in repr(settings.load())
+
+
+def test_every_bad_variable_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as raised:
+        settings.load(RATE_LIMITER_ROLLOUT_PERCENTAGE="120", HUNTAZE_API_PORT="web")
+
+    assert "RATE_LIMITER_ROLLOUT_PERCENTAGE" in str(raised.value)
+    assert "HUNTAZE_API_PORT" in str(raised.value)
+
+
+def test_the_limiter_rollout_starts_off_at_ten_per_cent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RATE_LIMITER_ENABLED", raising=False)
+    monkeypatch.delenv("RATE_LIMITER_ROLLOUT_PERCENTAGE", raising=False)
+    loaded = settings.load()
+
+    assert (loaded.limiter_enabled, loaded.rollout_percentage) == (False, 10)
+
+
+def test_rules_and_models_are_found_from_any_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loaded = settings.load()
+
+    assert loaded.rules_dir.is_dir()
+    assert loaded.models_dir.is_dir()
