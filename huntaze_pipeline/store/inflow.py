@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -18,6 +19,9 @@ class Xid8(UserDefinedType[str]):
     def get_col_spec(self, **_: object) -> str:
         """Return the type's name in DDL."""
         return "xid8"
+
+
+PGDialect.ischema_names["xid8"] = Xid8  # so that comparing a database with the tables knows it
 
 
 class InboxEvent(Tenant, Base):

@@ -22,7 +22,10 @@ def test_fractions_of_many_fans_spread_evenly() -> None:
 
 
 def test_another_process_computes_the_same() -> None:
-    code = "from huntaze_pipeline import hashing; print(hashing.fraction('a', 'b'), hashing.identifier('x'))"
+    code = (
+        "from huntaze_pipeline import hashing as h;"
+        "print(h.fraction('a', 'b'), h.identifier('x'))"
+    )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert other.stdout.split() == [str(hashing.fraction("a", "b")), str(hashing.identifier("x"))]
