@@ -9,7 +9,8 @@ from huntaze_pipeline.errors import HuntazeError
 from huntaze_pipeline.settings import version
 
 ROOMS = (
-    "local", "store", "ingest", "warehouse", "rules", "delivery", "experiments", "api", "demo",
+    "demo", "local", "store", "ingest", "warehouse", "rules", "experiments", "delivery",
+    "monitoring", "api", "simulator",
 )  # fmt: skip
 
 app = typer.Typer(
@@ -39,6 +40,12 @@ def main() -> None:
     except HuntazeError as error:
         typer.secho(f"error: {error}", err=True, fg="red")
         sys.exit(error.exit_code)
+    except Exception as error:  # the last line of defence: a sentence, the traceback on demand
+        typer.secho(f"error: a fault of Huntaze's own: {type(error).__name__}: {error}", err=True)
+        typer.secho("       python -X dev -m huntaze_pipeline.cli … shows where", err=True)
+        if sys.flags.dev_mode:
+            raise
+        sys.exit(70)
     except KeyboardInterrupt:
         typer.secho("stopped", err=True)
         sys.exit(130)

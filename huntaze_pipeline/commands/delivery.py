@@ -1,7 +1,195 @@
-"""Sub-commands of this room."""
+"""`huntaze sender`, `relay`, `messages`, `queue` and `limiter`: what leaves the house."""
+
+import json
+import sys
+from typing import Any
 
 import typer
+
+from huntaze_pipeline import settings
+from huntaze_pipeline.local import stack
+
+messages_app = typer.Typer(help="Single messages.", no_args_is_help=True)
+queue_app = typer.Typer(help="The queues between the outbox and the senders.", no_args_is_help=True)
+limiter_app = typer.Typer(help="What the rate limiter knows.", no_args_is_help=True)
+
+CREATOR = typer.Option(..., "--creator", "-c", help="Whose messages.")
+JSON = typer.Option(False, "--json", help="Print JSON.")
+ALL = ("postgres", "redis", "sqs")
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
+    app.command()(sender)
+    app.command()(relay)
+    messages_app.command("send")(send)
+    messages_app.command("status")(status)
+    messages_app.command("retry")(retry)
+    messages_app.command("cancel")(cancel)
+    queue_app.command("stats")(stats)
+    queue_app.command("redrive")(redrive)
+    queue_app.command("purge")(purge)
+    limiter_app.command("show")(show)
+    app.add_typer(messages_app, name="messages")
+    app.add_typer(queue_app, name="queue")
+    app.add_typer(limiter_app, name="limiter")
+
+
+def sender(
+    concurrency: int = typer.Option(100, min=1, help="Calls of platforms at once."),
+    with_relay: bool = typer.Option(False, "--with-relay", help="Also do the relay's work."),
+    until_idle: bool = typer.Option(False, "--until-idle", help="Stop when nothing is left."),
+    once: bool = typer.Option(False, "--once", help="Relay and send what is due, then stop."),
+) -> None:
+    """Send what is queued, under the limits. Any number may run at once; Ctrl-C finishes calls."""
+    from huntaze_pipeline.delivery import worker
+    from huntaze_pipeline.delivery.outfit import Options
+
+    options = Options(concurrency=concurrency, relay=with_relay or once)
+    with stack.services(settings.load(), need=ALL) as ready:
+        worker.send(ready, options, until_idle=until_idle or once)
+
+
+def relay(
+    once: bool = typer.Option(False, "--once", help="Publish what is due now, then stop."),
+) -> None:
+    """Ring SQS for every decision that is due."""
+    import signal
+    import threading
+
+    from huntaze_pipeline.delivery import worker
+
+    stop = threading.Event()
+    with stack.services(settings.load(), need=ALL) as ready:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        moved = worker.relay_until(ready, stop, once=once)
+    typer.echo(f"{moved} messages on their way", err=True)
+
+
+def send(
+    recipient: str = typer.Argument(help="The fan's id."),
+    content: str = typer.Argument(help="The text; - reads it from standard input."),
+    creator: str = CREATOR,
+    priority: str = typer.Option("medium", help="high, medium or low."),
+    platform: str = typer.Option("onlyfans", help="Where to send it."),
+    subject: str | None = typer.Option(None, help="For e-mail."),
+    key: str | None = typer.Option(None, help="Idempotency key: the same key is sent once."),
+    as_json: bool = JSON,
+) -> None:
+    """Put one message in the outbox."""
+    from huntaze_pipeline.clock import system_clock
+    from huntaze_pipeline.delivery import messages, worker
+    from huntaze_pipeline.store.session import Store
+
+    body = sys.stdin.read() if content == "-" else content
+    with stack.services(settings.load(), need=("postgres",)) as ready:
+        accepted = messages.submit(
+            Store(ready), creator, recipient, body, priority, platform=platform, subject=subject,
+            key=key, now=system_clock(), standard=worker.standard_limits(ready),
+        )  # fmt: skip
+    when = accepted.estimated_delivery
+    _say(
+        {"messageId": accepted.message_id, "status": accepted.status, "estimatedDelivery": when},
+        f"{accepted.message_id} {accepted.status}"
+        + (f", about {when:%H:%M:%S %Z}" if when else ""),
+        as_json,
+    )
+
+
+def status(message_id: str, creator: str = CREATOR, as_json: bool = JSON) -> None:
+    """Show where a message is and what was tried."""
+    from dataclasses import asdict
+
+    from huntaze_pipeline.delivery import messages
+    from huntaze_pipeline.store.session import Store
+
+    with stack.services(settings.load(), need=("postgres",)) as ready:
+        found = messages.status(Store(ready), creator, message_id)
+    lines = [f"{found.message_id} {found.status} ({found.state}{_because(found.reason)})"]
+    for call in found.attempts:
+        what = f"{call.outcome or 'no answer yet'} {call.detail or ''}"
+        lines.append(f"  {call.at:%Y-%m-%d %H:%M:%S} {what}".rstrip())
+    _say(asdict(found), "\n".join(lines), as_json)
+
+
+def retry(message_id: str, creator: str = CREATOR) -> None:
+    """Send again what failed, expired, was cancelled, or whose answer was lost."""
+    _change("retry", message_id, creator)
+
+
+def cancel(message_id: str, creator: str = CREATOR) -> None:
+    """Stop a message that has not been called for yet."""
+    _change("cancel", message_id, creator)
+
+
+def stats(as_json: bool = JSON) -> None:
+    """Count what waits in each queue."""
+    from dataclasses import asdict
+
+    with stack.services(settings.load(), need=("sqs",)) as ready:
+        depths = _queue(ready).depths()
+    lines = [f"{d.name:8} {d.waiting:8} waiting {d.in_flight:8} in flight" for d in depths]
+    _say({d.name: asdict(d) for d in depths}, "\n".join(lines), as_json)
+
+
+def redrive() -> None:
+    """Move dead notes back to their queues."""
+    with stack.services(settings.load(), need=("sqs",)) as ready:
+        moved = _queue(ready).redrive()
+    typer.echo(f"moved {moved}")
+
+
+def purge(
+    yes: bool = typer.Option(False, "--yes", help="Do not ask."),
+) -> None:
+    """Drop every note. The messages stay in the outbox; senders sweep them up again."""
+    if not yes:
+        typer.confirm("Drop every note in all four queues?", abort=True)
+    with stack.services(settings.load(), need=("sqs",)) as ready:
+        _queue(ready).purge()
+    typer.echo("purged")
+
+
+def show(account: str, as_json: bool = JSON) -> None:
+    """Show an account's calls in the window, in flight and waiting."""
+    from dataclasses import asdict
+
+    from huntaze_pipeline.delivery.shards import RedisLimiter, connect
+
+    with stack.services(settings.load(), need=("redis",)) as ready:
+        view = RedisLimiter(connect(ready)).peek(account)
+    if view.limits is None:
+        text = f"{account}: nothing was ever queued for it"
+    else:
+        limit = f"{view.limits.count} in {view.limits.window_s:g} s"
+        text = f"{account}: {view.calls_in_window} of {limit}"
+        text += f", {view.in_flight} in flight, {view.waiting} waiting"
+        text += f", rests {view.blocked_s:.1f} s" if view.blocked_s else ""
+        text += f", next in {view.next_s:.1f} s" if view.next_s is not None else ""
+    _say(asdict(view), text, as_json)
+
+
+def _change(action: str, message_id: str, creator: str) -> None:
+    from huntaze_pipeline.clock import system_clock
+    from huntaze_pipeline.delivery import messages
+    from huntaze_pipeline.store.session import Store
+
+    with stack.services(settings.load(), need=("postgres",)) as ready:
+        work = {"retry": messages.retry, "cancel": messages.cancel}[action]
+        work(Store(ready), creator, message_id, now=system_clock(), actor="cli")
+    typer.echo(f"{message_id}: {action} done")
+
+
+def _queue(ready: settings.Settings) -> Any:
+    from huntaze_pipeline.delivery.sqs import SqsQueue
+
+    return SqsQueue(ready)
+
+
+def _because(reason: str | None) -> str:
+    return f": {reason}" if reason else ""
+
+
+def _say(value: dict[str, Any], text: str, as_json: bool) -> None:
+    typer.echo(json.dumps(value, default=str) if as_json else text)

@@ -1,7 +1,204 @@
-"""Sub-commands of this room."""
+"""`huntaze ingest` and `huntaze quarantine`: files in, and the rows that could not be taken."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+from huntaze_pipeline import settings
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from huntaze_pipeline.events.importer import Imported, Importer
+    from huntaze_pipeline.events.mapping import Mapping
+
+FILES = typer.Argument(
+    None, help="Paths, globs, s3://bucket/key or package:name/file; default: the mapping's `file`."
+)
+MAPPING = typer.Option(..., "--mapping", "-m", help="YAML: which column means which field.")
+CREATOR = typer.Option(..., "--creator", "-c", help="Whose fans these are.")
+SHIFT = typer.Option("0d", help="Added to every time of the files, such as 3255d or 52w.")
+SET = typer.Option([], "--set", help="name=value for ${name} in the mapping.")
+JSON = typer.Option(False, "--json", help="Print one JSON document.")
+IMPORT = typer.Option(None, "--import", help="Rows of one import only.")
+
+_ALL = 10_000_000
+
+quarantine = typer.Typer(help="Rows that could not be taken.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
+    app.command()(ingest)
+    app.add_typer(quarantine, name="quarantine")
+
+
+def ingest(
+    files: list[str] = FILES,
+    mapping: Path = MAPPING,
+    creator: str = CREATOR,
+    shift: str = SHIFT,
+    set_: list[str] = SET,
+    as_json: bool = JSON,
+) -> None:
+    """Take files in: events to the lake, fans, campaigns and costs to the store.
+
+    The same file with the same mapping changes nothing. Bad rows go to the quarantine, each with
+    its reason; the rest is kept.
+    """
+    from huntaze_pipeline.events import mapping as mappings
+
+    read = mappings.load(mapping, _pairs(set_))
+    with _importer() as (importer, show):
+        done = importer.ingest(files or [], read, creator, shift=_days(shift))
+        show()
+    _report(done, read, as_json)
+
+
+@quarantine.command("list")
+def list_(
+    creator: str = CREATOR,
+    import_id: str | None = IMPORT,
+    state: str = typer.Option("open", help="open, replayed or dropped."),
+    limit: int = typer.Option(100, min=1, help="Rows at most."),
+    as_json: bool = JSON,
+) -> None:
+    """Show quarantined rows with their reasons."""
+    import json
+    from dataclasses import asdict
+
+    from huntaze_pipeline.events import quarantine as held
+    from huntaze_pipeline.local import stack
+    from huntaze_pipeline.store.session import Store
+
+    with (
+        stack.services(settings.load(), need=("postgres",)) as ready,
+        Store(ready).tenant(creator) as connection,
+    ):
+        rows = held.listed(connection, import_id=import_id, state=state, limit=limit)
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows]))
+        return
+    for row in rows:
+        typer.echo(f"{row.id}  {row.file}:{row.row}  {row.reason}")
+    typer.echo(f"{len(rows)} rows {state}", err=True)
+
+
+@quarantine.command()
+def replay(
+    creator: str = CREATOR,
+    mapping: Path = MAPPING,
+    import_id: str = typer.Option(..., "--import", help="The import whose rows are tried again."),
+    shift: str = SHIFT,
+    set_: list[str] = SET,
+    as_json: bool = JSON,
+) -> None:
+    """Try an import's open rows again, with a corrected mapping or corrected references.
+
+    Rows that fail again are quarantined anew, with the new reason.
+    """
+    from tempfile import TemporaryDirectory
+
+    from huntaze_pipeline.events import mapping as mappings
+    from huntaze_pipeline.events import quarantine as held
+
+    read = mappings.load(mapping, _pairs(set_))
+    with _importer() as (importer, show), TemporaryDirectory() as folder:
+        with importer.store.tenant(creator) as connection:
+            rows = held.listed(connection, import_id=import_id, limit=_ALL)
+        path, ids = held.export(rows, Path(folder))
+        done = importer.ingest([str(path)], read, creator, shift=_days(shift)) if ids else []
+        with importer.store.tenant(creator) as connection:
+            held.close(connection, ids, "replayed")
+        show()
+    _report(done, read, as_json)
+    if len(ids) < len(rows):
+        typer.echo(f"{len(rows) - len(ids)} rows are no rows of a table; they stay", err=True)
+
+
+@quarantine.command()
+def drop(
+    creator: str = CREATOR,
+    import_id: str | None = IMPORT,
+    row: list[int] = typer.Option([], help="Ids of rows, as `list` shows them."),
+) -> None:
+    """Give rows up: they stay on record as dropped."""
+    from huntaze_pipeline.events import quarantine as held
+    from huntaze_pipeline.local import stack
+    from huntaze_pipeline.store.session import Store
+
+    if not row and import_id is None:
+        raise typer.BadParameter("say which: --row ID or --import ID")
+    with (
+        stack.services(settings.load(), need=("postgres",)) as ready,
+        Store(ready).tenant(creator) as connection,
+    ):
+        ids = row or [r.id for r in held.listed(connection, import_id=import_id, limit=_ALL)]
+        typer.echo(f"{held.close(connection, ids, 'dropped')} rows dropped")
+
+
+@contextmanager
+def _importer() -> "Iterator[tuple[Importer, Callable[[], None]]]":
+    """Open the services and the lake; the progress line is for terminals only."""
+    from rich.console import Console
+
+    from huntaze_pipeline.clock import system_clock
+    from huntaze_pipeline.events.importer import Importer
+    from huntaze_pipeline.local import stack
+    from huntaze_pipeline.store import migrate
+    from huntaze_pipeline.store.session import Store
+    from huntaze_pipeline.warehouse import lake
+
+    console = Console(stderr=True)
+    with stack.services(settings.load(), need=("postgres",)) as ready:
+        store = Store(ready)
+        migrate.upgrade(store)
+        with lake.connect(ready) as con, console.status("opening the lake") as status:
+            yield (
+                Importer(
+                    store, con, lake.write, system_clock, ready.aws_endpoint_url,
+                    lambda file, doing: status.update(f"{doing} {file}"),
+                ),
+                status.stop,
+            )  # fmt: skip
+
+
+def _report(done: "list[Imported]", mapping: "Mapping", as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    if as_json:
+        typer.echo(json.dumps([asdict(item) for item in done]))
+        return
+    for item in done:
+        if item.state == "known":
+            typer.echo(f"{item.file}: taken before, nothing changed ({item.rows:,} rows)")
+            continue
+        rate = item.rows / max(item.seconds, 0.001)
+        typer.echo(
+            f"{item.file}: {item.rows:,} rows read, {item.kept:,} kept, {item.known:,} known,"
+            f" {item.rejected:,} rejected; {item.made:,} new {mapping.kind}"
+            f" ({item.seconds:.1f} s, {rate:,.0f} rows/s)"
+        )
+        if item.rejected:
+            typer.echo(f"  see: huntaze quarantine list --import {item.id}", err=True)
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    bad = [text for text in given if "=" not in text]
+    if bad:
+        raise typer.BadParameter(f"{bad[0]!r}: write --set name=value")
+    return dict(text.split("=", 1) for text in given)
+
+
+def _days(text: str) -> "timedelta":
+    from huntaze_pipeline.clock import duration
+
+    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text)
+    try:
+        return sign * duration(rest)
+    except ValueError as error:
+        raise typer.BadParameter(f"--shift: {error}") from None

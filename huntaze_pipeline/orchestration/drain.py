@@ -1,8 +1,8 @@
 """The bounded loop inside a sensor's tick (law 10): work as long as there is some, then come back.
 
-Dagster ticks a sensor every five seconds at best. Working four of every five brings event → action to
-0.05 s typical, and no run is launched. Every piece of work must be idempotent: a tick that dies after
-writing is repeated.
+Dagster ticks a sensor every five seconds at best. Working four of every five brings event → action
+to 0.05 s typical, and no run is launched. Every piece of work must be idempotent: a tick that dies
+after writing is repeated.
 """
 
 import time

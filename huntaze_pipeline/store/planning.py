@@ -100,6 +100,8 @@ class Experiment(Tenant, Base):
     planned_n: Mapped[int | None]
     """Recipients planned in all arms; null means open-ended (always-valid inference)."""
     alpha: Mapped[float] = mapped_column(Float, server_default="0.05")
+    minimum_s: Mapped[int] = mapped_column(server_default="86400")
+    """No verdict earlier than this after the start; a full day unless the rule says otherwise."""
     state: Mapped[str] = mapped_column(server_default="running")
     """running | maturing | winner | no_difference | no_winner | invalid_srm | insufficient_data |
     stopped_by_guardrail"""

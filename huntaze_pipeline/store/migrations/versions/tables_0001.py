@@ -657,6 +657,7 @@ def upgrade() -> None:
         sa.Column("window_s", sa.Integer(), nullable=False),
         sa.Column("planned_n", sa.Integer(), nullable=True),
         sa.Column("alpha", sa.Float(), server_default="0.05", nullable=False),
+        sa.Column("minimum_s", sa.Integer(), server_default="86400", nullable=False),
         sa.Column("state", sa.Text(), server_default="running", nullable=False),
         sa.Column("winner_variant_id", sa.Text(), nullable=True),
         sa.Column("fallback_variant_id", sa.Text(), nullable=True),

@@ -1,0 +1,80 @@
+"""Station one: what has happened, brought into the lake. Files arrive by `huntaze ingest`."""
+
+import dagster as dg
+
+from huntaze_pipeline.orchestration import quality
+from huntaze_pipeline.orchestration.factory import WRITERS, key
+from huntaze_pipeline.orchestration.resources import Rooms
+from huntaze_pipeline.warehouse import goals, lake, pull, raw
+
+OWNER = ["team:data"]
+COPIED = (*raw.COPIES, "clock", "windows")
+
+
+@dg.asset(
+    key=key("raw.events"),
+    description="Every event, once: pulled from the inbox in the order of arrival, or imported.",
+    group_name="raw",
+    owners=OWNER,
+    kinds={"postgres", "duckdb"},
+    tags={"layer": "raw"},
+    pool=WRITERS,
+)
+def events(rooms: Rooms) -> dg.MaterializeResult:
+    """Bring what is new in the inbox into the lake, exactly once."""
+    with rooms.lake() as con:
+        pulled = pull.inbox(rooms.store, con)
+        (rows,) = con.execute("select count(*) from lake.raw.events").fetchone() or (0,)
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": rows, "new": pulled.rows, "known": pulled.known}
+    )
+
+
+@dg.multi_asset(
+    name="operational_copies",
+    specs=[
+        dg.AssetSpec(
+            key(f"raw.{table}"),
+            description=f"The operational table {table} as of the start of the build.",
+            group_name="raw",
+            owners=OWNER,
+            kinds={"postgres", "duckdb"},
+            tags={"layer": "raw"},
+            deps=[key("raw.events")],
+        )
+        for table in COPIED
+    ],
+    pool=WRITERS,
+)
+def copies(rooms: Rooms):
+    """Copy the operational tables, the build's clock and the attribution windows."""
+    now = rooms.clock()
+    windows = goals.load(rooms.settings.rules_dir)
+    with rooms.lake() as con:
+        lake.write(con, lambda: raw.refresh(con, now, windows))
+        for table in COPIED:
+            (rows,) = con.execute(f"select count(*) from lake.raw.{table}").fetchone() or (0,)
+            yield dg.MaterializeResult(
+                asset_key=key(f"raw.{table}"), metadata={"dagster/row_count": rows}
+            )
+
+
+lines = dg.AssetSpec(
+    key("raw.lines"),
+    description="The lines of purchases (items, quantities, discounts), written by imports.",
+    group_name="raw",
+    owners=OWNER,
+    kinds={"duckdb"},
+    tags={"layer": "raw"},
+)
+
+
+@dg.asset_check(
+    asset=key("raw.events"),
+    name="newest_batch_meets_its_contract",
+    description="The newest arrival against dbt_like_sql/quality/events.yaml (Great Expectations).",
+)
+def contract(rooms: Rooms) -> dg.AssetCheckResult:
+    """Check the newest batch; a sample of 100,000 rows where it is larger."""
+    with rooms.lake() as con:
+        return quality.newest(con, rooms.settings.models_dir)

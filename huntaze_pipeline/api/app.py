@@ -1,0 +1,73 @@
+"""The HTTP API put together: routes, errors, limits. It holds no rule of its own."""
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+from huntaze_pipeline.api import campaigns, events, health, messages, problems, webhooks
+from huntaze_pipeline.api.bodies import Guard
+from huntaze_pipeline.api.documents import DESCRIPTION
+from huntaze_pipeline.clock import Clock, system_clock
+from huntaze_pipeline.delivery.limiter import Limits
+from huntaze_pipeline.delivery.sqs import SqsQueue
+from huntaze_pipeline.monitoring import circuits, metrics
+from huntaze_pipeline.monitoring import health as checks
+from huntaze_pipeline.rulebook.policies import load_policies
+from huntaze_pipeline.settings import Settings, version
+from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.warehouse import goals
+
+FRESH_S = 2.0
+"""How old the answers of /health and /metrics may be."""
+
+
+def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+    """Return the app. Nothing is opened before the first request.
+
+    Args:
+        settings: addresses and secrets.
+        clock: the time that requests are served at.
+    """
+    app = FastAPI(
+        title="Huntaze",
+        version=version(),
+        description=DESCRIPTION,
+        redoc_url=None,
+    )
+    app.state.settings, app.state.clock = settings, clock
+    app.state.store = Store(settings)
+    app.state.windows = goals.load(settings.rules_dir)
+    app.state.limits = _limits(settings)
+    queue = SqsQueue(settings) if settings.sqs_queue else None
+    app.state.checks = health.Remembered(
+        lambda: checks.check(settings, app.state.store, queue), FRESH_S
+    )
+    app.state.numbers = health.Remembered(lambda: _numbers(app, queue), FRESH_S)
+    for room in (campaigns, messages, events, webhooks, health):
+        app.include_router(room.router)
+    problems.install(app)
+    app.add_middleware(Guard)
+    return app
+
+
+def _numbers(app: FastAPI, queue: SqsQueue | None) -> list[metrics.Sample]:
+    until = app.state.clock() - metrics.SETTLE
+    return metrics.gather(
+        app.state.store,
+        since=until - metrics.MINUTE,
+        until=until,
+        windows=app.state.windows,
+        queue=queue,
+        open_circuits=circuits.states(app.state.settings),
+    )
+
+
+def _limits(settings: Settings) -> Callable[[str], Limits]:
+    """Return how to find a platform's limit; what an account has of its own wins over it."""
+    policies = load_policies(settings.rules_dir)
+
+    def limit(platform: str) -> Limits:
+        found = policies.limit(platform)
+        return Limits(found.count, found.window_s)
+
+    return limit

@@ -1,0 +1,167 @@
+"""Routes of campaigns: make, list, show, start, pause, cancel, analytics. Each calls one room."""
+
+import secrets
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import Connection, Row, func, select
+
+from huntaze_pipeline.api import views
+from huntaze_pipeline.api.bodies import StrictRoute
+from huntaze_pipeline.api.documents import ERRORS
+from huntaze_pipeline.api.drafts import CampaignRequest
+from huntaze_pipeline.api.keys import CreatorId
+from huntaze_pipeline.api.shapes import IdempotencyKey
+from huntaze_pipeline.campaigns import creation, lifecycle, lookup
+from huntaze_pipeline.measurement import analytics
+from huntaze_pipeline.store.outflow import Cost
+from huntaze_pipeline.store.people import Creator
+from huntaze_pipeline.store.planning import CAMPAIGN_STATUSES
+
+router = APIRouter(
+    prefix="/api/campaigns", tags=["campaigns"], route_class=StrictRoute, responses=ERRORS
+)
+ACTOR = "api"
+
+
+@router.post("", status_code=201, summary="Make a campaign")
+def create(
+    request: Request,
+    response: Response,
+    creator: CreatorId,
+    body: CampaignRequest,
+    key: IdempotencyKey = None,
+) -> views.CampaignView:
+    """Make a campaign as a draft; `start` sets it going.
+
+    Every fault of the request is told at once, each with its field.
+    """
+    draft, found = body.draft()
+    with request.app.state.store.tenant(creator) as connection:
+        row = creation.create(
+            connection,
+            creator,
+            draft,
+            key=key or secrets.token_hex(16),
+            now=request.app.state.clock(),
+            actor=ACTOR,
+            found=found,
+        )
+        response.headers["Location"] = f"/api/campaigns/{row.id}"
+        return _view(request, connection, row)
+
+
+@router.get("", summary="List campaigns")
+def listing(
+    request: Request,
+    creator: CreatorId,
+    status: Annotated[str | None, Query(pattern="^(" + "|".join(CAMPAIGN_STATUSES) + ")$")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> views.CampaignPage:
+    """Return one page of campaigns, newest first."""
+    with request.app.state.store.tenant(creator) as connection:
+        rows, total = lookup.listing(connection, creator, status=status, limit=limit, offset=offset)
+        shown = _views(request, connection, creator, rows)
+    return views.CampaignPage(campaigns=shown, total=total, limit=limit, offset=offset)
+
+
+@router.get("/{campaign_id}", summary="Show a campaign")
+def show(request: Request, creator: CreatorId, campaign_id: str) -> views.CampaignView:
+    """Return a campaign with its numbers as they are now."""
+    with request.app.state.store.tenant(creator) as connection:
+        return _view(request, connection, lookup.get(connection, creator, campaign_id))
+
+
+@router.post("/{campaign_id}/start", summary="Start or resume a campaign")
+def start(
+    request: Request, creator: CreatorId, campaign_id: str, key: IdempotencyKey = None
+) -> views.CampaignView:
+    """Set a campaign going: `scheduled` when its date is ahead, else `active`."""
+    return _act(request, creator, campaign_id, "start", key)
+
+
+@router.post("/{campaign_id}/pause", summary="Pause a campaign")
+def pause(
+    request: Request, creator: CreatorId, campaign_id: str, key: IdempotencyKey = None
+) -> views.CampaignView:
+    """Hold a campaign: nothing of it is decided or sent until it is started again."""
+    return _act(request, creator, campaign_id, "pause", key)
+
+
+@router.post("/{campaign_id}/cancel", summary="Cancel a campaign")
+def cancel(
+    request: Request, creator: CreatorId, campaign_id: str, key: IdempotencyKey = None
+) -> views.CampaignView:
+    """End a campaign for good and cancel its waiting messages, in one transaction."""
+    return _act(request, creator, campaign_id, "cancel", key)
+
+
+@router.get("/{campaign_id}/analytics", summary="Live analytics")
+def numbers(request: Request, creator: CreatorId, campaign_id: str) -> views.AnalyticsView:
+    """Return what has come of a campaign so far, in total, by platform and by day.
+
+    Live and provisional (`settled` is false): purchases may still come. An impression is a
+    delivered message; a click implies an open implies a delivery, once per message; a purchase is
+    credited once, to the fan's last touch inside its window.
+    """
+    now = request.app.state.clock()
+    with request.app.state.store.tenant(creator) as connection:
+        lookup.get(connection, creator, campaign_id)
+        currency = _currency(connection, creator)
+        found = analytics.facts(connection, creator, [campaign_id], request.app.state.windows)
+        cost = connection.scalar(
+            select(func.coalesce(func.sum(Cost.amount_micros), 0)).where(
+                Cost.creator_id == creator,
+                Cost.campaign_id == campaign_id,
+                Cost.currency == currency,
+            )
+        )
+    return views.analytics(
+        campaign_id,
+        analytics.analyse(found, currency),
+        currency=currency,
+        cost_micros=int(cost or 0),
+        as_of=now,
+    )
+
+
+def _act(
+    request: Request, creator: str, campaign_id: str, action: str, key: str | None
+) -> views.CampaignView:
+    act = {"start": lifecycle.start, "pause": lifecycle.pause, "cancel": lifecycle.cancel}[action]
+    with request.app.state.store.tenant(creator) as connection:
+        row = act(
+            connection, creator, campaign_id, now=request.app.state.clock(), actor=ACTOR, key=key
+        )
+        return _view(request, connection, row)
+
+
+def _view(request: Request, connection: Connection, row: Row[Any]) -> views.CampaignView:
+    return _views(request, connection, row.creator_id, [row])[0]
+
+
+def _views(
+    request: Request, connection: Connection, creator: str, rows: Any
+) -> list[views.CampaignView]:
+    ids = [row.id for row in rows]
+    if not ids:
+        return []
+    found = analytics.facts(connection, creator, ids, request.app.state.windows)
+    totals = analytics.totals(found, _currency(connection, creator))
+    tests = lookup.experiments(connection, creator, ids)
+    return [
+        views.campaign(row, _metrics(row, totals.get(row.id)), tests.get(row.id, ()))
+        for row in rows
+    ]
+
+
+def _metrics(row: Row[Any], counts: analytics.Counts | None) -> views.Metrics:
+    """Return the live numbers; a campaign from before the inbox has only its settled ones."""
+    if counts is not None:
+        return views.metrics(counts)
+    return views.Metrics(**{k: row.metrics.get(k) or 0 for k in views.Metrics.model_fields})
+
+
+def _currency(connection: Connection, creator: str) -> str:
+    return connection.scalar(select(Creator.currency).where(Creator.id == creator)) or "USD"

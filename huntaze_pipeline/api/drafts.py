@@ -1,0 +1,162 @@
+"""What a request for a campaign looks like, and how it becomes a `Draft`. Its rules are there."""
+
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+from pydantic import ConfigDict, Field, JsonValue
+
+from huntaze_pipeline.api.shapes import Id, Name, Request, instant
+from huntaze_pipeline.campaigns.draft import Arm, Draft, Trial
+from huntaze_pipeline.clock import duration
+from huntaze_pipeline.errors import Problem
+
+T = TypeVar("T")
+
+_EXAMPLE = {
+    "name": "Spring drop",
+    "type": "broadcast",
+    "platforms": ["onlyfans", "email"],
+    "templateId": "flash_sale",
+    "schedule": {
+        "startDate": "2026-03-20T18:00:00Z",
+        "endDate": "2026-03-27T18:00:00Z",
+        "recurring": None,
+    },
+    "targeting": {"segmentIds": ["engaged"]},
+}
+
+
+class Schedule(Request):
+    """When a campaign runs; all of it may be left out: then it goes when it is started."""
+
+    start_date: str | None = Field(
+        default=None,
+        json_schema_extra={"format": "date-time"},
+        description="First send; absent: at start",
+    )
+    end_date: str | None = Field(
+        default=None,
+        json_schema_extra={"format": "date-time"},
+        description="Nothing goes from here on",
+    )
+    recurring: str | None = Field(
+        default=None,
+        max_length=100,
+        description="daily, weekly, monthly or a cron line, in the creator's zone",
+    )
+
+
+class Targeting(Request):
+    """Who it is for: fans in any of the segments, without those in an excluded one."""
+
+    segment_ids: list[Id] = Field(default=[], max_length=100)
+    exclude_segment_ids: list[Id] = Field(default=[], max_length=100)
+    cap: int | None = Field(default=None, le=100_000_000, description="At most so many fans")
+
+
+class Options(Request):
+    """How it is sent."""
+
+    topic: str | None = Field(default=None, min_length=1, max_length=100)
+    priority: str | None = Field(default=None, description="high, medium or low")
+    expires_after: str | None = Field(default=None, max_length=20, description="A duration: 24h")
+    holdout: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Share of the audience that gets nothing, to compare with",
+    )
+    variables: dict[str, JsonValue] | None = Field(
+        default=None, description="Values for the template"
+    )
+
+
+class Variant(Request):
+    """One arm of an A/B test."""
+
+    id: Annotated[str, Field(min_length=1, max_length=60)]
+    weight: float = Field(default=1, ge=0, le=1_000_000, allow_inf_nan=False)
+    template_id: Id | None = None
+    variables: dict[str, JsonValue] = {}
+
+
+class Experiment(Request):
+    """An A/B test and the rule by which it will be decided, fixed beforehand."""
+
+    variants: list[Variant] = Field(max_length=20)
+    metric: str = Field(default="clicked", description="opened, clicked or converted")
+    window: str = Field(
+        default="24h", max_length=20, description="A recipient counts after this long"
+    )
+    planned_recipients: int | None = Field(default=None, ge=1, le=1_000_000_000)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    fallback_variant_id: str | None = None
+
+
+class CampaignRequest(Request):
+    """A new campaign."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    name: Name
+    type: Annotated[str, Field(min_length=1, max_length=60)] = "broadcast"
+    platforms: list[str] = Field(
+        max_length=20, description="onlyfans, instagram, tiktok, email; one or more"
+    )
+    template_id: Id | None = None
+    schedule: Schedule = Schedule()
+    targeting: Targeting = Targeting()
+    settings: Options = Options()
+    ab_tests: list[Experiment] = Field(default=[], max_length=1)
+
+    def draft(self) -> tuple[Draft, list[Problem]]:
+        """Return what is asked for, in the words of the domain, and the texts that say nothing.
+
+        A text that is no instant or no duration is a fault like any other: it is told together with
+        those that only the domain can see.
+        """
+        found: list[Problem] = []
+        draft = Draft(
+            name=self.name,
+            type=self.type,
+            platforms=tuple(self.platforms),
+            template_id=self.template_id,
+            start_at=_read(self.schedule.start_date, instant, "schedule.startDate", found),
+            end_at=_read(self.schedule.end_date, instant, "schedule.endDate", found),
+            recurring=self.schedule.recurring,
+            segments=tuple(self.targeting.segment_ids),
+            excluded=tuple(self.targeting.exclude_segment_ids),
+            cap=self.targeting.cap,
+            settings=self.settings.model_dump(exclude_none=True),
+            trial=_trial(self.ab_tests[0], found) if self.ab_tests else None,
+        )
+        _read(self.settings.expires_after, duration, "settings.expiresAfter", found)
+        return draft, found
+
+
+def _trial(test: Experiment, found: list[Problem]) -> Trial:
+    arms = (Arm(v.id, v.weight, v.template_id, v.variables) for v in test.variants)
+    window = _read(test.window, duration, "abTests.0.window", found)
+    return Trial(
+        arms=tuple(arms),
+        metric=test.metric,
+        window_s=int(window.total_seconds()) if window else 0,
+        planned_n=test.planned_recipients,
+        alpha=test.alpha,
+        fallback=test.fallback_variant_id,
+    )
+
+
+def _read(
+    text: str | None, reader: Callable[[str], T], where: str, found: list[Problem]
+) -> T | None:
+    """Read a text, or note why it cannot be read."""
+    if text is None:
+        return None
+    try:
+        return reader(text)
+    except ValueError as error:
+        found.append(Problem(where, str(error)))
+    except OverflowError:
+        found.append(Problem(where, f"{text!r} is too long"))
+    return None

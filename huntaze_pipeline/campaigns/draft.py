@@ -1,0 +1,189 @@
+"""A campaign as someone asks for it, and the check that names every fault of it at once.
+
+Pure: what exists (templates, segments) is passed in. Storing it and its later life are `lifecycle`.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any
+
+from croniter import croniter
+
+from huntaze_pipeline import hashing
+from huntaze_pipeline.errors import Problem
+from huntaze_pipeline.store.people import PLATFORMS
+
+RECURRING = ("daily", "weekly", "monthly")
+"""Besides these, a cron line of five fields, in the creator's zone."""
+PRIORITIES = ("high", "medium", "low")
+_YEAR_S = 366 * 86_400
+METRICS = ("opened", "clicked", "converted")
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One variant that is asked for."""
+
+    id: str
+    weight: float = 1.0
+    template_id: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The A/B test that is asked for, with the rule by which it will be decided."""
+
+    arms: tuple[Arm, ...]
+    metric: str = "clicked"
+    window_s: int = 86_400
+    planned_n: int | None = None
+    alpha: float = 0.05
+    fallback: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Everything that a new campaign says about itself."""
+
+    name: str
+    type: str = "broadcast"
+    platforms: tuple[str, ...]
+    template_id: str | None
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    recurring: str | None = None
+    segments: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    cap: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    trial: Trial | None = None
+
+    @property
+    def content_hash(self) -> str:
+        """The hash of all of it: two requests that ask for the same have the same."""
+        return hashing.content(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a draft may refer to."""
+
+    templates: Mapping[str, Collection[str]]
+    """Template id → the platforms that it has content for."""
+    segments: Collection[str]
+
+
+def faults(draft: Draft, known: Known, now: datetime) -> list[Problem]:
+    """Return everything that is wrong with a draft; empty means that it can be stored."""
+    return [
+        *_identity(draft),
+        *_content(draft, known),
+        *_schedule(draft, now),
+        *_targeting(draft, known),
+        *_trial(draft, known),
+    ]
+
+
+def _identity(draft: Draft) -> list[Problem]:
+    found: list[Problem] = []
+    if not draft.name.strip():
+        found.append(Problem("name", "is empty"))
+    if not draft.type.strip():
+        found.append(Problem("type", "is empty; write what kind of campaign it is: broadcast"))
+    if not draft.platforms:
+        found.append(Problem("platforms", f"is empty; one or more of {', '.join(PLATFORMS)}"))
+    for index, platform in enumerate(draft.platforms):
+        if platform not in PLATFORMS:
+            found.append(Problem(f"platforms.{index}", _unknown("platform", platform, PLATFORMS)))
+        elif platform in draft.platforms[:index]:
+            found.append(Problem(f"platforms.{index}", f"{platform} is named twice"))
+    priority = draft.settings.get("priority")
+    if priority is not None and priority not in PRIORITIES:
+        found.append(Problem("settings.priority", _unknown("priority", priority, PRIORITIES)))
+    return found
+
+
+def _content(draft: Draft, known: Known) -> list[Problem]:
+    if draft.template_id is None:
+        if draft.trial and all(arm.template_id for arm in draft.trial.arms):
+            return []
+        return [Problem("templateId", "is missing: a campaign needs a template to send")]
+    return _template(draft.template_id, "templateId", draft, known)
+
+
+def _template(name: str, where: str, draft: Draft, known: Known) -> list[Problem]:
+    if name not in known.templates:
+        return [Problem(where, _unknown("template", name, known.templates))]
+    missing = [p for p in draft.platforms if p in PLATFORMS and p not in known.templates[name]]
+    if missing:
+        return [Problem(where, f"template {name} has no content for {', '.join(missing)}")]
+    return []
+
+
+def _schedule(draft: Draft, now: datetime) -> list[Problem]:
+    found: list[Problem] = []
+    for name, at in (("startDate", draft.start_at), ("endDate", draft.end_at)):
+        if at is not None and at.tzinfo is None:
+            found.append(Problem(f"schedule.{name}", "has no zone: write 2026-03-02T12:00:00Z"))
+            return found
+    if draft.end_at is not None and draft.end_at <= now:
+        found.append(Problem("schedule.endDate", "is in the past"))
+    elif draft.end_at is not None and draft.start_at is not None and draft.end_at <= draft.start_at:
+        found.append(Problem("schedule.endDate", "must be after startDate"))
+    if draft.recurring is not None and not known_recurrence(draft.recurring):
+        told = f"{draft.recurring!r} is none of {', '.join(RECURRING)} and no cron line (0 9 * * 1)"
+        found.append(Problem("schedule.recurring", told))
+    return found
+
+
+def known_recurrence(text: str) -> bool:
+    """Say whether a text is a recurrence: daily, weekly, monthly or five fields of cron."""
+    return text in RECURRING or (len(text.split()) == 5 and croniter.is_valid(text))
+
+
+def _targeting(draft: Draft, known: Known) -> list[Problem]:
+    found: list[Problem] = []
+    for name, ids in (("segmentIds", draft.segments), ("excludeSegmentIds", draft.excluded)):
+        for index, segment in enumerate(ids):
+            if segment not in known.segments:
+                told = _unknown("segment", segment, known.segments)
+                found.append(Problem(f"targeting.{name}.{index}", told))
+    if draft.cap is not None and draft.cap < 1:
+        found.append(Problem("targeting.cap", "must be 1 or more"))
+    return found
+
+
+def _trial(draft: Draft, known: Known) -> list[Problem]:
+    if draft.trial is None:
+        return []
+    found: list[Problem] = []
+    names = [arm.id for arm in draft.trial.arms]
+    if len(names) < 2:
+        found.append(Problem("abTests.0.variants", "an A/B test needs two variants or more"))
+    if draft.trial.metric not in METRICS:
+        found.append(Problem("abTests.0.metric", _unknown("metric", draft.trial.metric, METRICS)))
+    if not 60 <= draft.trial.window_s <= _YEAR_S:
+        found.append(Problem("abTests.0.window", "must lie between 1m and 366d"))
+    if draft.trial.fallback is not None and draft.trial.fallback not in names:
+        told = _unknown("variant", draft.trial.fallback, names)
+        found.append(Problem("abTests.0.fallbackVariantId", told))
+    if draft.trial.arms and not any(arm.weight > 0 for arm in draft.trial.arms):
+        found.append(Problem("abTests.0.variants", "all weights are 0: nobody would get anything"))
+    for index, arm in enumerate(draft.trial.arms):
+        where = f"abTests.0.variants.{index}"
+        if arm.id in names[:index]:
+            found.append(Problem(f"{where}.id", f"variant {arm.id} is named twice"))
+        if arm.template_id is not None:
+            found += _template(arm.template_id, f"{where}.templateId", draft, known)
+    return found
+
+
+def _unknown(kind: str, name: str, names: Collection[str]) -> str:
+    near = get_close_matches(name, list(names), n=1)
+    if near:
+        return f"there is no {kind} {name!r}; did you mean {near[0]!r}?"
+    listed = ", ".join(sorted(names)[:20]) or "there are none yet"
+    return f"there is no {kind} {name!r}; known: {listed}"

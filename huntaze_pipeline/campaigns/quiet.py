@@ -1,0 +1,88 @@
+"""Wall-clock time in a fan's zone: quiet hours and the instants at which they end.
+
+Windows may cross midnight; days with a missing or a doubled hour are handled. Nothing else of time
+is here: repetitions are `schedule`'s.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from huntaze_pipeline.rulebook.policies import QuietHours
+
+
+@lru_cache(maxsize=1024)
+def zone(name: str | None, fallback: str = "UTC") -> ZoneInfo:
+    """Return the IANA zone of this name; an unknown one gives the fallback, then UTC."""
+    for candidate in (name, fallback):
+        try:
+            if candidate:
+                return ZoneInfo(candidate)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            continue
+    return ZoneInfo("UTC")
+
+
+def is_quiet(at: datetime, where: ZoneInfo, hours: QuietHours) -> bool:
+    """Say whether an instant lies in the quiet hours of a zone; the end is no longer quiet."""
+    clock = at.astimezone(where).time().replace(tzinfo=None, fold=0)
+    if hours.start == hours.end:
+        return False
+    if hours.start < hours.end:
+        return hours.start <= clock < hours.end
+    return clock >= hours.start or clock < hours.end
+
+
+@lru_cache(maxsize=16_384)
+def next_open(at: datetime, where: ZoneInfo, hours: QuietHours) -> datetime:
+    """Return the first instant from `at` on that is not quiet, in UTC."""
+    if not is_quiet(at, where, hours):
+        return at
+    day = at.astimezone(where).date()
+    candidates = [
+        instant
+        for offset in (-1, 0, 1, 2)
+        for instant in instants(day + timedelta(days=offset), hours.end, where)
+    ]
+    # A doubled hour or a gap can end the quiet hours at a change of the clock itself.
+    candidates += _changes(at, where)
+    return min(c for c in candidates if c > at and not is_quiet(c, where, hours))
+
+
+def instants(day: date, clock: time, where: ZoneInfo) -> list[datetime]:
+    """Return the UTC instants at which a wall clock shows this time: two in a doubled hour.
+
+    A time that the clock skips is taken at the end of the gap's worth: 02:30 becomes 03:30.
+    """
+    found = []
+    for fold in (0, 1):
+        local = datetime.combine(day, clock, tzinfo=where).replace(fold=fold)
+        instant = local.astimezone(UTC)
+        if instant.astimezone(where).replace(tzinfo=None) == local.replace(tzinfo=None, fold=0):
+            found.append(instant)
+    if not found:
+        found = [datetime.combine(day, clock, tzinfo=where).astimezone(UTC)]
+    return sorted(set(found))
+
+
+def _changes(at: datetime, where: ZoneInfo) -> list[datetime]:
+    """Return the changes of the zone's clock in the two days after an instant."""
+    found, step = [], timedelta(hours=1)
+    start = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    for hour in range(49):
+        low, high = start + hour * step, start + (hour + 1) * step
+        if low.astimezone(where).utcoffset() != high.astimezone(where).utcoffset():
+            found.append(_change(low, high, where))
+    return found
+
+
+def _change(low: datetime, high: datetime, where: ZoneInfo) -> datetime:
+    """Return the second at which the offset changes between two instants."""
+    before = low.astimezone(where).utcoffset()
+    while high - low > timedelta(seconds=1):
+        middle = low + timedelta(seconds=(high - low) // timedelta(seconds=2))
+        if middle.astimezone(where).utcoffset() == before:
+            low = middle
+        else:
+            high = middle
+    return high

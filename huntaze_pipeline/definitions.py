@@ -1,0 +1,63 @@
+"""The code location: the only place that knows every asset, sensor, schedule and resource.
+
+`build_defs` puts them together; overrides serve tests and other locations. Assembly reads the model
+files, opens nothing and imports nothing slow (law 12).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets import audience, delivery, events, experiments, measurement, models
+from huntaze_pipeline import settings
+from huntaze_pipeline.orchestration.resources import Rooms
+from sensors import alerts, automations, due_campaigns, due_messages, new_events, schedules
+
+
+def build_defs(models_dir: Path | None = None, **resources: Any) -> dg.Definitions:
+    """Assemble the code location.
+
+    Args:
+        models_dir: where the SQL models are; default: the settings' folder.
+        resources: resources by name that replace ours.
+
+    Raises:
+        ModelError: SQL models have faults; all of them, with file:line.
+    """
+    tables, audits = models.tables(models_dir or settings.load().models_dir)
+    return dg.Definitions(
+        assets=[
+            events.events,
+            events.copies,
+            events.lines,
+            *tables,
+            audience.segments,
+            experiments.winners,
+            measurement.settled,
+            delivery.outbox,
+            delivery.sender,
+            delivery.receipts,
+        ],
+        asset_checks=[events.contract, *audits],
+        sensors=[
+            new_events.new_events,
+            automations.automations,
+            due_campaigns.due_campaigns,
+            due_messages.due_messages,
+            alerts.alerts,
+        ],
+        schedules=[
+            schedules.hourly_models,
+            schedules.nightly_measurement,
+            schedules.retention_schedule,
+        ],
+        jobs=[schedules.models, schedules.everything, schedules.cleaning],
+        resources={"rooms": Rooms()} | resources,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return what Dagster loads."""
+    return build_defs()

@@ -1,0 +1,94 @@
+"""The sending accounts: platform, status and limits, kept at hand for a few seconds.
+
+An account's own limit wins over its platform's. Not here: counting (`limiter`).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from huntaze_pipeline.delivery.limiter import Limits
+from huntaze_pipeline.store.session import Store
+
+STRICT = Limits(1, 60.0)
+"""For an account that nobody knows."""
+STANDARD = Limits(10, 60.0)
+_FRESH_S = 15.0
+_COLUMNS = "select id, creator_id, platform, status, limit_count, limit_window_s from accounts"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What delivery needs to know of a sending account."""
+
+    id: str
+    creator_id: str
+    platform: str
+    status: str
+    limits: Limits
+
+
+class Directory:
+    """A read-through cache of the accounts. Safe to use from several threads."""
+
+    def __init__(
+        self, store: Store, standard: Callable[[str], Limits] = lambda _: STANDARD
+    ) -> None:
+        self._store = store
+        self._standard = standard
+        self._lock = threading.Lock()
+        self._known: dict[str, Account] = {}
+        self._read_at: dict[str, float] = {}
+
+    def of(self, ids: Iterable[str]) -> Mapping[str, Account]:
+        """Return the accounts that exist among the ids."""
+        wanted = set(ids)
+        stale = time.monotonic() - _FRESH_S
+        with self._lock:
+            missing = {i for i in wanted if self._read_at.get(i, -1e9) < stale}
+        if missing:
+            with self._store.worker() as connection:
+                rows = connection.execute(
+                    text(f"{_COLUMNS} where id = any(:ids)"), {"ids": sorted(missing)}
+                ).all()
+            self._keep([self._account(row) for row in rows], missing)
+        with self._lock:
+            return {i: self._known[i] for i in wanted if i in self._known}
+
+    def limits(self, ids: Iterable[str]) -> dict[str, Limits]:
+        """Return the limits of the ids; an unknown account gets the strictest."""
+        wanted = set(ids)
+        found = self.of(wanted)
+        return {i: found[i].limits if i in found else STRICT for i in wanted}
+
+    def every(self, connection: Connection) -> dict[str, Limits]:
+        """Read the limits of all accounts."""
+        accounts = [self._account(row) for row in connection.execute(text(_COLUMNS))]
+        self._keep(accounts, {a.id for a in accounts})
+        return {a.id: a.limits for a in accounts}
+
+    def changed(self) -> dict[str, Limits]:
+        """Read again what is known here; return the limits that are not what they were."""
+        with self._lock:
+            before = {i: a.limits for i, a in self._known.items()}
+            self._read_at.clear()
+        after = self.limits(before)
+        return {i: limit for i, limit in after.items() if limit != before[i]}
+
+    def _keep(self, accounts: Iterable[Account], asked: Iterable[str]) -> None:
+        now = time.monotonic()
+        with self._lock:
+            for account_id in asked:
+                self._known.pop(account_id, None)
+                self._read_at[account_id] = now
+            for account in accounts:
+                self._known[account.id] = account
+
+    def _account(self, row: object) -> Account:
+        id_, creator, platform, status, count, window = row  # type: ignore[misc]
+        standard = self._standard(platform)
+        limits = Limits(count or standard.count, window or standard.window_s)
+        return Account(id_, creator, platform, status, limits)

@@ -1,0 +1,54 @@
+"""The sender's way in: SQS notes to account queues, each received once; the relay, when asked.
+
+Runs in threads, for long polls block. Not here: claiming and calling (`sender`).
+"""
+
+import threading
+import time
+
+from huntaze_pipeline.delivery import relay
+from huntaze_pipeline.delivery.outfit import Options, Parts
+from huntaze_pipeline.delivery.queue import Queue
+from huntaze_pipeline.delivery.stamina import AWAY, growing
+
+
+class Intake:
+    """Fills the account queues until it is told to halt."""
+
+    def __init__(self, parts: Parts, options: Options, halt: threading.Event) -> None:
+        self._p = parts
+        self._o = options
+        self._halt = halt
+
+    def receive(self, band: str, queue: Queue) -> None:
+        """Park what SQS rings for, then delete it; a crash in between parks it again, no more."""
+        failures = 0
+        while not self._halt.is_set():
+            try:
+                received = queue.receive(band, wait_s=self._o.long_poll_s)
+                if received:
+                    self._p.direct.park([item.parcel for item in received])
+                    queue.delete(band, received)
+                failures = 0
+            except AWAY as error:
+                failures += 1
+                self._p.journal.pause(f"receive {band}", error)
+                self._halt.wait(growing(failures))
+
+    def publish(self) -> None:
+        """Ring for due decisions, as `huntaze relay` does."""
+        p, failures = self._p, 0
+        while not self._halt.is_set():
+            began = time.monotonic()
+            try:
+                moved = relay.publish(
+                    p.store, p.queue, p.clock(), limit=2000, direct=p.direct, rollout=p.rollout
+                )
+                failures = 0
+            except AWAY as error:
+                failures += 1
+                p.journal.pause("relay", error)
+                moved = 0
+            if not moved:
+                spent = time.monotonic() - began
+                self._halt.wait(growing(failures) if failures else max(0, self._o.poll_s - spent))

@@ -1,0 +1,156 @@
+"""Intents: the last gates and the claim, committed for a whole batch before any call.
+
+One UPDATE checks everything that may have changed since the decision, takes the fence and writes
+the attempt row. Without a committed intent nothing is sent; with one, a crash is visible.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from huntaze_pipeline.delivery.epoch import CHECKPOINT, LOCK
+from huntaze_pipeline.delivery.limiter import Grant, LostError
+from huntaze_pipeline.delivery.platforms.base import Outgoing
+from huntaze_pipeline.store.session import Store
+
+_EPOCH = text("select position ->> 'epoch' from checkpoints where name = :name")
+_CLAIM = text("""
+    with asked as (
+        select * from jsonb_to_recordset(cast(:asked as jsonb)) as a(creator_id text, id text)
+    ),
+    judged as materialized (
+        select m.creator_id, m.id,
+            case
+                when m.state not in ('queued', 'decided') then 'gone'
+                when m.expires_at <= :now then 'expired'
+                when m.not_before > :now then 'early'
+                when exists (select 1 from suppressions s
+                    where s.creator_id = m.creator_id and s.platform = m.platform
+                        and s.normalised = lower(btrim(m.address))) then 'suppressed'
+                when exists (select 1 from consents k
+                    where k.creator_id = m.creator_id and k.fan_id = m.fan_id
+                        and k.topic = m.topic and not k.granted) then 'consent_withdrawn'
+                when c.status = 'cancelled' then 'campaign_cancelled'
+                when c.status = 'paused' then 'campaign_paused'
+                when a.status <> 'active' then 'account_' || a.status
+                else 'go'
+            end as verdict
+        from asked
+        join messages m using (creator_id, id)
+        left join campaigns c on m.source = 'campaign'
+            and c.creator_id = m.creator_id and c.id = m.source_id
+        left join accounts a on a.id = m.account_id
+        for update of m skip locked
+    ),
+    moved as (
+        update messages m set
+            state = case j.verdict when 'go' then 'claimed' when 'expired' then 'expired'
+                when 'suppressed' then 'skipped' when 'consent_withdrawn' then 'skipped'
+                when 'campaign_cancelled' then 'skipped' else 'decided' end,
+            reason = nullif(j.verdict, 'go'),
+            fence = m.fence + (j.verdict = 'go')::int,
+            worker = case j.verdict when 'go' then :worker end,
+            lease_until = case j.verdict when 'go'
+                then clock_timestamp() + make_interval(secs => :lease) end,
+            ended_at = case when j.verdict in ('expired', 'suppressed', 'consent_withdrawn',
+                'campaign_cancelled') then :now end
+        from judged j
+        where m.creator_id = j.creator_id and m.id = j.id and j.verdict not in ('gone', 'early')
+        returning m.*
+    ),
+    written as (
+        insert into attempts (creator_id, message_id, fence, account_id, worker, intent_at)
+        select creator_id, id, fence, account_id, :worker, clock_timestamp()
+        from moved where state = 'claimed'
+    )
+    select asked.creator_id, asked.id,
+        coalesce(j.verdict, case when exists (select 1 from messages m
+            where m.creator_id = asked.creator_id and m.id = asked.id)
+            then 'locked' else 'missing' end) as verdict,
+        case j.verdict when 'early' then extract(epoch from m.not_before - :now)::float8
+            end as early_s,
+        v.fence, v.attempts, v.platform, v.account_id, v.address, v.subject, v.content,
+        v.idempotency_key
+    from asked
+    left join judged j on j.creator_id = asked.creator_id and j.id = asked.id
+    left join moved v on v.creator_id = asked.creator_id and v.id = asked.id
+    left join messages m on m.creator_id = asked.creator_id and m.id = asked.id
+""")
+
+
+_PENDING = text("""
+    select exists (select 1 from messages where state in ('queued', 'claimed')
+        or :decided and state = 'decided' and not_before <= :now)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A message that may be called for now: the intent is in the books."""
+
+    creator_id: str
+    platform: str
+    fence: int
+    attempts: int
+    outgoing: Outgoing
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A message that may not go now, and why.
+
+    gone, missing, expired, suppressed, consent_withdrawn, campaign_cancelled, campaign_paused,
+    account_<status>: done with here. early, locked: look again after `wait_s`.
+    """
+
+    reason: str
+    wait_s: float | None = None
+
+
+def commit(
+    store: Store, grants: Sequence[Grant], *, epoch: str, worker: str, lease_s: float, now: datetime
+) -> list[Intent | Stop]:
+    """Pass every grant's message through the gates; return the answers in the same order.
+
+    Raises:
+        LostError: the limiter's memory was replaced after these grants were given.
+    """
+    asked = {(g.creator_id, g.message_id) for g in grants}
+    payload = json.dumps([{"creator_id": c, "id": m} for c, m in sorted(asked)])
+    with store.worker() as connection:
+        connection.execute(text("select pg_advisory_xact_lock_shared(:key)"), {"key": LOCK})
+        if connection.scalar(_EPOCH, {"name": CHECKPOINT}) != epoch:
+            raise LostError("the limiter was rebuilt after these permits were given")
+        rows = connection.execute(
+            _CLAIM, {"asked": payload, "now": now, "worker": worker, "lease": lease_s}
+        ).all()
+    found = {(row.creator_id, row.id): row for row in rows}
+    given: set[tuple[str, str]] = set()
+    answers: list[Intent | Stop] = []
+    for grant in grants:
+        key = (grant.creator_id, grant.message_id)
+        answers.append(Stop("gone") if key in given else _answer(found[key]))
+        given.add(key)
+    return answers
+
+
+def pending(connection: Connection, now: datetime, *, decided: bool) -> bool:
+    """Whether any message is on its way (or, with `decided`, due to be)."""
+    return bool(connection.scalar(_PENDING, {"now": now, "decided": decided}))
+
+
+def _answer(row: Any) -> Intent | Stop:
+    if row.verdict == "go":
+        outgoing = Outgoing(
+            row.id, row.account_id, row.address, row.subject, row.content, row.idempotency_key
+        )
+        return Intent(row.creator_id, row.platform, row.fence, row.attempts, outgoing)
+    if row.verdict == "early":
+        return Stop("early", max(0.05, row.early_s))
+    if row.verdict == "locked":
+        return Stop("locked", 0.05)
+    return Stop(row.verdict)

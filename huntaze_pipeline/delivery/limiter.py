@@ -1,0 +1,150 @@
+"""What a limiter is: accounts ask for permits, and a permit counts until the call is over.
+
+Here: the values and the protocol that the in-memory model (`model`) and the Redis one (`shards`)
+share. Not here: how either keeps them, nor what a message says.
+
+The promise (law 2): never more than `count` arrivals at the platform in any rolling window. A
+permit is taken before the call and its window starts when the call *ends*, so no latency, crash
+or retry can squeeze an eleventh call in. Messages wait on their account's queue; nothing is ever
+received, refused and sent back.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from huntaze_pipeline.errors import HuntazeError
+
+BANDS = ("high", "medium", "low")
+AGING_MS = 600_000
+"""A message that has waited this long ranks with fresh ones of the next higher priority."""
+SHARE = 10
+"""Messages one account gets in one claim before the next account has its turn."""
+
+
+class LostError(HuntazeError):
+    """The limiter lost its memory; it must be rebuilt before anything may be sent."""
+
+    exit_code = 3
+
+
+class StepError(HuntazeError):
+    """The limiter's clock jumped forward; claims rest for one window."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many calls an account may make in any rolling window."""
+
+    count: int
+    window_s: float
+
+    @property
+    def window_ms(self) -> int:
+        """The window in whole milliseconds, rounded up."""
+        return -int(-self.window_s * 1000 // 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A message waiting on its account's queue: ids only, never content."""
+
+    creator_id: str
+    message_id: str
+    account_id: str
+    priority: str
+    wanted_ms: int
+    """Since when it has wanted to go (epoch milliseconds); orders the queue."""
+
+    @property
+    def score(self) -> int:
+        """The place in the account's queue: priority first, until waiting makes up for it."""
+        return self.wanted_ms + BANDS.index(self.priority) * AGING_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The right to make one call for one message, until the lease ends."""
+
+    account_id: str
+    creator_id: str
+    message_id: str
+    handle: str
+    """What the limiter knows the permit by; given back in the settlement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The answer to a claim."""
+
+    grants: list[Grant]
+    wake_s: float | None
+    """Seconds until the next message can go; 0 when more can go at once; None when all is empty."""
+
+
+class Permit(str, Enum):
+    """What became of a permit."""
+
+    SPENT = "spent"
+    """The call is over: the window starts now."""
+    UNUSED = "unused"
+    """No call was made."""
+    HELD = "held"
+    """The answer was lost, so the call may still arrive: it counts until lease end + window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of a grant."""
+
+    grant: Grant
+    permit: Permit
+    requeue_s: float | None = None
+    """Put the message back on its queue after this many seconds; None: it is done with."""
+    block_s: float | None = None
+    """Let the whole account rest this long (429, breaker)."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the limiter knows of one account, for people."""
+
+    limits: Limits | None
+    calls_in_window: int
+    in_flight: int
+    waiting: int
+    blocked_s: float
+    next_s: float | None
+    """Seconds until the next message can go; None when nothing waits."""
+
+
+class Limiter(Protocol):
+    """Where permits come from. Every call decides for many accounts at once."""
+
+    def configure(self, limits: Mapping[str, Limits]) -> None:
+        """Set the limits of accounts; a longer window rests the account for that window."""
+        ...
+
+    def enqueue(self, parcels: Sequence[Parcel], limits: Mapping[str, Limits]) -> int:
+        """Put messages on their accounts' queues; those that wait already stay. Return the new."""
+        ...
+
+    def claim(self, budget: int, *, lease_s: float) -> Claimed:
+        """Take up to `budget` permits, each with the message it is for.
+
+        Raises:
+            LostError: the limiter's memory is not the one that the books know.
+            StepError: the clock jumped.
+        """
+        ...
+
+    def commit(self, settlements: Sequence[Settlement]) -> None:
+        """Settle permits; one whose lease has ended already is counted all the same."""
+        ...
+
+    def peek(self, account_id: str) -> View:
+        """Return what is known of an account."""
+        ...

@@ -1,0 +1,273 @@
+"""Single messages: submit, look at, cancel, try again. What the API and the command line call.
+
+A message is checked before it is a row; every fault is named. Everything happens inside the
+creator's own rows. Not here: campaigns and automations, which write decisions to the `outbox`.
+"""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from huntaze_pipeline import hashing
+from huntaze_pipeline.delivery import estimate, outbox
+from huntaze_pipeline.delivery.accounts import STANDARD
+from huntaze_pipeline.delivery.limiter import Limits
+from huntaze_pipeline.delivery.platforms.directory import capabilities
+from huntaze_pipeline.delivery.validation import Recipient, Request, faults
+from huntaze_pipeline.errors import ConflictError, MessageError, NotFoundError
+from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.store.outflow import PUBLIC
+from huntaze_pipeline.store.session import Store
+
+RETRIABLE = ("failed", "unknown", "expired", "cancelled")
+CANCELLABLE = ("decided", "queued")
+_RECIPIENT = text("""
+    select i.fan_id, i.account_id, i.address, a.status as account_status, s.reason as suppressed,
+        c.granted as consent, i.last_inbound_at, a.limit_count, a.limit_window_s
+    from identities i
+    join accounts a on a.creator_id = i.creator_id and a.id = i.account_id
+    left join suppressions s on s.creator_id = i.creator_id and s.platform = i.platform
+        and s.normalised = i.normalised
+    left join consents c on c.creator_id = i.creator_id and c.fan_id = i.fan_id
+        and c.topic = :topic
+    where i.creator_id = :creator and i.fan_id = :fan and i.platform = :platform
+        and (cast(:account as text) is null or i.account_id = :account)
+""")
+_STATUS = text("""
+    select id, state, reason, platform, account_id, fan_id, priority, attempts, sent_at,
+        estimated_delivery, last_error, decided_at, not_before, platform_ref
+    from messages where creator_id = :creator and id = :id
+""")
+_CALLS = text("""
+    select intent_at, result_at, outcome, status_code, detail from attempts
+    where creator_id = :creator and message_id = :id order by fence
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message that is on its way."""
+
+    message_id: str
+    estimated_delivery: datetime | None
+    known: bool = False
+    """The same key had been accepted before; nothing was added."""
+    status: str = "queued"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the platform."""
+
+    at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    status_code: int | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Where a message is."""
+
+    message_id: str
+    status: str
+    """queued | processing | sent | failed"""
+    state: str
+    """The finer state behind it."""
+    reason: str | None
+    platform: str
+    account_id: str
+    fan_id: str
+    priority: str
+    failures: int
+    sent_at: datetime | None
+    estimated_delivery: datetime | None
+    last_error: str | None
+    decided_at: datetime
+    not_before: datetime
+    platform_ref: str | None
+    attempts: tuple[Call, ...]
+
+
+def submit(
+    store: Store,
+    creator_id: str,
+    recipient: str,
+    content: str,
+    priority: str = "medium",
+    *,
+    now: datetime,
+    platform: str = "onlyfans",
+    account_id: str | None = None,
+    subject: str | None = None,
+    topic: str = "marketing",
+    send_at: datetime | None = None,
+    expires_at: datetime | None = None,
+    key: str | None = None,
+    standard: Callable[[str], Limits] = lambda _: STANDARD,
+) -> Accepted:
+    """Check a message and put it in the outbox.
+
+    Args:
+        store: the database.
+        creator_id: whose message it is.
+        recipient: the fan's id.
+        content: the text.
+        priority: high, medium or low.
+        now: the present.
+        platform: where to send it.
+        account_id: the sending account; default the one that talks to the fan.
+        subject: for e-mail.
+        topic: what the fan's consent is asked about.
+        send_at: not before this.
+        expires_at: not after this.
+        key: the caller's idempotency key; the same key and message again is the same message.
+        standard: the platform's limits, for the estimate.
+
+    Raises:
+        MessageError: it cannot be sent as it is; every fault is named.
+        ConflictError: the key was used for another message.
+    """
+    request = Request(
+        recipient=recipient, content=content, priority=priority, platform=platform,
+        account_id=account_id, subject=subject, topic=topic, send_at=send_at,
+        expires_at=expires_at, key=key,
+    )  # fmt: skip
+    with store.tenant(creator_id) as connection:
+        row = _find(connection, creator_id, request)
+        found = None if row is None else Recipient(**{k: row[k] for k in Recipient.__slots__})
+        problems = faults(request, found, capabilities(), now)
+        if problems or row is None or found is None:
+            raise MessageError(problems)
+        decision = _decision(creator_id, request, found, now)
+        if outbox.record(connection, [decision]).known:
+            return _again(connection, decision)
+        limits = _limits(row, standard(platform))
+        when = estimate.delivery(
+            connection, decision.message_id, found.account_id, priority, decision.not_before,
+            now, limits,
+        )  # fmt: skip
+        connection.execute(
+            text("update messages set estimated_delivery = :at where creator_id = :c and id = :id"),
+            {"at": when, "c": creator_id, "id": decision.message_id},
+        )
+    return Accepted(decision.message_id, when)
+
+
+def status(store: Store, creator_id: str, message_id: str) -> Status:
+    """Return where a message is, with every call that was made for it.
+
+    Raises:
+        NotFoundError: the creator has no such message.
+    """
+    with store.tenant(creator_id) as connection:
+        key = {"creator": creator_id, "id": message_id}
+        row = connection.execute(_STATUS, key).mappings().one_or_none()
+        if row is None:
+            raise NotFoundError(f"no message {message_id}")
+        calls = tuple(Call(*call) for call in connection.execute(_CALLS, key))
+    fields = dict(row)
+    return Status(
+        message_id=fields.pop("id"), failures=fields.pop("attempts"), attempts=calls,
+        status=PUBLIC[fields["state"]], **fields,
+    )  # fmt: skip
+
+
+def cancel(
+    store: Store, creator_id: str, message_id: str, *, now: datetime, actor: str = "api"
+) -> None:
+    """Stop a message that has not been called for yet.
+
+    Raises:
+        NotFoundError: the creator has no such message.
+        ConflictError: it is being sent or has ended.
+    """
+    values = "state = 'cancelled', reason = 'cancelled', ended_at = :now"
+    _change(store, creator_id, message_id, "cancel", CANCELLABLE, values, now, actor)
+
+
+def retry(
+    store: Store, creator_id: str, message_id: str, *, now: datetime, actor: str = "api"
+) -> None:
+    """Send again what failed, expired, was cancelled, or whose answer was lost (by choice).
+
+    Raises:
+        NotFoundError: the creator has no such message.
+        ConflictError: it is still on its way, was sent, or was skipped on purpose.
+    """
+    values = (
+        "state = 'decided', reason = null, attempts = 0, not_before = :now, ended_at = null,"
+        " expires_at = case when expires_at > :now then expires_at end"
+    )
+    _change(store, creator_id, message_id, "retry", RETRIABLE, values, now, actor)
+
+
+def _change(
+    store: Store, creator_id: str, message_id: str, action: str, states: tuple[str, ...],
+    values: str, now: datetime, actor: str,
+) -> None:  # fmt: skip
+    key: dict[str, Any] = {"creator": creator_id, "id": message_id, "now": now}
+    with store.tenant(creator_id) as connection:
+        where = "where creator_id = :creator and id = :id"
+        state = connection.scalar(text(f"select state from messages {where} for update"), key)
+        if state is None:
+            raise NotFoundError(f"no message {message_id}")
+        if state not in states:
+            allowed = ", ".join(states)
+            raise ConflictError(f"cannot {action} a message that is {state}; only {allowed}")
+        connection.execute(text(f"update messages set {values} {where}"), key)
+        connection.execute(
+            text("""insert into audit (creator_id, actor, action, target)
+                values (:creator, :actor, :action, :target)"""),
+            key | {"actor": actor, "action": f"message.{action}", "target": message_id},
+        )
+
+
+def _find(connection: Connection, creator_id: str, request: Request) -> Any:
+    return (
+        connection.execute(
+            _RECIPIENT,
+            {
+                "creator": creator_id, "fan": request.recipient, "platform": request.platform,
+                "account": request.account_id, "topic": request.topic,
+            },
+        )
+        .mappings()
+        .one_or_none()
+    )  # fmt: skip
+
+
+def _decision(creator_id: str, request: Request, found: Recipient, now: datetime) -> Decision:
+    content = {k: v for k, v in asdict(request).items() if k != "key"}
+    own = request.key or uuid.uuid4().hex
+    return Decision(
+        creator_id=creator_id, source="api", source_id=own,
+        key=str(hashing.identifier("api", creator_id, own)),
+        rule_hash=hashing.content(content), fan_id=found.fan_id, platform=request.platform,
+        account_id=found.account_id, address=found.address, content=request.content,
+        subject=request.subject, priority=request.priority, topic=request.topic,
+        not_before=max(now, request.send_at or now), expires_at=request.expires_at,
+        decided_at=now,
+    )  # fmt: skip
+
+
+def _again(connection: Connection, decision: Decision) -> Accepted:
+    """The key was seen before: the same request gets the same answer, another one a conflict."""
+    row = connection.execute(
+        text("""select id, rule_hash, estimated_delivery, state from messages
+            where creator_id = :creator and source = 'api' and source_id = :key"""),
+        {"creator": decision.creator_id, "key": decision.source_id},
+    ).one()
+    if row.rule_hash != decision.rule_hash:
+        raise ConflictError(f"the key {decision.source_id!r} was used for another message")
+    return Accepted(row.id, row.estimated_delivery, True, PUBLIC[row.state])
+
+
+def _limits(row: Any, standard: Limits) -> Limits:
+    count, window = row["limit_count"], row["limit_window_s"]
+    return Limits(count or standard.count, window or standard.window_s)

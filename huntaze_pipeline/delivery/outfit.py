@@ -1,0 +1,56 @@
+"""What a sender is made of, and how it works. Plain values; `worker` puts them together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from huntaze_pipeline.clock import Clock
+from huntaze_pipeline.delivery.accounts import Directory
+from huntaze_pipeline.delivery.breaker import Breaker
+from huntaze_pipeline.delivery.journal import Journal
+from huntaze_pipeline.delivery.platforms.base import Platform
+from huntaze_pipeline.delivery.queue import Queue
+from huntaze_pipeline.delivery.relay import Direct
+from huntaze_pipeline.delivery.rollout import Rollout
+from huntaze_pipeline.delivery.shards import RedisLimiter
+from huntaze_pipeline.store.session import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a sender works; times in seconds."""
+
+    concurrency: int = 100
+    """Calls at once."""
+    lease_s: float = 30.0
+    timeout_s: float = 10.0
+    """Bounds a call; a call that could outlast its lease is not made."""
+    margin_s: float = 2.0
+    poll_s: float = 0.1
+    long_poll_s: float = 5.0
+    receivers: int = 1
+    """Threads a queue."""
+    relay: bool = False
+    """Also do the relay's work."""
+    sweep_s: float = 300.0
+    drain_s: float = 20.0
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a sender is made of."""
+
+    store: Store
+    limiter: RedisLimiter
+    queue: Queue | None
+    platforms: Mapping[str, Platform]
+    directory: Directory
+    breaker: Breaker
+    clock: Clock
+    worker: str
+    journal: Journal
+    rollout: Rollout = field(default_factory=Rollout)
+
+    @property
+    def direct(self) -> Direct:
+        """The way straight to the account queues."""
+        return Direct(self.limiter, self.directory)

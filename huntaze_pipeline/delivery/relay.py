@@ -1,0 +1,141 @@
+"""The relay: rings SQS for every decision that is due, or parks it directly when SQS is away.
+
+A row is `queued` in the same transaction that rang for it. A crash in between rings twice, and
+the second note finds nothing to do. Both ways end on the same account queues under the same
+limiter.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy import Connection, text
+
+from huntaze_pipeline.delivery.accounts import Directory
+from huntaze_pipeline.delivery.limiter import Limits, Parcel
+from huntaze_pipeline.delivery.queue import Queue, QueueError
+from huntaze_pipeline.delivery.rollout import Rollout
+from huntaze_pipeline.store.session import Store
+
+BATCH = 200
+"""Rows a transaction: a sender may meet a note before its row is committed, so keep it short."""
+HOLD_S = 30.0
+"""Rows of a paused campaign or account are looked at again after this long."""
+
+_DUE = text("""
+    with due as materialized (
+        select m.creator_id, m.id,
+            case
+                when m.expires_at <= :now then 'expired'
+                when c.status = 'cancelled' then 'campaign_cancelled'
+                when c.status = 'paused' then 'campaign_paused'
+                when a.status <> 'active' then 'account_' || a.status
+                else 'go'
+            end as verdict
+        from messages m
+        left join campaigns c on m.source = 'campaign'
+            and c.creator_id = m.creator_id and c.id = m.source_id
+        left join accounts a on a.id = m.account_id
+        where m.state = 'decided' and m.not_before <= :now
+        order by m.not_before limit :limit
+        for update of m skip locked
+    )
+    update messages m set
+        state = case d.verdict when 'go' then 'queued' when 'expired' then 'expired'
+            when 'campaign_cancelled' then 'skipped' else 'decided' end,
+        reason = nullif(d.verdict, 'go'),
+        queued_at = case d.verdict when 'go' then :now else m.queued_at end,
+        ended_at = case when d.verdict in ('expired', 'campaign_cancelled') then :now end,
+        not_before = case when d.verdict in ('go', 'expired', 'campaign_cancelled')
+            then m.not_before else :now + make_interval(secs => :hold) end
+    from due d
+    where m.creator_id = d.creator_id and m.id = d.id
+    returning m.creator_id, m.id, m.account_id, m.priority, d.verdict,
+        (extract(epoch from greatest(m.decided_at, m.not_before)) * 1000)::bigint as wanted
+""")
+_BACK = text("""
+    update messages set state = 'decided', queued_at = null
+    where state = 'queued' and id = any(:ids)
+""")
+
+
+class Parking(Protocol):
+    """The part of the limiter that the relay needs: the account queues."""
+
+    def enqueue(self, parcels: Sequence[Parcel], limits: Mapping[str, Limits]) -> int:
+        """Put messages on their accounts' queues."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """The way around SQS, straight to the account queues."""
+
+    parking: Parking
+    directory: Directory
+
+    def park(self, parcels: Sequence[Parcel]) -> None:
+        """Park the messages."""
+        limits = self.directory.limits({p.account_id for p in parcels})
+        self.parking.enqueue(parcels, limits)
+
+
+def publish(
+    store: Store,
+    queue: Queue | None,
+    now: datetime,
+    *,
+    limit: int = 10_000,
+    direct: Direct | None = None,
+    rollout: Rollout | None = None,
+) -> int:
+    """Move due decisions on; return how many are on their way now.
+
+    Rows that expired or whose campaign was cancelled end here with their reason. Several relays
+    may run at once. Without a `direct` way, rows that SQS did not take stay `decided`.
+
+    Raises:
+        QueueError: SQS is away and there is no direct way.
+    """
+    moved = handled = 0
+    while handled < limit:
+        size = min(BATCH, limit - handled)
+        with store.worker() as connection:
+            rows = connection.execute(_DUE, {"now": now, "limit": size, "hold": HOLD_S}).all()
+            due = [
+                Parcel(row.creator_id, row.id, row.account_id, row.priority, row.wanted)
+                for row in rows
+                if row.verdict == "go"
+            ]
+            moved += len(due) - _back(connection, _ring(due, queue, direct, rollout or Rollout()))
+        handled += len(rows)
+        if len(rows) < size:
+            break
+    return moved
+
+
+def _ring(
+    parcels: Sequence[Parcel], queue: Queue | None, direct: Direct | None, rollout: Rollout
+) -> list[Parcel]:
+    """Send each parcel its way; return those that found none."""
+    inside = [p for p in parcels if queue and (direct is None or rollout.inside(p.account_id))]
+    chosen = set(inside)
+    outside = [p for p in parcels if p not in chosen]
+    if queue and inside:
+        try:
+            outside += queue.send(inside)
+        except QueueError:
+            if direct is None:
+                raise
+            outside += inside
+    if outside and direct:
+        direct.park(outside)
+        return []
+    return outside
+
+
+def _back(connection: Connection, parcels: Sequence[Parcel]) -> int:
+    if parcels:
+        connection.execute(_BACK, {"ids": [p.message_id for p in parcels]})
+    return len(parcels)

@@ -1,0 +1,285 @@
+"""The limiter in Redis: accounts spread over shards, one script call a shard, its clock only.
+
+Here: keys, the Lua scripts (`lua/`), and packing. Not here: what a permit means (`limiter`), nor
+how a lost memory is rebuilt (`epoch`). Every key of a shard carries its hash tag, so a script
+stays legal on a Redis Cluster.
+"""
+
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any
+from zlib import crc32
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+from redis.retry import Retry
+
+from huntaze_pipeline.delivery.limiter import (
+    BANDS,
+    SHARE,
+    Claimed,
+    Grant,
+    Limits,
+    LostError,
+    Parcel,
+    Permit,
+    Settlement,
+    StepError,
+    View,
+)
+from huntaze_pipeline.errors import ServiceError
+from huntaze_pipeline.settings import Settings
+
+SHARDS = 16
+GUARD_S = 5.0
+"""A jump of Redis's clock beyond this grants nothing; longer than any call may take."""
+TREMOR_S = 0.5
+"""A jump beyond this, against our monotonic clock, is seen in the answer: its grants go back."""
+_SEP, _ID = "\x1e", "\x1f"
+_TABLES = ("meta", "log", "busy", "lease", "later", "limits", "blocked", "due:0", "due:1", "due:2")
+_ENQUEUE = 1000
+
+
+class ChangedServerError(RedisError):
+    """Another Redis answers than the one that the books know: restarted or failed over."""
+
+
+@cache
+def _script(name: str) -> tuple[str, str]:
+    folder = files("huntaze_pipeline.delivery") / "lua"
+    text = (folder / "state.lua").read_text() + (folder / f"{name}.lua").read_text()
+    return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def connect(settings: Settings, *, timeout_s: float = 3.0) -> redis.Redis:
+    """Open Redis without silent retries: a lost connection may mean a lost memory.
+
+    Raises:
+        ServiceError: REDIS_URL is not set.
+    """
+    if settings.redis_url is None:
+        raise ServiceError("REDIS_URL is not set and no embedded stack is running")
+    return redis.Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+class RedisLimiter:
+    """The limiter that many processes share. Safe to use from several threads."""
+
+    def __init__(
+        self, client: redis.Redis, *, namespace: str = "huntaze", shards: int = SHARDS
+    ) -> None:
+        self.client = client
+        self.epoch = ""
+        """The memory that the books know; `epoch.adopt` sets it."""
+        self.run_id: str | None = None
+        self.rest_s = 60.0
+        """The longest window in use: how long claims rest after a clock step."""
+        self._prefix = f"{namespace}:{shards}"
+        self._shards = shards
+        self._turn = 0
+        self._baseline: tuple[int, float] | None = None
+        client.connection_pool.connection_kwargs["redis_connect_func"] = self._greet
+
+    def _greet(self, connection: Any) -> None:
+        """On every new connection: is this still the server whose memory we trust?"""
+        connection.on_connect()
+        connection.send_command("INFO", "server")
+        text = connection.read_response()
+        text = text.decode() if isinstance(text, bytes) else str(text)
+        found = next(li[7:].strip() for li in text.splitlines() if li.startswith("run_id:"))
+        if self.run_id is not None and found != self.run_id:
+            raise ChangedServerError("Redis was restarted or replaced")
+
+    def server_id(self) -> str:
+        """Return the id of the running server; it changes at every restart and failover."""
+        return str(self.client.info("server")["run_id"])
+
+    def turn(self, task: str, worker: str, seconds: int) -> bool:
+        """Take a task of upkeep that one process at a time should do; it is free again later."""
+        key = f"{self._prefix}:turn:{task}"
+        return bool(self.client.set(key, worker, nx=True, ex=seconds))
+
+    def shard(self, account_id: str) -> int:
+        """Return the shard of an account, for ever the same."""
+        return crc32(account_id.encode()) % self._shards
+
+    def epochs(self) -> set[str]:
+        """Return the epochs that the shards hold; one value when all is well."""
+        pipe = self.client.pipeline(transaction=False)
+        for shard in range(self._shards):
+            pipe.hget(self._keys(shard)[0], "epoch")
+        return {(value or b"").decode() for value in pipe.execute()}
+
+    def configure(self, limits: Mapping[str, Limits]) -> None:
+        """Set the limits of accounts."""
+        self.enqueue([], limits)
+
+    def enqueue(self, parcels: Sequence[Parcel], limits: Mapping[str, Limits]) -> int:
+        """Put messages on their accounts' queues; return how many were new there."""
+        new = 0
+        for start in range(0, max(1, len(parcels)), _ENQUEUE):
+            chunk = parcels[start : start + _ENQUEUE]
+            names = {p.account_id for p in chunk} if parcels else set(limits)
+            calls = self._packed(chunk, {name: limits[name] for name in names})
+            new += sum(self._run("enqueue", calls))
+        return new
+
+    def claim(self, budget: int, *, lease_s: float) -> Claimed:
+        """Take permits over all shards in one round trip; see `Limiter.claim`."""
+        chosen = self._choose(budget)
+        token = uuid.uuid4().hex[:12] + "-"
+        room = max(1, budget // self._shards)
+        common = [self.epoch, self._latest(), room, round(lease_s * 1000), token, SHARE]
+        sent = time.monotonic()
+        answers = self._run("claim", dict.fromkeys(chosen, common))
+        self._inspect(answers, sent)
+        grants = [_grant(handle) for answer in answers for handle in answer[3:]]
+        wakes = [answer[2] for answer in answers if answer[2] >= 0]
+        if len(chosen) < self._shards:
+            wakes.append(0)
+        return Claimed(grants, min(wakes) / 1000 if wakes else None)
+
+    def commit(self, settlements: Sequence[Settlement]) -> None:
+        """Settle permits."""
+        calls: dict[int, list[Any]] = defaultdict(list)
+        for item in settlements:
+            calls[self.shard(item.grant.account_id)] += [
+                item.grant.handle, item.permit.value, _ms(item.requeue_s), _ms(item.block_s),
+            ]  # fmt: skip
+        self._run("commit", calls)
+
+    def peek(self, account_id: str) -> View:
+        """Return what is known of an account."""
+        answer = self._run("peek", {self.shard(account_id): [account_id]})[0]
+        if not answer:
+            return View(None, 0, 0, 0, 0.0, None)
+        count, window, calls, busy, waiting, rest, wait = answer
+        return View(
+            limits=Limits(count, window / 1000), calls_in_window=calls, in_flight=busy,
+            waiting=waiting, blocked_s=rest / 1000, next_s=None if wait < 0 else wait / 1000,
+        )  # fmt: skip
+
+    def restore(
+        self, epoch: str, calls: Iterable[tuple[str, int, int]], limits: Mapping[str, Limits]
+    ) -> None:
+        """Tell every shard the calls of the last window, then make it valid for the epoch.
+
+        Args:
+            epoch: the new epoch.
+            calls: (account, milliseconds since the call ended or -1, milliseconds until a call
+                whose end is not known must have ended).
+            limits: of the accounts named in the calls.
+        """
+        told: dict[int, list[Any]] = defaultdict(list)
+        for account, age, remaining in calls:
+            told[self.shard(account)] += [account, age, remaining]
+        heads: dict[int, list[Any]] = defaultdict(list)
+        for account, limit in limits.items():
+            heads[self.shard(account)] += [account, _limit(limit)]
+        packed = {
+            shard: [epoch, len(heads[shard]) // 2, *heads[shard], *told[shard]]
+            for shard in range(self._shards)
+        }
+        self._baseline = None
+        self._run("restore", packed)
+
+    def _packed(
+        self, parcels: Sequence[Parcel], limits: Mapping[str, Limits]
+    ) -> dict[int, list[Any]]:
+        heads: dict[int, list[Any]] = defaultdict(list)
+        for account, limit in limits.items():
+            heads[self.shard(account)] += [account, _limit(limit)]
+        tails: dict[int, list[Any]] = defaultdict(list)
+        for p in parcels:
+            member = f"{BANDS.index(p.priority)}{_ID}{p.creator_id}{_ID}{p.message_id}"
+            tails[self.shard(p.account_id)] += [p.account_id, member, p.score]
+        return {s: [len(head) // 2, *head, *tails[s]] for s, head in heads.items()}
+
+    def _choose(self, budget: int) -> list[int]:
+        """All shards, or, when there are fewer permits than shards, those whose turn it is."""
+        count = min(self._shards, budget)
+        chosen = [(self._turn + i) % self._shards for i in range(count)]
+        self._turn = (self._turn + count) % self._shards
+        return chosen
+
+    def _latest(self) -> int:
+        """The latest instant that Redis may believably show, or 0 when we have no baseline."""
+        if self._baseline is None:
+            return 0
+        shown, at = self._baseline
+        return shown + round((time.monotonic() - at + GUARD_S) * 1000)
+
+    def _inspect(self, answers: Sequence[Sequence[Any]], sent: float) -> None:
+        states = {bytes(answer[0]).decode() for answer in answers}
+        if "LOST" in states:
+            raise LostError("Redis does not know the limiter's epoch: its memory was lost")
+        if "STEP" in states:
+            self._stepped()
+            raise StepError("Redis's clock jumped forward; claims rest for one window")
+        shown = max((answer[1] for answer in answers), default=0)
+        before, self._baseline = self._baseline, (shown, sent) if answers else self._baseline
+        if before and shown - before[0] > (time.monotonic() - before[1] + TREMOR_S) * 1000:
+            self._stepped()
+            self.commit([
+                Settlement(_grant(handle), Permit.UNUSED, requeue_s=0)
+                for answer in answers for handle in answer[3:]
+            ])  # fmt: skip
+            raise StepError("Redis's clock jumped forward; claims rest for one window")
+
+    def _stepped(self) -> None:
+        self._baseline = None
+        self._run("hold", {s: [round(self.rest_s * 1000)] for s in range(self._shards)})
+
+    @cache  # noqa: B019  one limiter lives as long as its process
+    def _keys(self, shard: int) -> list[str]:
+        return [f"{self._prefix}:{{s{shard:02d}}}:{table}" for table in _TABLES]
+
+    def _run(self, name: str, calls: Mapping[int, Sequence[Any]]) -> list[Any]:
+        """Run one script in several shards in one round trip."""
+        text, digest = _script(name)
+        answers = self._send(digest, calls)
+        missing = [i for i, a in enumerate(answers) if isinstance(a, NoScriptError)]
+        if missing:
+            self.client.script_load(text)
+            shards = list(calls)
+            again = self._send(digest, {shards[i]: calls[shards[i]] for i in missing})
+            for i, answer in zip(missing, again, strict=True):
+                answers[i] = answer
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    def _send(self, digest: str, calls: Mapping[int, Sequence[Any]]) -> list[Any]:
+        pipe = self.client.pipeline(transaction=False)
+        for shard, arguments in calls.items():
+            keys = self._keys(shard)
+            queues = keys[0].removesuffix("meta") + "q:"
+            pipe.evalsha(digest, len(keys), *keys, queues, *arguments)
+        return pipe.execute(raise_on_error=False)
+
+
+def _grant(handle: bytes) -> Grant:
+    text = handle.decode()
+    account, member, _score, _token = text.split(_SEP)
+    _band, creator, message = member.split(_ID)
+    return Grant(account, creator, message, text)
+
+
+def _limit(limit: Limits) -> str:
+    return f"{limit.count}:{limit.window_ms}"
+
+
+def _ms(seconds: float | None) -> int:
+    return -1 if seconds is None else max(0, round(seconds * 1000))

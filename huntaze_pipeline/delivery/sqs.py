@@ -1,0 +1,222 @@
+"""The queue on Amazon SQS (or anything that speaks its API): three standard queues and a DLQ.
+
+Names come from one setting: ``<name>-high``, ``<name>``, ``<name>-low``, ``<name>-dlq``. The
+account is the message group, so SQS's fair queues keep one busy account from hiding the others.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from huntaze_pipeline.delivery.limiter import Parcel
+from huntaze_pipeline.delivery.queue import BATCH, Depth, QueueError, Received, decode, encode
+from huntaze_pipeline.settings import Settings
+
+VISIBILITY_S = 30
+RETENTION_S = 4 * 86_400
+MAX_RECEIVES = 10
+_SUFFIXES = {"high": "-high", "medium": "", "low": "-low"}
+_THREADS = 4
+_TRIES = 3
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_T = TypeVar("_T")
+
+
+class SqsQueue:
+    """Notes on SQS. Safe to use from several threads.
+
+    Args:
+        settings: queue name (or the URL of the medium queue), region, endpoint.
+        create: make the queues when they are missing; always so on a local endpoint.
+    """
+
+    def __init__(self, settings: Settings, *, create: bool = False) -> None:
+        self.name = (settings.sqs_queue or "huntaze").rstrip("/").rpartition("/")[2]
+        host = urlsplit(settings.aws_endpoint_url or "").hostname
+        self._local = host in _LOOPBACK
+        self._create = create or self._local
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._urls: dict[str, str] = {}
+        self._client: Any = None
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="sqs")
+
+    def send(self, parcels: Sequence[Parcel]) -> list[Parcel]:
+        """Send in tens over a few connections; entries that SQS refused are tried again."""
+        self._ready()
+        tens = [
+            (band, batch)
+            for band in _SUFFIXES
+            for batch in _batches([p for p in parcels if p.priority == band])
+        ]
+        left = self._pool.map(lambda item: self._send(*item), tens)
+        return [parcel for batch in left for parcel in batch]
+
+    def receive(self, priority: str, *, wait_s: float) -> list[Received]:
+        """Long-poll one queue. A body that is no note goes to the DLQ by its receive count."""
+        answer = self._call(
+            "receive_message",
+            QueueUrl=self._url(priority),
+            MaxNumberOfMessages=BATCH,
+            WaitTimeSeconds=min(20, max(0, round(wait_s))),
+        )
+        found = []
+        for message in answer.get("Messages", []):
+            try:
+                found.append(Received(decode(message["Body"]), message["ReceiptHandle"]))
+            except ValueError:
+                continue
+        return found
+
+    def delete(self, priority: str, received: Sequence[Received]) -> None:
+        """Delete in tens; what could not be deleted comes again and changes nothing then."""
+        for batch in _batches(received):
+            entries = [
+                {"Id": str(i), "ReceiptHandle": item.receipt} for i, item in enumerate(batch)
+            ]
+            self._batch("delete_message_batch", priority, entries)
+
+    def depths(self) -> list[Depth]:
+        """Ask SQS for its approximate counts."""
+        found = []
+        for band in (*_SUFFIXES, "dlq"):
+            answer = self._call(
+                "get_queue_attributes",
+                QueueUrl=self._url(band),
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesNotVisible",
+                ],
+            )["Attributes"]
+            waiting, flying = (
+                int(answer.get(f"ApproximateNumberOfMessages{suffix}", 0))
+                for suffix in ("", "NotVisible")
+            )
+            found.append(Depth(band, waiting, flying, dead=band == "dlq"))
+        return found
+
+    def redrive(self) -> int:
+        """Move readable dead notes back to the queue of their priority."""
+        moved = 0
+        while dead := self.receive("dlq", wait_s=0):
+            left = self.send([item.parcel for item in dead])
+            if left:
+                raise QueueError(
+                    f"SQS refused {len(left)} of {len(dead)} dead notes; moved {moved}"
+                )
+            self.delete("dlq", dead)
+            moved += len(dead)
+        return moved
+
+    def purge(self) -> None:
+        """Drop every note of all four queues."""
+        for band in (*_SUFFIXES, "dlq"):
+            self._call("purge_queue", QueueUrl=self._url(band))
+
+    def close(self) -> None:
+        """Release threads and connections."""
+        self._pool.shutdown(wait=False)
+        if self._client is not None:
+            self._client.close()
+
+    def _send(self, priority: str, parcels: Sequence[Parcel]) -> list[Parcel]:
+        entries = [
+            {"Id": str(i), "MessageBody": encode(p), "MessageGroupId": _group(p.account_id)}
+            for i, p in enumerate(parcels)
+        ]
+        return [parcels[i] for i in self._batch("send_message_batch", priority, entries)]
+
+    def _batch(self, operation: str, priority: str, entries: list[dict[str, str]]) -> list[int]:
+        """Run a batch call; repeat the entries that failed; return the indexes that still do."""
+        for _ in range(_TRIES):
+            answer = self._call(operation, QueueUrl=self._url(priority), Entries=entries)
+            failed = {entry["Id"] for entry in answer.get("Failed", [])}
+            entries = [entry for entry in entries if entry["Id"] in failed]
+            if not entries:
+                break
+        return [int(entry["Id"]) for entry in entries]
+
+    def _call(self, operation: str, **arguments: Any) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        client = self._ready()
+        try:
+            return getattr(client, operation)(**arguments)
+        except (BotoCoreError, ClientError) as error:
+            raise QueueError(f"SQS {operation} on {self.name}: {error}") from None
+
+    def _url(self, band: str) -> str:
+        self._ready()
+        return self._urls[band]
+
+    def _ready(self) -> Any:
+        """Connect and find the queues on first use, so that a queue that is away can be tried."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        with self._lock:
+            if not self._urls:
+                try:
+                    self._client = self._client or self._open()
+                    self._urls = self._make() if self._create else self._find()
+                except (BotoCoreError, ClientError) as error:
+                    raise QueueError(f"SQS queue {self.name}: {error}") from None
+            return self._client
+
+    def _open(self) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        known = not self._local or "AWS_ACCESS_KEY_ID" in os.environ
+        keys = (
+            {} if known else dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "local")
+        )
+        return boto3.client(
+            "sqs",
+            region_name=self._settings.aws_region,
+            endpoint_url=self._settings.aws_endpoint_url,
+            config=Config(
+                connect_timeout=2, read_timeout=25, max_pool_connections=16,
+                retries={"max_attempts": 2, "mode": "standard"},
+            ),
+            **keys,
+        )  # fmt: skip
+
+    def _find(self) -> dict[str, str]:
+        names = {band: self.name + suffix for band, suffix in _SUFFIXES.items()}
+        names["dlq"] = f"{self.name}-dlq"
+        return {b: self._client.get_queue_url(QueueName=n)["QueueUrl"] for b, n in names.items()}
+
+    def _make(self) -> dict[str, str]:
+        shared = {"MessageRetentionPeriod": str(RETENTION_S)}
+        dead = self._client.create_queue(QueueName=f"{self.name}-dlq", Attributes=shared)[
+            "QueueUrl"
+        ]
+        arn = self._client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+        policy = {
+            "deadLetterTargetArn": arn["Attributes"]["QueueArn"],
+            "maxReceiveCount": str(MAX_RECEIVES),
+        }
+        attributes = shared | {
+            "VisibilityTimeout": str(VISIBILITY_S),
+            "RedrivePolicy": json.dumps(policy),
+        }
+        urls = {
+            band: self._client.create_queue(QueueName=self.name + suffix, Attributes=attributes)
+            for band, suffix in _SUFFIXES.items()
+        }
+        return {band: answer["QueueUrl"] for band, answer in urls.items()} | {"dlq": dead}
+
+
+def _group(account_id: str) -> str:
+    """SQS takes at most 128 characters of a printable set as group id."""
+    kept = "".join(c if c.isascii() and c.isprintable() and c != " " else "_" for c in account_id)
+    return kept[:128] or "_"
+
+
+def _batches(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]

@@ -1,0 +1,85 @@
+"""Staying up: blocking work in threads, growing waits while a service is away, rebuilds.
+
+A service that is away pauses what needs it and nothing else. A fault of ours is never waited out.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from huntaze_pipeline.delivery import epoch
+from huntaze_pipeline.delivery.limiter import LostError, StepError
+from huntaze_pipeline.delivery.outfit import Parts
+from huntaze_pipeline.delivery.shards import ChangedServerError
+from huntaze_pipeline.errors import ServiceError, StoreError
+
+AWAY = (RedisError, OperationalError, InterfaceError, ServiceError, StoreError)
+"""What a service that is away looks like. Anything else is a fault of ours and stops the sender."""
+LOST = (LostError, ChangedServerError)
+"""The limiter's memory is not the one that the books know."""
+_T = TypeVar("_T")
+
+
+class Stamina:
+    """Does blocking work for one sender until it succeeds."""
+
+    def __init__(self, parts: Parts, threads: int, lease_s: float) -> None:
+        self._parts = parts
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sender")
+        self._lease_s = lease_s
+        self._recovering = asyncio.Lock()
+
+    async def run(self, work: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
+        """Do blocking work once, in a thread."""
+        call = partial(work, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def steady(self, what: str, work: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
+        """Do blocking work; while a service is away, wait longer and longer and try again."""
+        failures = 0
+        while True:
+            try:
+                return await self.run(work, *args, **kwargs)
+            except StepError as error:
+                self._parts.journal.pause(what, error)
+                await asyncio.sleep(1.0)
+            except LOST as error:
+                self._parts.journal.pause(what, error)
+                await self.recover()
+            except AWAY as error:
+                failures += 1
+                self._parts.journal.pause(what, error)
+                await asyncio.sleep(growing(failures))
+
+    async def recover(self) -> None:
+        """Adopt the limiter's memory, or rebuild it from the books; one at a time."""
+        failures = 0
+        p = self._parts
+        async with self._recovering:
+            while True:
+                try:
+                    rebuilt = await self.run(
+                        epoch.adopt, p.store, p.limiter, p.directory, lease_s=self._lease_s
+                    )
+                except AWAY as error:
+                    failures += 1
+                    p.journal.pause("adopt", error)
+                    await asyncio.sleep(growing(failures))
+                    continue
+                if rebuilt:
+                    p.journal.note("limiter rebuilt from the attempts")
+                return
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def growing(failures: int) -> float:
+    """Return the wait after so many failures in a row: from 0.2 s, doubling, at most 5 s."""
+    return min(5.0, 0.1 * 2 ** min(failures, 10))

@@ -1,0 +1,143 @@
+"""The processes: puts a sender or a relay together from the settings and runs it until stopped.
+
+SIGTERM and SIGINT finish what is under way. Not here: the work itself (`sender`, `relay`).
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TextIO
+
+from huntaze_pipeline.clock import Clock, system_clock
+from huntaze_pipeline.delivery import relay
+from huntaze_pipeline.delivery.accounts import STANDARD, Directory
+from huntaze_pipeline.delivery.breaker import Breaker, Tuning
+from huntaze_pipeline.delivery.journal import Journal
+from huntaze_pipeline.delivery.limiter import Limits
+from huntaze_pipeline.delivery.outfit import Options, Parts
+from huntaze_pipeline.delivery.platforms.base import Platform
+from huntaze_pipeline.delivery.platforms.directory import platforms as open_platforms
+from huntaze_pipeline.delivery.queue import Queue
+from huntaze_pipeline.delivery.rollout import Rollout
+from huntaze_pipeline.delivery.sender import Sender
+from huntaze_pipeline.delivery.shards import RedisLimiter, connect
+from huntaze_pipeline.delivery.sqs import SqsQueue
+from huntaze_pipeline.delivery.stamina import AWAY, growing
+from huntaze_pipeline.rulebook.policies import load_policies
+from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.store.session import Store
+
+RELAY_POLL_S = 0.2
+
+
+def standard_limits(settings: Settings) -> Callable[[str], Limits]:
+    """Return the limits of a platform's accounts, from rules/policies.yaml.
+
+    Raises:
+        RuleError: the file holds faults.
+    """
+    if not (settings.rules_dir / "policies.yaml").is_file():
+        return lambda _: STANDARD
+    policies = load_policies(settings.rules_dir)
+
+    def limits(platform: str) -> Limits:
+        if platform not in policies.file.platforms:
+            return STANDARD
+        found = policies.limit(platform)
+        return Limits(found.count, found.per.total_seconds())
+
+    return limits
+
+
+def parts(
+    settings: Settings,
+    *,
+    store: Store | None = None,
+    queue: Queue | None = None,
+    platforms: Mapping[str, Platform] | None = None,
+    limits: Callable[[str], Limits] | None = None,
+    clock: Clock = system_clock,
+    out: TextIO | None = sys.stdout,
+    tuning: Tuning | None = None,
+) -> Parts:
+    """Put together what a sender needs; anything given is used instead of what settings say."""
+    worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    store = store or Store(settings)
+    limiter = RedisLimiter(connect(settings))
+    return Parts(
+        store=store,
+        limiter=limiter,
+        queue=queue or SqsQueue(settings),
+        platforms=open_platforms(settings) if platforms is None else platforms,
+        directory=Directory(store, limits or standard_limits(settings)),
+        breaker=Breaker(connect(settings), worker, tuning),
+        clock=clock,
+        worker=worker,
+        journal=Journal(worker, clock, out),
+        rollout=Rollout.of(settings),
+    )
+
+
+async def run(made: Parts, options: Options | None = None, *, until_idle: bool = False) -> None:
+    """Run a sender in this process; SIGTERM and SIGINT let it finish and return."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError, RuntimeError):  # not in the main thread
+            loop.add_signal_handler(number, stop.set)
+    try:
+        await Sender(made, options).run(stop, until_idle=until_idle)
+    finally:
+        for platform in made.platforms.values():
+            await platform.close()
+        close(made)
+
+
+def send(settings: Settings, options: Options | None = None, *, until_idle: bool = False) -> None:
+    """Run a sender made from the settings; returns when it was told to stop or is idle."""
+    asyncio.run(run(parts(settings), options, until_idle=until_idle))
+
+
+def relay_until(settings: Settings, stop: threading.Event, *, once: bool = False) -> int:
+    """Publish what is due, again and again, until `stop` is set; return how many messages moved.
+
+    A service that is away is waited for with growing pauses.
+    """
+    made = parts(settings, platforms={})
+    total, failures = 0, 0
+    try:
+        while not stop.is_set():
+            try:
+                moved = relay.publish(
+                    made.store, made.queue, made.clock(), direct=made.direct, rollout=made.rollout
+                )
+                total, failures = total + moved, 0
+            except AWAY as error:
+                if once:
+                    raise
+                failures += 1
+                made.journal.pause("relay", error)
+                stop.wait(growing(failures))
+                continue
+            if once:
+                break
+            if not moved:
+                stop.wait(RELAY_POLL_S)
+    finally:
+        close(made)
+    return total
+
+
+def close(made: Parts) -> None:
+    """Release connections."""
+    made.limiter.client.close()
+    made.limiter.client.connection_pool.disconnect()
+    made.breaker.close()
+    if isinstance(made.queue, SqsQueue):
+        made.queue.close()

@@ -1,0 +1,125 @@
+"""The inbox: live events in PostgreSQL, appended once each and read in order of commit.
+
+Bulk history does not pass here (`importer` writes it to the lake); rules react to the inbox only.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from huntaze_pipeline.events.envelope import Event
+
+_CHUNK = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a batch."""
+
+    new: int
+    known: int
+    """Events whose id was there already; nothing of them was changed."""
+
+
+class Position(NamedTuple):
+    """A reader's place: everything up to and including this row has been read."""
+
+    tx: int = 0
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived(Event):
+    """An event in the inbox, with its place in the order of arrival."""
+
+    position: Position
+    received_at: datetime
+
+
+_COLUMNS = (
+    "creator_id", "event_id", "name", "fan_id", "platform", "account_id", "campaign_id",
+    "message_id", "value_micros", "currency", "occurred_at", "source",
+)  # fmt: skip
+_APPEND = text(
+    """
+    with batch as (
+        select * from jsonb_to_recordset(cast(:rows as jsonb)) as x(
+            creator_id text, event_id text, name text, fan_id text, platform text,
+            account_id text, campaign_id text, message_id text, value_micros bigint,
+            currency text, occurred_at timestamptz, source text, properties jsonb, line int)
+    ), added as (
+        insert into inbox (creator_id, event_id, name, fan_id, platform, account_id,
+                           campaign_id, message_id, value_micros, currency, occurred_at,
+                           source, properties)
+        select creator_id, event_id, name, fan_id, platform, account_id, campaign_id,
+               message_id, value_micros, currency, occurred_at, source, properties
+        from batch order by line
+        on conflict (creator_id, event_id) do nothing
+        returning 1
+    )
+    select count(*) from added
+    """
+)
+_TAIL = text(
+    """
+    select tx::text::bigint as tx, id, creator_id, event_id, name, fan_id, platform, account_id,
+           campaign_id, message_id, value_micros, currency, occurred_at, source, received_at,
+           properties
+    from inbox
+    where (tx, id) > (cast(cast(:tx as text) as xid8), :id)
+      and tx < pg_snapshot_xmin(pg_current_snapshot())
+    order by tx, id
+    limit :limit
+    """
+)
+
+
+def append(connection: Connection, events: Sequence[Event]) -> Appended:
+    """Store events whose ids are new, in the caller's transaction, in the order given.
+
+    Under `Store.tenant` a row of another creator is refused by the database itself.
+    """
+    new = 0
+    for start in range(0, len(events), _CHUNK):
+        rows = [_row(line, e) for line, e in enumerate(events[start : start + _CHUNK])]
+        new += connection.execute(_APPEND, {"rows": json.dumps(rows)}).scalar_one()
+    return Appended(new=new, known=len(events) - new)
+
+
+def tail(connection: Connection, after: Position = Position(), limit: int = 1000) -> list[Arrived]:
+    """Return the next events after a position, oldest commit first.
+
+    Rows of transactions that began before the oldest open one only: a row that commits late is
+    never stepped over, it is waited for. Pass the last event's `position` to continue.
+    """
+    rows = connection.execute(_TAIL, {"tx": str(after.tx), "id": after.id, "limit": limit})
+    return [_arrived(row) for row in rows.mappings()]
+
+
+def drain(connection: Connection, after: Position = Position()) -> Iterator[list[Arrived]]:
+    """Yield batches until nothing more can be read."""
+    while batch := tail(connection, after):
+        yield batch
+        after = batch[-1].position
+
+
+def _row(line: int, event: Event) -> dict[str, Any]:
+    row = {name: getattr(event, name) for name in _COLUMNS}
+    return row | {
+        "occurred_at": event.occurred_at.isoformat(),
+        "properties": event.properties,
+        "line": line,
+    }
+
+
+def _arrived(row: Any) -> Arrived:
+    return Arrived(
+        **{name: row[name] for name in _COLUMNS},
+        properties=row["properties"],
+        position=Position(row["tx"], row["id"]),
+        received_at=row["received_at"],
+    )

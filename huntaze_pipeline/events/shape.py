@@ -1,0 +1,261 @@
+"""Which fields each kind of import has, how each is read, checked and folded in a group.
+
+The SQL of a single value is `projection`'s; running the whole is `importer`'s.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from zoneinfo import available_timezones
+
+from huntaze_pipeline.events import projection
+from huntaze_pipeline.events.envelope import CURRENCIES, CUSTOM, FUTURE, LIMIT_MICROS, NAMES
+from huntaze_pipeline.events.mapping import EventSpec, Mapping, Value
+from huntaze_pipeline.events.projection import Scope
+from huntaze_pipeline.events.source import quoted
+
+Kind = Literal["text", "name", "zone", "currency", "time", "instant", "date", "money", "number",
+               "json"]  # fmt: skip
+_FOLDS = {"money": "sum", "number": "sum"}
+_TYPES = {"time": "timestamptz", "instant": "timestamptz", "date": "date", "money": "bigint",
+          "number": "double"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One output column: where it comes from and what it must be."""
+
+    name: str
+    """As the person who wrote the mapping knows it."""
+    alias: str
+    kind: Kind
+    value: Value | dict[str, Value] | None
+    required: bool = False
+    signed: bool = False
+
+    def late(self, mapping: Mapping) -> bool:
+        """Whether it is computed once a group."""
+        return (
+            bool(mapping.group_by)
+            and isinstance(self.value, Value)
+            and (projection.late(self.value, mapping) or _fixed(self))
+        )
+
+    def sql(self, scope: Scope) -> str:
+        """Return the typed expression; NULL when the mapping leaves the field out."""
+        if self.value is None:
+            return f"cast(null as {_TYPES.get(self.kind, 'varchar')})"
+        if isinstance(self.value, dict):
+            return projection.document(scope, self.value)
+        return _READERS.get(self.kind, _text)(scope, self.value)
+
+    def folded(self) -> str:
+        """Return the aggregate over the rows of a group."""
+        how = self.value.fold if isinstance(self.value, Value) else None
+        how = how or _FOLDS.get(self.kind, "min")
+        if how == "count":
+            return "count(*)"
+        if how == "first":
+            return f"arg_min({self.alias}, _row)"
+        cast = "bigint" if self.kind == "money" else ""
+        inner = f"{how}({self.alias})"
+        return f"cast({inner} as {cast})" if cast and how == "sum" else inner
+
+    def faults(self, scope: Scope, now: datetime) -> list[tuple[str, str]]:
+        """Return (SQL condition, SQL reason) for everything that can be wrong with it."""
+        if self.value is None:
+            return [("true", quoted("is not in the mapping"))] if self.required else []
+        if isinstance(self.value, dict):
+            return []
+        raw = "null" if self.value.sum else scope.expression(self.value).text
+        shown = f"'''' || substr(coalesce({raw}, ''), 1, 80) || ''' '"
+        absent = (f"{self.alias} is null and {raw} is null", quoted("is missing"))
+        found = [absent] if self.required else []
+        found += _UNREADABLE.get(self.kind, _nothing)(self, raw, shown, scope)
+        return found + _limits(self, shown, now)
+
+
+def event_fields(spec: EventSpec, number: int) -> list[Field]:
+    """Return the fields of one event of a row."""
+    name = spec.name if isinstance(spec.name, Value) else Value(value=spec.name)
+    money = isinstance(spec.name, str) and spec.name in ("purchase", "tip")
+    plan: list[tuple[str, Kind, Value | dict[str, Value] | None, bool]] = [
+        ("name", "name", name, True),
+        ("fan_id", "text", spec.fan_id, True),
+        ("occurred_at", "time", spec.occurred_at, True),
+        ("platform", "text", spec.platform, False),
+        ("account_id", "text", spec.account_id, False),
+        ("campaign_id", "text", spec.campaign_id, False),
+        ("message_id", "text", spec.message_id, False),
+        ("value", "money", spec.value, money),
+        ("currency", "currency", spec.currency, spec.value is not None),
+        ("properties", "json", spec.properties, False),
+    ]
+    return [Field(n, f"e{number}_{n}", kind, v, required) for n, kind, v, required in plan]
+
+
+def line_fields(mapping: Mapping) -> list[Field]:
+    """Return the fields of a basket's line."""
+    line = mapping.lines
+    if line is None:
+        return []
+    return [
+        Field("lines.item_id", "l_item_id", "text", line.item_id, True),
+        Field("lines.quantity", "l_quantity", "number", line.quantity),
+        Field("lines.value", "l_value", "money", line.value, True),
+        Field("lines.discount", "l_discount", "money", line.discount, signed=True),
+        Field("lines.properties", "l_properties", "json", line.properties),
+    ]
+
+
+def record_fields(mapping: Mapping) -> list[Field]:
+    """Return the fields of a fan, campaign or cost."""
+    if mapping.fans is not None and mapping.kind == "fans":
+        return _fan(mapping)
+    if mapping.campaigns is not None and mapping.kind == "campaigns":
+        part = mapping.campaigns
+        return [
+            Field("id", "r_id", "text", part.id, True),
+            Field("name", "r_name", "text", part.name, True),
+            Field("type", "r_type", "text", part.type),
+            Field("start_at", "r_start_at", "instant", part.start_at, True),
+            Field("end_at", "r_end_at", "instant", part.end_at),
+            Field("settings", "r_settings", "json", part.settings),
+        ]
+    part = mapping.costs
+    if part is None:
+        return []
+    return [
+        Field("id", "r_id", "text", part.id, True),
+        Field("campaign_id", "r_campaign_id", "text", part.campaign_id),
+        Field("amount", "r_amount", "money", part.amount, True, signed=mapping.allow_negative),
+        Field("currency", "r_currency", "currency", part.currency, True),
+        Field("incurred_at", "r_incurred_at", "time", part.incurred_at, True),
+    ]
+
+
+def made_up(mapping: Mapping) -> list[str]:
+    """Return the fan fields that no column says: chosen by a seed, or declared as assumptions."""
+    if mapping.fans is None:
+        return list(mapping.derived)
+    values = {f.name: f.value for f in _fan(mapping)} | dict(mapping.fans.attributes)
+    found = [
+        name
+        for name, value in values.items()
+        if isinstance(value, Value) and projection.late(value, mapping)
+    ]
+    consents = [f"consents.{topic}" for topic in mapping.fans.consents]
+    return sorted({*found, *consents, *mapping.derived})
+
+
+def _fan(mapping: Mapping) -> list[Field]:
+    part = mapping.fans
+    if part is None:
+        return []
+    fields = [
+        Field("id", "r_id", "text", part.id, True),
+        Field("name", "r_name", "text", part.name),
+        Field("zone", "r_zone", "zone", part.zone),
+        Field("locale", "r_locale", "text", part.locale),
+        Field("birthday", "r_birthday", "date", part.birthday),
+        Field("subscribed_at", "r_subscribed_at", "time", part.subscribed_at),
+    ]
+    fields += [
+        Field(f"attributes.{name}", f"a{n}", "text", value)
+        for n, (name, value) in enumerate(part.attributes.items())
+    ]
+    for label, prefix, nested in (
+        ("account", "r_account", part.account),
+        ("identity", "r_identity", part.identity),
+    ):
+        values = (
+            {} if nested is None else {k: getattr(nested, k) for k in type(nested).model_fields}
+        )
+        fields += [
+            Field(f"{label}.{k}", f"{prefix}_{k}", "text", v, required=True)
+            for k, v in values.items()
+        ]
+    return fields
+
+
+def _fixed(given: Field) -> bool:
+    """A constant is the same for the whole group, unless it is summed up over the rows."""
+    value = given.value
+    return (
+        isinstance(value, Value) and value.value is not None and value.fold in (None, "min", "max")
+    ) and given.kind != "money"
+
+
+def _text(scope: Scope, value: Value) -> str:
+    return scope.expression(value).text
+
+
+_READERS: dict[str, Callable[[Scope, Value], str]] = {
+    "time": projection.time, "instant": projection.time, "date": projection.day,
+    "money": projection.money, "number": projection.number,
+}  # fmt: skip
+
+_Faults = list[tuple[str, str]]
+
+
+def _nothing(given: Field, raw: str, shown: str, scope: Scope) -> _Faults:
+    return []
+
+
+def _no(what: str) -> Callable[[Field, str, str, Scope], _Faults]:
+    def check(given: Field, raw: str, shown: str, scope: Scope) -> _Faults:
+        return [(f"{given.alias} is null and {raw} is not null", f"{shown} || {quoted(what)}")]
+
+    return check
+
+
+def _no_time(given: Field, raw: str, shown: str, scope: Scope) -> _Faults:
+    reason = "is no time"
+    if scope.mapping.zone is None:
+        reason = "is no time with a zone, and the mapping names none (zone: Europe/Paris)"
+    return _no(reason)(given, raw, shown, scope)
+
+
+def _no_money(given: Field, raw: str, shown: str, scope: Scope) -> _Faults:
+    if isinstance(given.value, Value) and given.value.sum:
+        return [(f"{given.alias} is null", quoted("a part of the sum is no amount"))]
+    return _no("is no amount of money")(given, raw, shown, scope)
+
+
+_UNREADABLE: dict[str, Callable[[Field, str, str, Scope], _Faults]] = {
+    "time": _no_time, "instant": _no_time, "date": _no("is no date"),
+    "money": _no_money, "number": _no("is no finite number"),
+}  # fmt: skip
+
+
+def _limits(given: Field, shown: str, now: datetime) -> _Faults:
+    alias = given.alias
+    if given.kind in ("time", "instant"):
+        ahead = f"{alias} > timestamptz {quoted((now + FUTURE).isoformat())}"
+        old = (f"{alias} < timestamptz '1970-01-01 00:00:00+00'", f"{shown} || 'is before 1970'")
+        future = (ahead, f"{shown} || 'is more than a day in the future'")
+        return [old, future] if given.kind == "time" else [old]
+    if given.kind == "money":
+        large = (f"abs({alias}) > {LIMIT_MICROS}", f"{shown} || 'is more than any payment'")
+        less = (f"{alias} < 0", f"{shown} || 'is negative'")
+        return [large] if given.signed else [large, less]
+    if given.kind == "name":
+        known = ", ".join(quoted(n) for n in NAMES)
+        bad = f"{alias} not in ({known}) and not regexp_matches({alias}, {quoted(CUSTOM.pattern)})"
+        return [(bad, f"{shown} || 'is no event name'")]
+    return _texts(given, shown)
+
+
+def _texts(given: Field, shown: str) -> _Faults:
+    alias = given.alias
+    if given.kind == "currency":
+        codes = ", ".join(quoted(c) for c in sorted(CURRENCIES))
+        return [(f"{alias} not in ({codes})", f"{shown} || 'is no ISO 4217 currency'")]
+    if given.kind == "zone":
+        zones = ", ".join(quoted(z) for z in sorted(available_timezones()))
+        return [(f"{alias} not in ({zones})", f"{shown} || 'is no IANA zone'")]
+    if given.kind == "text":
+        bad = f"length({alias}) > 255 or contains({alias}, chr(0))"
+        return [(bad, quoted("is longer than 255 characters or holds a NUL"))]
+    return []

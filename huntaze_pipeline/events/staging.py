@@ -1,0 +1,279 @@
+"""One file, read through one mapping, as temporary tables: what is good, and what is held back.
+
+`_rows` has every source row, typed, with its faults; `_events`, `_lines` and `_records` have what
+can be kept. Nothing here leaves the connection: `importer` decides what becomes of it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from duckdb import DuckDBPyConnection
+
+from huntaze_pipeline.errors import ImportFileError, Problem
+from huntaze_pipeline.events import shape
+from huntaze_pipeline.events.mapping import EventSpec, Mapping, Value
+from huntaze_pipeline.events.projection import Scope
+from huntaze_pipeline.events.shape import Field
+from huntaze_pipeline.events.source import Table, identifier, quoted
+
+COLUMNS = ("platform", "account_id", "campaign_id", "message_id", "occurred_at", "properties")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read, through what, for whom, and when."""
+
+    table: Table
+    mapping: Mapping
+    creator_id: str
+    now: datetime
+    shift_days: int
+    name: str
+    """The file, for messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """How many source rows there are and how many of them are held back."""
+
+    rows: int
+    rejected: int
+
+
+def stage(con: DuckDBPyConnection, reading: Reading) -> Staged:
+    """Fill the temporary tables.
+
+    Raises:
+        ImportFileError: the mapping names columns that the file does not have.
+    """
+    fields = _fields(reading.mapping)
+    _lookups(con, reading)
+    _rows(con, reading, fields)
+    _hold(con, reading)
+    if reading.mapping.events:
+        _events(con, reading)
+        _lines(con, reading)
+    else:
+        _records(con, reading, fields)
+    row = con.execute(
+        "select (select count(*) from _rows), (select count(*) from _held)"
+    ).fetchone() or (0, 0)
+    lost = len(reading.table.rejects)
+    return Staged(int(row[0]) + lost, int(row[1]) + lost)
+
+
+def _fields(mapping: Mapping) -> list[Field]:
+    if not mapping.events:
+        return shape.record_fields(mapping)
+    found = [f for n, spec in enumerate(mapping.events) for f in shape.event_fields(spec, n)]
+    return found + shape.line_fields(mapping)
+
+
+def _lookups(con: DuckDBPyConnection, reading: Reading) -> None:
+    """Bring the creator's campaigns and fans, which rows may refer to."""
+    mine = f"where creator_id = {quoted(reading.creator_id)}"
+    con.execute(
+        "create or replace temp table _campaign as"
+        f" select id, start_at, end_at from ops.public.campaigns {mine}"
+    )
+    con.execute(
+        f"create or replace temp table _fan as select id, zone from ops.public.fans {mine}"
+        if _uses(reading.mapping, "fan")
+        else "create or replace temp table _fan (id varchar, zone varchar)"
+    )
+
+
+def _uses(mapping: Mapping, what: str) -> bool:
+    return what in mapping.check or f"'{what}." in str(mapping.model_dump())
+
+
+def _rows(con: DuckDBPyConnection, reading: Reading, fields: list[Field]) -> None:
+    mapping = reading.mapping
+    scope = Scope(reading.table, mapping, reading.shift_days)
+    early = [f for f in fields if not f.late(mapping)]
+    typed = [f"{f.sql(scope)} as {f.alias}" for f in early]
+    groups = [f"{scope.column(c).text} as _g{n}" for n, c in enumerate(mapping.group_by)]
+    keys = [f"{_key(scope, spec, mapping)} as _k{n}" for n, spec in enumerate(mapping.events)]
+    faults = _faults(scope, early, reading)
+    _complain(scope, fields, reading)
+    joins = _joins(scope, mapping)
+    conditions = " or ".join(f"coalesce({c}, false)" for _, c, _ in faults) or "false"
+    reasons = ", ".join(
+        f"case when {c} then {{'field': {quoted(f)}, 'reason': {r}}} end" for f, c, r in faults
+    )
+    parts = ", ".join(["_s.*", *_carried(joins), *groups, *keys, *typed])
+    given = ", ".join(identifier(name) for name in reading.table.columns) or "_line"
+    # Two levels: a typed value is computed once and then looked at by all of its checks.
+    con.execute(
+        f"create or replace temp table _rows as select * exclude ({given}, _fan, _campaign),"
+        f" case when {conditions} then list_filter([{reasons}], x -> x is not null) end as _faults"
+        f" from (select {parts} from {reading.table.sql} _s {joins}) _s"
+    )
+
+
+def _carried(joins: str) -> list[str]:
+    """What a row refers to, as structs, so that reasons can show it."""
+    return [
+        f"_{what}" if f" join _{what} " in joins else f"null as _{what}"
+        for what in ("fan", "campaign")
+    ]
+
+
+def _key(scope: Scope, spec: EventSpec, mapping: Mapping) -> str:
+    """The text that names the event: its key columns, or the hash of the whole row."""
+    columns = spec.key or mapping.key or mapping.group_by
+    if columns:
+        return " || ':' || ".join(scope.column(c).text for c in columns)
+    if scope.table.json:
+        return "md5(_s._line)"
+    texts = ", ".join(
+        f"coalesce(cast(_s.{identifier(c)} as varchar), chr(30))"
+        for c in sorted(scope.table.columns)
+    )
+    return f"md5(concat_ws(chr(31), {texts}))"
+
+
+def _faults(scope: Scope, early: list[Field], reading: Reading) -> list[tuple[str, str, str]]:
+    mapping = reading.mapping
+    found = [(f.name, c, r) for f in early for c, r in f.faults(scope, reading.now)]
+    found += [
+        (column, f"_g{n} is null", quoted("is missing; it names the group"))
+        for n, column in enumerate(mapping.group_by)
+    ]
+    keyed = bool(mapping.key) or any(spec.key for spec in mapping.events)
+    found += [
+        ("key", f"_k{n} is null", quoted("is missing; it names the event"))
+        for n in range(len(mapping.events))
+        if keyed
+    ]
+    for what, column in (("fan", "fan_id"), ("campaign", "campaign_id")):
+        value = _reference(mapping, column)
+        if what in mapping.check and value is not None:
+            raw = scope.expression(value).text
+            reason = f"'''' || coalesce({raw}, '') || ''' is no {what} of this creator'"
+            found.append((column, f"_{what}.id is null", reason))
+    return found
+
+
+def _joins(scope: Scope, mapping: Mapping) -> str:
+    joins = ""
+    for what, column in (("fan", "fan_id"), ("campaign", "campaign_id")):
+        value = _reference(mapping, column)
+        if value is not None and _uses(mapping, what):
+            joins += f" left join _{what} on _{what}.id = {scope.expression(value).text}"
+    return joins
+
+
+def _reference(mapping: Mapping, column: str) -> Value | None:
+    """Return the value that names the row's fan or campaign."""
+    for part in (*mapping.events, mapping.costs):
+        value = getattr(part, column, None)
+        if value is not None:
+            return value
+    return None
+
+
+def _complain(scope: Scope, fields: list[Field], reading: Reading) -> None:
+    """Report every column that the mapping names and the file lacks."""
+    grouped = Scope(reading.table, reading.mapping, reading.shift_days, grouped=True)
+    for given in fields:
+        if given.late(reading.mapping):
+            given.sql(grouped)
+    missing = [*scope.missing, *grouped.missing]
+    if missing:
+        has = ", ".join(reading.table.columns) or "none"
+        raise ImportFileError(
+            [Problem(reading.name, f"has no column {name}; it has {has}") for name in missing]
+        )
+
+
+def _hold(con: DuckDBPyConnection, reading: Reading) -> None:
+    """List the rows to quarantine: bad ones, and good ones of a group that has a bad one."""
+    con.execute(
+        "create or replace temp table _held as select _row,"
+        " array_to_string(list_distinct(list_transform(_faults, x -> x.field)), ', ') as field,"
+        " array_to_string(list_transform(_faults, x -> x.field || ' ' || x.reason), '; ')"
+        " as reason from _rows where _faults is not null"
+    )
+    if reading.mapping.group_by and con.execute("select 1 from _held limit 1").fetchone():
+        same = " and ".join(f"r._g{n} = b._g{n}" for n in range(len(reading.mapping.group_by)))
+        con.execute(
+            "insert into _held select distinct on (r._row) r._row, '', 'held back: row ' || b._row"
+            " || ' of the same group is bad' from _rows r join _rows b on"
+            f" {same} and b._faults is not null where r._faults is null"
+        )
+
+
+_GOOD = "_rows anti join _held using (_row)"
+
+
+def _events(con: DuckDBPyConnection, reading: Reading) -> None:
+    """Make `_events`: one row per event, `_n` source rows behind it."""
+    parts = " union all ".join(
+        _event(spec, n, reading) for n, spec in enumerate(reading.mapping.events)
+    )
+    con.execute(f"create or replace temp table _all as {parts}")
+    con.execute(
+        "create or replace temp table _events as"
+        " select * from _all qualify row_number() over (partition by event_id order by _row) = 1"
+    )
+
+
+def _event(spec: EventSpec, number: int, reading: Reading) -> str:
+    mapping = reading.mapping
+    fields = shape.event_fields(spec, number)
+    relation, counted = _GOOD, "1"
+    if mapping.group_by:
+        relation, counted = f"({_grouped(fields, mapping, number)})", "_n"
+    scope = Scope(reading.table, mapping, reading.shift_days, grouped=True)
+    sql = {f.name: f.sql(scope) if f.late(mapping) else f.alias for f in fields}
+    keyed = bool(spec.key or mapping.key or mapping.group_by)
+    key = f"_k{number}"
+    if not keyed:
+        key += f" || '#' || row_number() over (partition by _k{number} order by _row)"
+    others = ", ".join(f"{sql[name]} as {name}" for name in COLUMNS)
+    return (
+        f"select _row, {counted if number == 0 else 0} as _n,"
+        f" {sql['name']} || ':' || {key} as event_id, {sql['name']} as name,"
+        f" {sql['fan_id']} as fan_id, {sql['value']} as value_micros,"
+        f" {sql['currency']} as currency, {others} from {relation}"
+    )
+
+
+def _grouped(fields: list[Field], mapping: Mapping, number: int) -> str:
+    groups = ", ".join(f"_g{n}" for n in range(len(mapping.group_by)))
+    folded = [f"{f.folded()} as {f.alias}" for f in fields if not f.late(mapping)]
+    key = [f"min(_k{number}) as _k{number}"] if number >= 0 else []
+    parts = ", ".join(["min(_row) as _row", "count(*) as _n", *key, *folded])
+    return f"select {groups}, {parts} from {_GOOD} group by {groups}"
+
+
+def _lines(con: DuckDBPyConnection, reading: Reading) -> None:
+    """Make `_lines`: the rows of each basket, numbered as they lie in the file."""
+    mapping = reading.mapping
+    if mapping.lines is None:
+        con.execute("create or replace temp view _lines as select '' as event_id")
+        return
+    name = mapping.events[0].name
+    con.execute(
+        "create or replace temp view _lines as select"
+        f" {quoted(str(name))} || ':' || _k0 as event_id,"
+        " row_number() over (partition by _k0 order by _row) as line, l_item_id as item_id,"
+        " l_quantity as quantity, l_value as value_micros, l_discount as discount_micros,"
+        f" l_properties as properties from {_GOOD}"
+    )
+
+
+def _records(con: DuckDBPyConnection, reading: Reading, fields: list[Field]) -> None:
+    """Make `_records`: fans, campaigns or costs, one row per id."""
+    mapping = reading.mapping
+    relation = f"({_grouped(fields, mapping, -1)})" if mapping.group_by else _GOOD
+    counted = "_n" if mapping.group_by else "1"
+    scope = Scope(reading.table, mapping, reading.shift_days, grouped=True)
+    columns = ", ".join(
+        f"{f.sql(scope)} as {f.alias}" if f.late(mapping) else f.alias for f in fields
+    )
+    con.execute(
+        f"create or replace temp table _records as select _row, {counted} as _n, {columns}"
+        f" from {relation} qualify row_number() over (partition by r_id order by _row desc) = 1"
+    )

@@ -1,0 +1,198 @@
+"""Verdicts on thousands of finished experiments at once, from tables of arms.
+
+One look: Welch's interval decides. Several looks: the always-valid interval does, and a winner
+stays a winner from the first look that finds it. Running experiments are decided in `decision`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huntaze_pipeline.errors import Problem, Problems
+from huntaze_pipeline.measurement import bayes, effects, fixed, moments, pairs, sequential, srm
+from huntaze_pipeline.measurement.counts import Counts
+from huntaze_pipeline.measurement.moments import Array, Moments
+from huntaze_pipeline.measurement.pairs import Pairs
+
+Bools = NDArray[np.bool_]
+Index = NDArray[np.intp]
+Design = Literal["auto", "fixed", "always_valid"]
+STATES = (
+    "winner", "no_difference", "no_winner", "invalid_srm", "insufficient_data",
+    "stopped_by_guardrail",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The rule, fixed before the numbers are seen."""
+
+    alpha: float = 0.05
+    tuning: float = sequential.TUNING
+    prior: bayes.Prior | None = None
+    """Of the lift, for display; None leaves the measured lift as it is."""
+    margin: float | None = None
+    """Absolute difference that does not matter; None: 'no_difference' is never claimed."""
+    conversions: int = 25
+    recipients: int = 100
+    """The least of each that every arm must have."""
+    design: Design = "auto"
+    check_srm: bool = True
+    guardrail_margin: float = 0.005
+    """How much higher (absolute) a winner's rate of bad events may be."""
+
+    def check(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            Problems: every value out of its range.
+        """
+        rows = [
+            ("alpha", 0 < self.alpha < 0.5, "must lie between 0 and 0.5"),
+            ("tuning", self.tuning > 0, "must be positive"),
+            ("prior", self.prior is None or self.prior.variance > 0, "must be positive"),
+            ("margin", self.margin is None or self.margin > 0, "must be positive"),
+            ("guardrail margin", self.guardrail_margin >= 0, "must not be negative"),
+        ]
+        faults = [Problem(where, what) for where, right, what in rows if not right]
+        if faults:
+            raise Problems(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Everything found, as arrays over arms, pairs and blocks; verdicts per experiment."""
+
+    counts: Counts
+    arms: Moments
+    pairs: Pairs
+    srm_p: Array
+    srm_e: Array
+    last: Index
+    """Each experiment's last block: what is shown."""
+    states: list[str]
+    winners: list[str | None]
+    reasons: list[str]
+
+
+def analyze(counts: Counts, config: Config) -> Analysis:
+    """Judge every experiment of a table."""
+    config.check()
+    arms, found = pairs.compare(counts, config.alpha, config.tuning, config.prior)
+    srm_p = srm.pvalues(counts.n, counts.weight, counts.starts)
+    srm_e = srm.evalues(counts.n, counts.weight, counts.starts)
+    first, last = _spans(counts)
+    facts = _Facts(
+        enough=_enough(counts, config),
+        best=_best(counts, found, _decisive(found, first, last, config)),
+        equal=_equal(counts, found, _decisive(found, first, last, config), config.margin),
+        harmed=_harmed(counts, config),
+    )
+    verdicts = [
+        _verdict(counts, facts, srm_p, srm_e, int(start), int(end), config)
+        for start, end in zip(first, last, strict=True)
+    ]
+    states, winners, reasons = (list(column) for column in zip(*verdicts, strict=True))
+    return Analysis(counts, arms, found, srm_p, srm_e, last, states, winners, reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    enough: Bools
+    best: Index
+    """The arm that beats every other arm, per block; -1 for none."""
+    equal: Bools
+    harmed: Bools
+    """Per arm: its bad events are not shown to stay within the margin."""
+
+
+def _spans(counts: Counts) -> tuple[Index, Index]:
+    """First and last block of each experiment."""
+    code = np.unique(np.array(counts.experiments, dtype=object), return_inverse=True)[1]
+    edge = np.flatnonzero(np.diff(code, prepend=-1))
+    return edge, np.append(edge[1:], len(code)) - 1
+
+
+def _decisive(found: Pairs, first: Index, last: Index, config: Config) -> tuple[Array, Array]:
+    """The interval that decides each pair."""
+    many = np.repeat(last > first, last - first + 1)
+    valid = many if config.design == "auto" else np.full(len(many), config.design == "always_valid")
+    chosen = valid[found.block]
+    return (
+        np.where(chosen, found.valid_absolute.low, found.fixed_absolute.low),
+        np.where(chosen, found.valid_absolute.high, found.fixed_absolute.high),
+    )
+
+
+def _enough(counts: Counts, config: Config) -> Bools:
+    # Yes/no values may come with their squares: then Σx² is Σx.
+    yes_no = np.isnan(counts.squares) | (counts.squares == counts.sum)
+    fine = (counts.n >= config.recipients) & (~yes_no | (counts.sum >= config.conversions))
+    return np.logical_and.reduceat(fine, counts.starts)
+
+
+def _best(counts: Counts, found: Pairs, interval: tuple[Array, Array]) -> Index:
+    low, high = interval
+    wins = np.zeros(len(counts.n), dtype=np.intp)
+    # Comparisons with NaN are false: an undefined interval beats nobody.
+    np.add.at(wins, found.b[low > 0], 1)
+    np.add.at(wins, found.a[high < 0], 1)
+    champion = wins == np.repeat(counts.lengths - 1, counts.lengths)
+    best = np.full(len(counts.starts), -1, dtype=np.intp)
+    place = np.flatnonzero(champion)
+    best[np.searchsorted(counts.starts, place, side="right") - 1] = place
+    return best
+
+
+def _equal(
+    counts: Counts, found: Pairs, interval: tuple[Array, Array], margin: float | None
+) -> Bools:
+    if margin is None:
+        return np.zeros(len(counts.starts), dtype=bool)
+    inside = (interval[0] > -margin) & (interval[1] < margin)
+    within = np.ones(len(counts.starts), dtype=bool)
+    np.logical_and.at(within, found.block, inside)
+    return within
+
+
+def _harmed(counts: Counts, config: Config) -> Bools:
+    """One-sided non-inferiority of each arm's bad events against the control's."""
+    bad = moments.binary(counts.n, np.nan_to_num(counts.guardrail))
+    control = np.repeat(counts.starts, counts.lengths)
+    effect = effects.absolute(bad.take(control), bad)
+    high = fixed.normal(effect, config.alpha, "lesser").high
+    given = ~np.isnan(counts.guardrail) & (control != np.arange(len(control)))
+    return given & (high > config.guardrail_margin)
+
+
+def _verdict(
+    counts: Counts, facts: _Facts, srm_p: Array, srm_e: Array, start: int, end: int, config: Config
+) -> tuple[str, str | None, str]:
+    """State, winner and why, of the experiment whose looks are the blocks start..end."""
+    worst = float(srm_e[start : end + 1].max())
+    if config.check_srm and (srm_p[end] < srm.P_LIMIT or worst >= srm.E_LIMIT):
+        return "invalid_srm", None, (
+            f"the split of recipients is not the planned one (p {srm_p[end]:.2g}, e {worst:.3g});"
+            " planned weights can be given in a weight column"
+        )  # fmt: skip
+    for block in range(start, end + 1):
+        arm = int(facts.best[block])
+        if arm < 0 or not facts.enough[block]:
+            continue
+        if facts.harmed[arm]:
+            return "stopped_by_guardrail", None, (
+                f"{counts.variants[arm]} wins, but its bad events may exceed the control's by more"
+                f" than {config.guardrail_margin:g}"
+            )  # fmt: skip
+        seen = "" if start == end else f" at look {counts.looks[block]}"
+        return "winner", counts.variants[arm], f"its lower bound is above every other arm{seen}"
+    if not facts.enough[end]:
+        return "insufficient_data", None, (
+            f"an arm has fewer than {config.recipients} recipients"
+                f" or {config.conversions} conversions"
+        )  # fmt: skip
+    if facts.equal[end]:
+        return "no_difference", None, f"every difference lies within ±{config.margin:g}"
+    return "no_winner", None, "no arm is shown to beat every other arm"

@@ -1,0 +1,108 @@
+"""Attribution as a whole: every model on the same conversions, as plain values."""
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from huntaze_pipeline.measurement import attribution, credits, markov, paths, shapley
+from huntaze_pipeline.measurement.attribution import MICROS, Joined, Rules
+from huntaze_pipeline.measurement.paths import Paths
+
+Worth = Literal["conversions", "rate"]
+
+
+def from_touches(
+    touches: pl.DataFrame, conversions: pl.DataFrame, rules: Rules, worth: Worth = "conversions"
+) -> dict[str, Any]:
+    """All models, from touches and conversions with their times."""
+    joined = attribution.join(touches, conversions, rules)
+    return _report(joined, paths.collect(touches, conversions, rules), rules, worth)
+
+
+def from_paths(found: Paths, rules: Rules, worth: Worth = "conversions") -> dict[str, Any]:
+    """All models that need no times, from aggregated paths."""
+    chosen = paths.collapsed(found) if rules.collapse else found
+    journeys = paths.journeys(chosen)
+    total = int(chosen.value.sum())
+    joined = Joined(
+        journeys, int(chosen.conversions.sum()), total, total - int(journeys.value.sum()), 0
+    )
+    result = _report(joined, chosen, rules, worth)
+    result["notes"].append("time_decay needs times: not computed from paths")
+    return result
+
+
+def _report(joined: Joined, found: Paths, rules: Rules, worth: Worth) -> dict[str, Any]:
+    models = attribution.credit(joined, rules)
+    chain = markov.solve(found)
+    reached = joined.conversions - joined.unattributed_conversions
+    attributed = joined.total - joined.unattributed
+    models["markov"] = markov.credit(chain, reached, attributed)
+    values = _shapley(found, worth)
+    models["shapley"] = _shared(found.channels, values.value, reached, attributed)
+    nulls = float(found.nulls.sum())
+    return {
+        "totals": {
+            "conversions": joined.conversions,
+            "attributed_conversions": reached,
+            "unattributed_conversions": joined.unattributed_conversions,
+            **_money("value", joined.total),
+            **_money("attributed", attributed),
+            **_money("unattributed", joined.unattributed),
+            "nulls": nulls,
+        },
+        "models": {name: _priced(table) for name, table in models.items()},
+        "removal_effects": dict(zip(chain.channels, chain.removal.tolist(), strict=True)),
+        "chain_probability": chain.probability,
+        "shapley": {
+            "worth": worth,
+            "method": values.method,
+            "stderr": dict(zip(found.channels, values.error.tolist(), strict=True)),
+        },
+        "influenced": _priced(attribution.influenced(joined)),
+        "rules": {key: str(value) for key, value in asdict(rules).items()},
+        "notes": _notes(nulls, chain.channels),
+    }
+
+
+def _shapley(found: Paths, worth: Worth) -> shapley.Values:
+    if worth == "conversions" or not found.channels:
+        return shapley.conversions(found)
+    return shapley.values(shapley.rate(found), len(found.channels))
+
+
+def _shared(
+    channels: list[str], value: np.ndarray, conversions: float, micros: int
+) -> dict[str, dict[str, float | int]]:
+    """Credit in proportion to Shapley values."""
+    if not channels:
+        return {}
+    total = float(value.sum())
+    share = value / total if total else np.full(len(value), 1 / len(value))
+    money = credits.split(np.array([micros], dtype=np.int64), share, np.zeros(1, dtype=np.intp))
+    return {
+        name: {"conversions": float(part * conversions), "value_micros": int(amount)}
+        for name, part, amount in zip(channels, share, money, strict=True)
+    }
+
+
+def _money(name: str, micros: int) -> dict[str, float | int]:
+    return {name: micros / MICROS, f"{name}_micros": micros}
+
+
+def _priced(table: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: row | {"value": row["value_micros"] / MICROS} for name, row in table.items()}
+
+
+def _notes(nulls: float, channels: list[str]) -> list[str]:
+    notes = []
+    if not channels:
+        notes.append("no touch lies within the look-back of any conversion")
+    elif not nulls:
+        notes.append(
+            "no path ended without a conversion: the chain's probability is 1 and removal effects"
+            " only say how often a channel is on the way"
+        )
+    return notes

@@ -1,0 +1,229 @@
+"""How many recipients a test needs, and what it can find. Plans only: nothing here judges a test.
+
+Three designs: one look at the end (fixed), looks at twenty steps (group sequential,
+O'Brien–Fleming), and looks at any time (always valid). Counts are recipients per arm of a two-arm
+test of equal sizes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+
+from huntaze_pipeline.errors import Problem, Problems
+from huntaze_pipeline.measurement import bayes, sequential, spending
+from huntaze_pipeline.measurement.effects import Effect
+
+Design = Literal["fixed", "group_sequential", "always_valid"]
+DESIGNS: tuple[Design, ...] = ("fixed", "group_sequential", "always_valid")
+_MOST = 1e12
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a test is to find.
+
+    `baseline` is a rate (binary) or a mean with its `deviation`; `effect` the absolute difference.
+    """
+
+    baseline: float
+    effect: float
+    deviation: float | None = None
+    alpha: float = 0.05
+    power: float = 0.8
+    tuning: float = sequential.TUNING
+
+    def variances(self, effect: float | None = None) -> tuple[float, float]:
+        """Variance of one recipient without an effect, and of both arms together with it."""
+        if self.deviation is not None:
+            return self.deviation**2, 2 * self.deviation**2
+        rate = self.baseline
+        other = rate + (self.effect if effect is None else effect)
+        return rate * (1 - rate), rate * (1 - rate) + other * (1 - other)
+
+
+def check(question: Question) -> None:
+    """Refuse a question that has no answer.
+
+    Raises:
+        Problems: every argument that cannot be, with what would be right.
+    """
+    rows = [
+        ("alpha", 0 < question.alpha < 0.5, "must lie between 0 and 0.5"),
+        ("power", 0.05 < question.power < 1, "must lie between 0.05 and 1"),
+        ("tuning", question.tuning > 0, "must be positive"),
+        ("effect", question.effect != 0, "must not be zero: no test can find 'no difference'"),
+    ]
+    if question.deviation is None:
+        other = question.baseline + question.effect
+        rows.append(("baseline", 0 < question.baseline < 1, "is a rate: between 0 and 1"))
+        rows.append(("effect", 0 <= other <= 1, f"would make the other arm's rate {other:.6g}"))
+    else:
+        rows.append(("sd", question.deviation > 0, "must be positive"))
+    faults = [Problem(where, what) for where, right, what in rows if not right]
+    if faults:
+        raise Problems(faults)
+
+
+def recipients(question: Question, design: Design = "fixed") -> float:
+    """Recipients per arm that find the effect with the asked power, not rounded.
+
+    For rates, fixed design: variance pooled under 'no effect', each arm's own under the effect.
+    """
+    from scipy.special import ndtri
+
+    check(question)
+    none, some = question.variances()
+    za, zb = -ndtri(question.alpha / 2), ndtri(question.power)
+    fixed = (za * np.sqrt(2 * none) + zb * np.sqrt(some)) ** 2 / question.effect**2
+    if design == "fixed":
+        return float(fixed)
+    if design == "group_sequential":
+        drift = (za + zb) ** 2 * inflation(question.alpha, question.power)
+        return float(some * drift / question.effect**2)
+    return _root(lambda n: achieved(question, n, "always_valid") - question.power, 2.0)
+
+
+def detectable(question: Question, n: float, design: Design = "fixed") -> float | None:
+    """The smallest increase that `n` recipients per arm find with the asked power; None if none."""
+    top = (1 - question.baseline) if question.deviation is None else question.deviation * 1e3
+
+    def short(effect: float) -> float:
+        return n - recipients(replace(question, effect=effect), design)
+
+    low, high = top * 1e-9, top
+    if short(high) < 0:
+        return None
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if short(middle) < 0 else (low, middle)
+    return high
+
+
+def achieved(question: Question, n: float, design: Design = "fixed") -> float:
+    """Chance to find the effect with `n` recipients per arm.
+
+    Always valid: the chance that the last look finds it, a lower bound on any look finding it.
+    """
+    from scipy.special import ndtr, ndtri
+
+    none, some = question.variances()
+    gap, error = abs(question.effect), np.sqrt(some / n)
+    if design == "group_sequential":
+        times = (np.arange(spending.STEPS) + 1) / spending.STEPS
+        bounds = spending.table(question.alpha)
+        return float(spending.crossing(bounds, times, gap / error)[-1])
+    if design == "always_valid":
+        variance = np.array([some / n])
+        width = sequential.halfwidth(variance, np.array([2 * n]), question.alpha, question.tuning)[
+            0
+        ]
+    else:
+        width = -ndtri(question.alpha / 2) * np.sqrt(2 * none / n)
+    return float(ndtr((gap - width) / error) + ndtr((-gap - width) / error))
+
+
+@cache
+def inflation(alpha: float = 0.05, power: float = 0.8) -> float:
+    """How many more recipients the twenty-step design may need than one look: about 1.03."""
+    from scipy.optimize import brentq
+    from scipy.special import ndtri
+
+    times, bounds = (np.arange(spending.STEPS) + 1) / spending.STEPS, spending.table(alpha)
+    base = float(-ndtri(alpha / 2) + ndtri(power))
+    miss = lambda drift: float(spending.crossing(bounds, times, drift)[-1]) - power  # noqa: E731
+    drift = brentq(miss, base * 0.9, base * 1.5)
+    return float((drift / base) ** 2)  # pyright: ignore[reportOperatorIssue]
+
+
+def remaining(
+    effect: Effect, wanted: float, alpha: float = 0.05, power: float = 0.8,
+    tuning: float | None = None, prior: bayes.Prior | None = None,
+) -> float:  # fmt: skip
+    """How many times the recipients so far must still be added to find the effect `wanted`.
+
+    Args:
+        effect: the running test's effect (its variance and recipients count, not its estimate).
+        wanted: the effect to find, in the same unit.
+        alpha: two-sided error probability.
+        power: chance to find it.
+        tuning: N* of an always-valid test; None means one look.
+        prior: for a Bayesian reading with a prior; wins over `tuning`.
+    """
+
+    def chance(more: float) -> float:
+        return _power(effect, abs(wanted), 1 + more, alpha, tuning, prior)
+
+    return 0.0 if chance(0.0) >= power else _root(lambda more: chance(more) - power, 0.0)
+
+
+def _power(
+    effect: Effect, wanted: float, times: float, alpha: float,
+    tuning: float | None, prior: bayes.Prior | None,
+) -> float:  # fmt: skip
+    from scipy.special import ndtr, ndtri
+
+    z, now = float(-ndtri(alpha / 2)), effect.variance / times
+    error, shift = np.sqrt(now), 0.0
+    if prior is not None:
+        width = z * now * np.sqrt(1 / prior.variance + 1 / now)
+        shift = now * prior.mean / prior.variance
+    elif tuning is not None:
+        width = sequential.halfwidth(now, effect.n * times, alpha, tuning)
+    else:
+        width = z * error
+    up, down = ndtr((wanted + shift - width) / error), ndtr(-(wanted + shift + width) / error)
+    return float((up + down)[0])
+
+
+def _root(miss: Callable[[float], float], low: float) -> float:
+    """The point where a rising function reaches zero, by doubling and bisection."""
+    high = max(low * 2, 1.0)
+    while miss(high) < 0:
+        high *= 2
+        if high > _MOST:
+            raise Problems(
+                [Problem("effect", "is too small to be found by any number of recipients")]
+            )
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if miss(middle) < 0 else (low, middle)
+    return high
+
+
+def table(question: Question, sized: bool, n: float | None) -> list[dict[str, Any]]:
+    """One row a design: recipients per arm for the effect, and what `n` recipients can do.
+
+    Args:
+        question: what is to be found.
+        sized: whether the question names an effect.
+        n: recipients per arm at hand, if any.
+
+    Raises:
+        Problems: arguments that cannot be.
+    """
+    if n is not None and n < 2:
+        raise Problems([Problem("n", "must be at least 2 recipients per arm")])
+    check(question if sized else replace(question, effect=_smallest(question)))
+    rows = []
+    for design in DESIGNS:
+        row: dict[str, Any] = {"design": design}
+        if sized:
+            row["n_per_arm"] = int(np.ceil(recipients(question, design)))
+        if n is not None:
+            found = detectable(question, n, design)
+            row |= {"n": n, "detectable_effect": found}
+            row["detectable_lift"] = (
+                found / question.baseline if found and question.baseline else None
+            )
+            if sized:
+                row["power"] = achieved(question, n, design)
+        rows.append(row)
+    return rows
+
+
+def _smallest(question: Question) -> float:
+    spread = question.deviation
+    return (1 - question.baseline) / 2 if spread is None else spread

@@ -1,0 +1,138 @@
+"""An analysis as plain values for JSON and tables: strict numbers, null with the reason, no NaN."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from huntaze_pipeline.measurement.analysis import STATES, Analysis
+from huntaze_pipeline.measurement.effects import Effect, Interval
+from huntaze_pipeline.measurement.moments import Array
+
+_NO_BASE = "the baseline's mean is zero: no ratio to it"
+_NO_SPREAD = "the values of both arms do not vary: no test is possible"
+_ONE = "an arm has one recipient: its variance is unknown"
+_EMPTY = "the intervals of the looks do not overlap: the effect changed over time"
+_OPEN = "a bound is infinite or the mean of the baseline cannot be told apart from zero"
+
+
+def experiments(analysis: Analysis) -> list[dict[str, Any]]:
+    """One dictionary an experiment, at its last look, in the order of the file."""
+    counts, arms = analysis.counts, _arms(analysis)
+    pairs, shown = _pairs(analysis), analysis.last
+    edges = np.searchsorted(analysis.pairs.block, np.arange(len(counts.starts) + 1)).tolist()
+    ends = np.append(counts.starts, len(counts.n)).tolist()
+    result = []
+    for place, block in enumerate(shown.tolist()):
+        entry = {
+            "experiment_id": counts.experiments[block],
+            "state": analysis.states[place],
+            "winner": analysis.winners[place],
+            "reason": analysis.reasons[place],
+            "srm": {
+                "p_value": float(analysis.srm_p[block]),
+                "e_value": float(analysis.srm_e[block]),
+            },
+            "arms": arms[ends[block] : ends[block + 1]],
+            "pairs": pairs[edges[block] : edges[block + 1]],
+        }
+        if counts.looks[block] is not None:
+            entry["look"] = counts.looks[block]
+        result.append(entry)
+    return result
+
+
+def summary(analysis: Analysis) -> dict[str, Any]:
+    """How many experiments ended in which state."""
+    tally = Counter(analysis.states)
+    return {
+        "experiments": len(analysis.states),
+        "arms": int(analysis.counts.lengths[analysis.last].sum()),
+        "by_state": {state: tally.get(state, 0) for state in STATES},
+        "rows_left_out": analysis.counts.dropped,
+    }
+
+
+def numbers(values: Array) -> list[float | None]:
+    """Floats for JSON: what is not finite becomes None."""
+    return [value if value - value == 0 else None for value in values.tolist()]
+
+
+def _arms(analysis: Analysis) -> list[dict[str, Any]]:
+    counts, arms = analysis.counts, analysis.arms
+    rows = zip(
+        counts.variants, counts.n.astype(int).tolist(), numbers(arms.mean), numbers(arms.error),
+        strict=True,
+    )  # fmt: skip
+    keys = ("variant", "n", "mean", "stderr")
+    result: list[dict[str, Any]] = [dict(zip(keys, row, strict=True)) for row in rows]
+    return [arm if arm["stderr"] is not None else arm | {"reason": _ONE} for arm in result]
+
+
+def _pairs(analysis: Analysis) -> list[dict[str, Any]]:
+    found, names = analysis.pairs, analysis.counts.variants
+    fixed_absolute = _tested(found.absolute, found.fixed_absolute, _NO_SPREAD)
+    fixed_relative = _tested(found.relative, found.fixed_relative, _NO_BASE)
+    for entry, low, high in zip(fixed_relative, *map(numbers, found.fieller), strict=True):
+        entry["fieller"] = [low, high]
+        if low is None and "reason" not in entry:
+            entry["reason"] = _OPEN
+    always = zip(
+        _bounds(found.valid_absolute, _NO_SPREAD),
+        _bounds(found.valid_relative, _NO_BASE),
+        strict=True,
+    )
+    rows = zip(
+        found.a.tolist(), found.b.tolist(), fixed_absolute, fixed_relative, always,
+        _bayes(analysis), strict=True,
+    )  # fmt: skip
+    return [
+        {
+            "a": names[a],
+            "b": names[b],
+            "absolute": absolute,
+            "relative": relative,
+            "always_valid": {"absolute": valid[0], "relative": valid[1]},
+            "bayes": bayes,
+        }
+        for a, b, absolute, relative, valid, bayes in rows
+    ]
+
+
+def _tested(effect: Effect, interval: Interval, reason: str) -> list[dict[str, Any]]:
+    rows = zip(
+        numbers(effect.estimate), numbers(effect.error), _bounds(interval, reason), strict=True
+    )
+    return [{"estimate": estimate, "stderr": error, **bounds} for estimate, error, bounds in rows]
+
+
+def _bounds(interval: Interval, reason: str) -> list[dict[str, Any]]:
+    columns = zip(*map(numbers, (interval.low, interval.high, interval.p_value)), strict=True)
+    return [_bound(low, high, p_value, reason) for low, high, p_value in columns]
+
+
+def _bound(low: float | None, high: float | None, p: float | None, reason: str) -> dict[str, Any]:
+    if low is not None and high is not None and low > high:
+        return {"ci": None, "p_value": p, "reason": _EMPTY}
+    entry: dict[str, Any] = {
+        "ci": None if low is None or high is None else [low, high],
+        "p_value": p,
+    }
+    return entry if entry["ci"] and p is not None else entry | {"reason": reason}
+
+
+def _bayes(analysis: Analysis) -> list[dict[str, Any]]:
+    found = analysis.pairs
+    columns = (found.chance, found.lift, *found.credible)
+    rows = zip(*map(numbers, columns), strict=True)
+    keys = ("chance_to_win", "lift_mean")
+    return [
+        dict(zip(keys, (chance, lift), strict=True))
+        | {"ci": None if low is None or high is None else [low, high]}
+        | (
+            {"reason": _NO_BASE if lift is None else _NO_SPREAD}
+            if None in (chance, lift, low)
+            else {}
+        )
+        for chance, lift, low, high in rows
+    ]

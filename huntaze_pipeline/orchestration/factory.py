@@ -1,0 +1,92 @@
+"""From a SQL model file to a Dagster asset: its header becomes description, owner, columns."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from huntaze_pipeline.errors import ModelError
+from huntaze_pipeline.orchestration.resources import Rooms
+from huntaze_pipeline.warehouse import runner
+from huntaze_pipeline.warehouse.models import Audit, Model, Project
+
+WRITERS = "lake"
+"""The pool of assets that write to the lake; its limit is the instance's choice."""
+
+
+def key(name: str) -> dg.AssetKey:
+    """Return the asset key of a table of the lake: layer and thing."""
+    return dg.AssetKey(name.split("."))
+
+
+def assets(project: Project) -> list[dg.AssetsDefinition]:
+    """Return one asset per model file."""
+    return [_asset(model) for model in project.models]
+
+
+def checks(project: Project) -> list[dg.AssetChecksDefinition]:
+    """Return one check per audit file, on the model that it reads first."""
+    return [_check(audit) for audit in project.audits if audit.refs]
+
+
+def schema(model: Model) -> dg.TableSchema:
+    """Return the model's columns as Dagster shows them."""
+    columns = [dg.TableColumn(c.name, type=c.type, description=c.meaning) for c in model.columns]
+    return dg.TableSchema(columns=columns)
+
+
+def _asset(model: Model) -> dg.AssetsDefinition:
+    layer, _ = model.name.split(".")
+
+    @dg.asset(
+        key=key(model.name),
+        deps=[key(name) for name in (*model.refs, *model.sources)],
+        description=model.header.description,
+        owners=[model.header.owner],
+        group_name=layer,
+        kinds={"duckdb", "sql"},
+        tags={"layer": layer},
+        code_version=model.version,
+        metadata={"dagster/column_schema": schema(model), "dagster/table_name": model.name},
+        pool=WRITERS,
+    )
+    def build(rooms: Rooms) -> dg.MaterializeResult:
+        with rooms.lake() as lake:
+            built = _build(lake, model)
+        return dg.MaterializeResult(
+            metadata={"dagster/row_count": built.rows, "seconds": round(built.seconds, 3)}
+        )
+
+    return build
+
+
+def _build(lake: "runner.DuckDBPyConnection", model: Model) -> runner.Built:
+    """Build one model; its faults are for the author of the SQL, and no retry mends them."""
+    try:
+        return runner.one(lake, model)
+    except ModelError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+
+
+def _check(audit: Audit) -> dg.AssetChecksDefinition:
+    severity = getattr(dg.AssetCheckSeverity, audit.header.severity.upper())
+
+    @dg.asset_check(
+        asset=key(audit.refs[0]),
+        additional_deps=_others(audit.refs),
+        name=audit.name.split(".")[-1],
+        description=audit.header.description,
+    )
+    def check(rooms: Rooms) -> dg.AssetCheckResult:
+        with rooms.lake() as lake:
+            (found,) = runner.audit(lake, [audit])
+        return dg.AssetCheckResult(
+            passed=found.bad == 0,
+            severity=severity,
+            metadata={"bad_rows": found.bad, "examples": [str(row) for row in found.sample]},
+        )
+
+    return check
+
+
+def _others(refs: Sequence[str]) -> list[dg.AssetKey]:
+    return [key(name) for name in dict.fromkeys(refs[1:]) if name != refs[0]]

@@ -1,0 +1,86 @@
+"""What a sensor does with one piece of work, without Dagster: read, call the rooms, write.
+
+Each function is one transaction that confirms its work and its checkpoint together, and returns how
+much it did, so that `drain` can repeat it. Running one twice, or two at once, changes nothing more.
+"""
+
+from datetime import datetime
+
+import duckdb
+from sqlalchemy import text
+
+from huntaze_pipeline.audience import segments
+from huntaze_pipeline.audience.segments import Delta
+from huntaze_pipeline.campaigns import launch, reactions
+from huntaze_pipeline.delivery import outbox, relay
+from huntaze_pipeline.delivery.sender import Parts
+from huntaze_pipeline.events import inbox
+from huntaze_pipeline.rulebook import live, selection
+from huntaze_pipeline.rulebook.policies import Policies
+from huntaze_pipeline.store import checkpoints
+from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.warehouse import lake as lakes
+
+READER = "automations"
+BATCH = 500
+
+Lake = duckdb.DuckDBPyConnection
+
+_EVALUATED = text("select creator_id || '/' || id from segments where refreshed_at is not null")
+
+
+def react(store: Store, lake: Lake | None, policies: Policies, now: datetime) -> int:
+    """Let the automations react to the next events of the inbox; return how many were read."""
+    with store.worker() as connection:
+        place = checkpoints.take(connection, READER)
+        after = inbox.Position(place.get("tx", 0), place.get("id", 0))
+        events = inbox.tail(connection, after, BATCH)
+        if not events:
+            return 0
+        reaction = reactions.react(connection, lake, events, policies, now)
+        outbox.record(connection, reaction.decisions)
+        checkpoints.move(connection, READER, events[-1].position._asdict())
+    return len(events)
+
+
+def wake(store: Store, lake: Lake | None, policies: Policies, now: datetime) -> int:
+    """Take the automations' steps that have come due; return how many."""
+    with store.worker() as connection:
+        reaction = reactions.wake(connection, lake, policies, now, BATCH)
+        outbox.record(connection, reaction.decisions)
+    return reaction.steps
+
+
+def start(store: Store, lake: Lake | None, policies: Policies, now: datetime) -> int:
+    """Decide the campaigns whose time has come, audience and all; return how many decisions."""
+    snapshot = lakes.snapshot(lake) if lake is not None else None
+    with store.worker() as connection:
+        decided = 0
+        for campaign in launch.due(connection, now):
+            decisions = launch.plan(
+                connection, campaign, now, policies, lake=lake, snapshot_id=snapshot
+            )
+            decided += outbox.record(connection, decisions).new
+            launch.advance(connection, campaign, now)
+        launch.settle(connection, now)
+    return decided
+
+
+def ring(bell: Parts, now: datetime) -> int:
+    """Publish the messages that are due; return how many are on their way."""
+    direct = relay.Direct(bell.limiter, bell.directory)
+    return relay.publish(bell.store, bell.queue, now, direct=direct, rollout=bell.rollout)
+
+
+def refresh(store: Store, lake: Lake, now: datetime) -> list[Delta]:
+    """Evaluate every segment, store who came and left, and tell the rules.
+
+    A segment's first evaluation tells nobody: everyone in it was there before it had a name.
+    """
+    with store.worker() as connection:
+        known = set(connection.execute(_EVALUATED).scalars())
+        wanted = selection.selections(live.segments(connection), now)
+        deltas = segments.refresh(connection, lake, wanted, now)
+        news = [d for d in deltas if f"{d.creator_id}/{d.segment_id}" in known]
+        inbox.append(connection, segments.published(news, now))
+    return deltas

@@ -1,0 +1,124 @@
+"""Conditions: what a rule may ask about a fan and an event, read from text or from the JSON form.
+
+Belongs here: parsing, and the public `Condition`. The allow-list, the types and the generated SQL
+are in `compiler`; a condition that parses can be compiled.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from huntaze_pipeline.rulebook.compiler import Compiler
+from huntaze_pipeline.rulebook.language import Fault
+from huntaze_pipeline.rulebook.tree import from_tree
+
+_MAX_TEXT = 4_000
+_MAX_NODES = 2_000
+
+
+class ConditionFaults(ValueError):
+    """A condition that cannot be used, with everything that is wrong with it."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(fault.what for fault in faults))
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A checked condition. Compiled SQL is one boolean that is never null."""
+
+    node: exp.Expr | None
+    """None: always true."""
+    scopes: tuple[str, ...]
+
+    def sql(self, as_of: str, *, segment: Callable[[str], str] | None = None) -> str:
+        """Return one DuckDB boolean over the aliases `fan` and `event`.
+
+        Args:
+            as_of: the SQL expression (TIMESTAMPTZ) that stands for the moment of the question.
+            segment: gives the SQL boolean "the fan is in this segment"; default: the list column
+                `fan.segments`.
+        """
+        if self.node is None:
+            return "true"
+        sql, _ = Compiler(self.scopes, as_of=as_of, segment=segment).boolean(self.node)
+        return f"coalesce({sql}, false)"
+
+    @cached_property
+    def segments(self) -> frozenset[str]:
+        """The segments that the condition names."""
+        return frozenset(self._literals("in_segment"))
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """The fields that the condition reads, as `fan.name`."""
+        columns = self.node.find_all(exp.Column) if self.node is not None else []
+        return frozenset(".".join(part.name.lower() for part in c.parts[:2]) for c in columns)
+
+    def _literals(self, function: str) -> list[str]:
+        calls = self.node.find_all(exp.Anonymous) if self.node is not None else []
+        return [
+            call.expressions[0].name
+            for call in calls
+            if call.name.lower() == function and call.expressions
+        ]
+
+
+ALWAYS = Condition(None, ("fan", "event"))
+
+
+def parse(where: Any, scopes: tuple[str, ...] = ("fan", "event")) -> Condition:
+    """Read a condition: an SQL expression, or `all` / `any` / `not` with field, op and value.
+
+    Raises:
+        ConditionFaults: it cannot be used; every fault is listed.
+    """
+    if where is None or where == {} or where == []:
+        return Condition(None, scopes)
+    faults: list[Fault] = []
+    node = _text(where, faults) if isinstance(where, str) else from_tree(where, (), faults)
+    if node is not None and not faults:
+        compiler = Compiler(scopes)
+        _checked(compiler, node)
+        faults = compiler.faults
+    if faults or node is None:
+        raise ConditionFaults(faults or [Fault("the condition is empty")])
+    return Condition(node, scopes)
+
+
+def _checked(compiler: Compiler, node: exp.Expr) -> None:
+    try:
+        compiler.boolean(node)
+    except RecursionError:
+        compiler.faults.append(Fault("the condition is nested too deeply"))
+
+
+def _text(text: str, faults: list[Fault]) -> exp.Expr | None:
+    if len(text) > _MAX_TEXT:
+        faults.append(Fault(f"the condition has {len(text)} characters; at most {_MAX_TEXT}"))
+        return None
+    try:
+        nodes = [n for n in sqlglot.parse(text, read="duckdb") if n is not None]
+    except SqlglotError as error:
+        faults.append(_syntax(error))
+        return None
+    except RecursionError:
+        faults.append(Fault("the condition is nested too deeply"))
+        return None
+    if len(nodes) != 1 or sum(1 for _ in nodes[0].walk()) > _MAX_NODES:
+        faults.append(Fault("write one condition, without `;`"))
+        return None
+    return nodes[0]
+
+
+def _syntax(error: SqlglotError) -> Fault:
+    details = getattr(error, "errors", None) or [{}]
+    near = details[0].get("highlight") or ""
+    what = details[0].get("description") or str(error).splitlines()[0]
+    return Fault(f"is no condition: {what.rstrip('.')}" + (f" near {near!r}" if near else ""), near)

@@ -1,0 +1,149 @@
+"""Facts about fans, each declared once as a mergeable aggregate over events.
+
+The same declaration gives the state of many fans from an events relation, the merge of two states,
+and the state as of every event of a batch (that event included). So a live tick (state of the lake
+plus what is newer), a rebuild and a backtest cannot answer differently.
+
+A state row is `(creator_id, fan_id, <one column per fact>)`; `columns` turns it into fan fields.
+An events relation has `creator_id, fan_id, name, value_micros, occurred_at, message_id,
+campaign_id`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ACTIVE = ("subscribed", "purchase", "tip", "redeemed", "replied", "viewed", "opened", "clicked")
+"""What a fan does; what is done to a fan (sent, delivered, bounced, …) is no activity."""
+_MESSAGE = "coalesce(message_id, campaign_id)"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One aggregate: over which events, of what, merged how."""
+
+    name: str
+    kind: str
+    """sum | count | min | max | distinct"""
+    events: tuple[str, ...]
+    value: str = "occurred_at"
+    field: str = "{0}"
+    """The fan field as an expression of the state column."""
+
+    @property
+    def where(self) -> str:
+        """The SQL boolean that an event counts."""
+        return "name in (" + ", ".join(f"'{name}'" for name in self.events) + ")"
+
+
+_OPENED = ("opened", "clicked")  # a click implies an open, an open a delivery; once per message
+_RECEIVED = ("sent", "delivered", *_OPENED)
+_MONEY = "CAST({0} AS DOUBLE) / 1000000"
+_COUNT = "CAST({0} AS DOUBLE)"
+_LENGTH = "CAST(len({0}) AS DOUBLE)"
+FACTS: tuple[Fact, ...] = (
+    Fact("lifetime_spend", "sum", ("purchase", "tip"), "value_micros", _MONEY),
+    Fact("purchases", "count", ("purchase",), field=_COUNT),
+    Fact("tips", "count", ("tip",), field=_COUNT),
+    Fact("first_purchase_at", "min", ("purchase",)),
+    Fact("last_purchase_at", "max", ("purchase",)),
+    Fact("last_active_at", "max", ACTIVE),
+    Fact("subscribed_at", "max", ("subscribed",)),
+    Fact("unsubscribed_at", "max", ("unsubscribed",)),
+    Fact("messages_received", "distinct", _RECEIVED, _MESSAGE, _LENGTH),
+    Fact("messages_opened", "distinct", _OPENED, _MESSAGE, _LENGTH),
+    Fact("messages_clicked", "distinct", ("clicked",), _MESSAGE, _LENGTH),
+    Fact("last_opened_at", "max", _OPENED),
+    Fact("last_clicked_at", "max", ("clicked",)),
+)
+_EMPTY = {
+    "sum": "CAST(0 AS BIGINT)",
+    "count": "CAST(0 AS BIGINT)",
+    "distinct": "CAST([] AS VARCHAR[])",
+}
+_KEY = "creator_id, fan_id"
+
+
+def state(events: str) -> str:
+    """Return the query that makes one state row per fan from an events relation."""
+    return f"SELECT {_KEY}, {_list(_aggregate)} FROM {events} GROUP BY ALL"
+
+
+def merge(*states: str) -> str:
+    """Return the query that makes one state row per fan from several state relations."""
+    union = " UNION ALL BY NAME ".join(f"SELECT * FROM {relation}" for relation in states)
+    return f"SELECT {_KEY}, {_list(_merged)} FROM ({union}) GROUP BY ALL"
+
+
+def running(states: str, events: str, order: str = "position") -> str:
+    """Return the query that gives each event the state of its fan up to and including it.
+
+    Args:
+        states: the state before the batch; fans without a row there start empty.
+        events: the batch; besides an events relation's columns it has `order`.
+        order: the column that orders the batch, unique within a fan.
+    """
+    over = f"OVER (PARTITION BY {_KEY} ORDER BY {order})"
+    inner = ", ".join(f"{_aggregate(fact, over)} AS {fact.name}" for fact in FACTS)
+    both = ", ".join(f"{_both(fact)} AS {fact.name}" for fact in FACTS)
+    return (
+        f"SELECT seen.creator_id, seen.fan_id, seen.{order}, {both}"
+        f" FROM (SELECT {_KEY}, {order}, {inner} FROM {events}) AS seen"
+        f" LEFT JOIN {states} AS base USING ({_KEY})"
+    )
+
+
+def columns(alias: str) -> str:
+    """Return the select list that turns a state row (or its absence) into fan fields."""
+    return ", ".join(f"{fact.field.format(_filled(fact, alias))} AS {fact.name}" for fact in FACTS)
+
+
+def values(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fan fields of one state row in Python, as `columns` does in SQL."""
+    return {fact.name: _value(fact, state.get(fact.name)) for fact in FACTS}
+
+
+def _value(fact: Fact, state: Any) -> Any:
+    if fact.kind == "distinct":
+        return float(len(state or []))
+    if fact.kind in ("sum", "count"):
+        return (state or 0) / (1_000_000 if fact.field == _MONEY else 1)
+    return state
+
+
+def _list(render: Callable[[Fact], str]) -> str:
+    return ", ".join(f"{render(fact)} AS {fact.name}" for fact in FACTS)
+
+
+def _aggregate(fact: Fact, over: str = "") -> str:
+    tail = f"FILTER (WHERE {fact.where}) {over}"
+    if fact.kind == "count":
+        return f"CAST(count(*) {tail} AS BIGINT)"
+    if fact.kind == "sum":
+        return f"coalesce(CAST(sum({fact.value}) {tail} AS BIGINT), 0)"
+    if fact.kind == "distinct":
+        keep = f"FILTER (WHERE {fact.where} AND {fact.value} IS NOT NULL) {over}"
+        return f"list_sort(list_distinct(coalesce(list({fact.value}) {keep}, [])))"
+    return f"{fact.kind}({fact.value}) {tail}"
+
+
+def _merged(fact: Fact) -> str:
+    if fact.kind in ("sum", "count"):
+        return f"CAST(sum({fact.name}) AS BIGINT)"
+    if fact.kind == "distinct":
+        return f"list_sort(list_distinct(flatten(list({fact.name}))))"
+    return f"{fact.kind}({fact.name})"
+
+
+def _both(fact: Fact) -> str:
+    new, old = f"seen.{fact.name}", _filled(fact, "base")
+    if fact.kind in ("sum", "count"):
+        return f"CAST({new} + {old} AS BIGINT)"
+    if fact.kind == "distinct":
+        return f"list_sort(list_distinct(list_concat({new}, {old})))"
+    return f"{'least' if fact.kind == 'min' else 'greatest'}({new}, {old})"
+
+
+def _filled(fact: Fact, alias: str) -> str:
+    column = f"{alias}.{fact.name}"
+    return f"coalesce({column}, {_EMPTY[fact.kind]})" if fact.kind in _EMPTY else column

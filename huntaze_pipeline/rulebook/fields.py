@@ -1,0 +1,73 @@
+"""The declared schemas that rules may speak of: fields of `fan` and `event`, and their types.
+
+Nothing that is not named here can appear in a condition or a message.
+"""
+
+from difflib import get_close_matches
+from enum import Enum
+
+
+class Type(str, Enum):
+    """What a value is, for checks before anything runs."""
+
+    NUMBER = "number"
+    TEXT = "text"
+    TIME = "time"
+    DATE = "date"
+    BOOL = "true or false"
+    LIST = "list"
+    ANY = "any"
+    """Read from JSON: takes the type of what it is compared with."""
+    NULL = "null"
+
+
+FACTS: dict[str, Type] = {
+    "lifetime_spend": Type.NUMBER,
+    "purchases": Type.NUMBER,
+    "tips": Type.NUMBER,
+    "first_purchase_at": Type.TIME,
+    "last_purchase_at": Type.TIME,
+    "last_active_at": Type.TIME,
+    "subscribed_at": Type.TIME,
+    "unsubscribed_at": Type.TIME,
+    "messages_received": Type.NUMBER,
+    "messages_opened": Type.NUMBER,
+    "messages_clicked": Type.NUMBER,
+    "last_opened_at": Type.TIME,
+    "last_clicked_at": Type.TIME,
+}
+PROFILE: dict[str, Type] = {
+    "id": Type.TEXT,
+    "name": Type.TEXT,
+    "zone": Type.TEXT,
+    "locale": Type.TEXT,
+    "birthday": Type.DATE,
+    "tags": Type.LIST,
+    "created_at": Type.TIME,
+}
+FAN: dict[str, Type] = {**PROFILE, **FACTS}
+EVENT: dict[str, Type] = {
+    "id": Type.TEXT,
+    "name": Type.TEXT,
+    "platform": Type.TEXT,
+    "account_id": Type.TEXT,
+    "campaign_id": Type.TEXT,
+    "message_id": Type.TEXT,
+    "value": Type.NUMBER,
+    "currency": Type.TEXT,
+    "occurred_at": Type.TIME,
+}
+SCOPES: dict[str, dict[str, Type]] = {"fan": FAN, "event": EVENT}
+OPEN: dict[str, str] = {"fan": "attributes", "event": "properties"}
+"""The one field of each scope below which any name is allowed; its values are JSON."""
+
+
+def nearest(name: str, names: "list[str] | dict[str, object] | tuple[str, ...]") -> str:
+    """Return ` (did you mean 'x'?)` or, when nothing is near, what there is to choose from."""
+    known = [str(n) for n in names]
+    close = get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if not known:
+        return "; there are none"
+    return f"; known: {', '.join(sorted(known)[:20])}"

@@ -1,0 +1,72 @@
+"""The words of the condition language: its functions, the types they take, the SQL they become.
+
+How an expression is walked and checked is `compiler`'s.
+"""
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from huntaze_pipeline.rulebook.fields import Type
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a condition; `needle` is the word, `path` the part of the JSON form."""
+
+    what: str
+    needle: str = ""
+    path: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the language: the types it takes, the type it gives, the SQL it becomes."""
+
+    takes: tuple[Type, ...]
+    gives: Type
+    sql: str
+    """`{0}`, `{1}` are the arguments, `{as_of}` is the moment of the question."""
+
+
+_SINCE = "(epoch({as_of}) - epoch({0}))"
+_TODAY = "(DATE '1970-01-01' + CAST(floor(epoch({as_of}) / 86400) AS INTEGER))"
+MIDNIGHT = "to_timestamp(date_diff('day', DATE '1970-01-01', {0}) * 86400.0)"
+_NEXT = "({0} + to_years(CAST(year(" + _TODAY + ") - year({0}) + {1} AS INTEGER)))"
+_HASH = (
+    "CAST('0x' || substr(sha256('bucket' || chr(31) || fan.creator_id || chr(31) || fan.id), 1, 16)"
+    " AS UBIGINT)"
+)
+FUNCTIONS: dict[str, Function] = {
+    "days_since": Function((Type.TIME,), Type.NUMBER, f"({_SINCE} / 86400.0)"),
+    "hours_since": Function((Type.TIME,), Type.NUMBER, f"({_SINCE} / 3600.0)"),
+    "days_until_anniversary": Function(
+        (Type.DATE,),
+        Type.NUMBER,
+        "CAST(date_diff('day', " + _TODAY + ", CAST(CASE WHEN CAST("
+        + _NEXT.replace("{1}", "0") + " AS DATE) >= " + _TODAY + " THEN "
+        + _NEXT.replace("{1}", "0") + " ELSE " + _NEXT.replace("{1}", "1")
+        + " END AS DATE)) AS DOUBLE)",
+    ),
+    "has_tag": Function((Type.TEXT,), Type.BOOL, "coalesce(list_contains(fan.tags, {0}), false)"),
+    "bucket": Function(
+        (Type.NUMBER,),
+        Type.NUMBER,
+        f"floor(CAST({_HASH} AS DOUBLE) / 18446744073709551616.0 * {{0}})",
+    ),
+    "lower": Function((Type.TEXT,), Type.TEXT, "lower({0})"),
+    "upper": Function((Type.TEXT,), Type.TEXT, "upper({0})"),
+    "length": Function((Type.TEXT,), Type.NUMBER, "CAST(length({0}) AS DOUBLE)"),
+    "starts_with": Function((Type.TEXT, Type.TEXT), Type.BOOL, "starts_with({0}, {1})"),
+    "abs": Function((Type.NUMBER,), Type.NUMBER, "abs({0})"),
+}  # fmt: skip
+SPECIAL = ("coalesce", "contains", "in_segment")
+NODES = {
+    exp.Lower: "lower", exp.Upper: "upper", exp.Length: "length", exp.StartsWith: "starts_with",
+    exp.Abs: "abs", exp.Contains: "contains", exp.ArrayContains: "contains",
+}  # fmt: skip
+
+
+def quote(text: str) -> str:
+    """Return the text as an SQL string literal."""
+    return "'" + text.replace("\x00", "").replace("'", "''") + "'"

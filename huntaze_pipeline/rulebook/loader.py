@@ -1,0 +1,131 @@
+"""A folder of rule files as one rulebook: all of it is right, or every fault is listed.
+
+Belongs here: finding the files and putting them together. Shapes are in `schema`, what one file
+says of another is checked in `references`.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huntaze_pipeline import hashing
+from huntaze_pipeline.errors import Problem, RuleError
+from huntaze_pipeline.rulebook import references, seed
+from huntaze_pipeline.rulebook.fields import nearest
+from huntaze_pipeline.rulebook.policies import Policies, PolicyFile
+from huntaze_pipeline.rulebook.schema import (
+    KINDS,
+    Automation,
+    Campaign,
+    Segment,
+    Template,
+)
+from huntaze_pipeline.rulebook.source import Source, read
+from huntaze_pipeline.rulebook.units import ID, Strict
+from huntaze_pipeline.rulebook.validation import validate
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """Everything that the rule files say, checked."""
+
+    segments: dict[str, Segment]
+    automations: dict[str, Automation]
+    campaigns: dict[str, Campaign]
+    templates: dict[str, Template]
+    policies: Policies
+    files: int = 0
+
+    def hash(self, kind: str, name: str) -> str:
+        """Return the content hash of a rule together with the templates that it sends."""
+        rule: Strict = getattr(self, kind)[name]
+        used = {t: self.templates[t].plain() for t in references.templates_of(rule)}
+        return hashing.content({"rule": rule.plain(), "templates": used} if used else rule.plain())
+
+
+@dataclass
+class Draft:
+    """What could be read so far, with the sources that problems point into."""
+
+    rules: dict[str, dict[str, Strict]] = field(default_factory=lambda: {k: {} for k in KINDS})
+    sources: dict[tuple[str, str], Source] = field(default_factory=dict)
+    policies: PolicyFile | None = None
+    problems: list[Problem] = field(default_factory=list)
+    broken: set[tuple[str, str]] = field(default_factory=set)
+    """Files that exist and have faults: a reference to them is no fault of its own."""
+
+
+def load(rules_dir: Path) -> Rulebook:
+    """Read a folder of rules.
+
+    Raises:
+        RuleError: faults were found; every one of every file is in it.
+    """
+    draft = drafted(rules_dir)
+    if draft.problems or draft.policies is None:
+        raise RuleError(draft.problems)
+    rules = draft.rules
+    return Rulebook(
+        **{kind: dict(sorted(rules[kind].items())) for kind in KINDS},  # pyright: ignore[reportArgumentType]
+        policies=Policies(draft.policies),
+        files=len(draft.sources) + 1,
+    )
+
+
+def drafted(rules_dir: Path) -> Draft:
+    """Read and check every file; nothing is raised, faults are in `problems`, in file order."""
+    draft = Draft()
+    if not rules_dir.is_dir():
+        draft.problems.append(Problem(str(rules_dir), "is no folder; name it with --rules"))
+        return draft
+    policies = read(rules_dir / "policies.yaml", rules_dir)
+    draft.policies = validate(PolicyFile, policies)
+    for kind in KINDS:
+        for path in sorted((rules_dir / kind).glob("*")):
+            _file(draft, kind, path, rules_dir)
+    _strangers(draft, rules_dir)
+    references.check(draft)
+    for source in (policies, *draft.sources.values()):
+        draft.problems += source.problems
+    draft.problems = sorted(dict.fromkeys(draft.problems), key=_order)
+    return draft
+
+
+def _file(draft: Draft, kind: str, path: Path, root: Path) -> None:
+    if path.name.startswith(".") or path.is_dir():
+        return
+    if path.suffix not in _SUFFIXES:
+        where = str(path.relative_to(root.parent))
+        draft.problems.append(Problem(f"{where}:1:1", "is no rule file; end its name in .yaml"))
+        return
+    source = read(path, root)
+    if (kind, path.stem) in draft.sources:
+        other = draft.sources[kind, path.stem].name
+        source.problems.append(source.at(None, f"has the same id as {other}"))
+    if not ID.match(path.stem):
+        what = f"the file's name is the id: {path.stem!r} must be like welcome_back"
+        source.problems.append(source.at(None, what))
+    if path.suffix == ".json" and isinstance(source.data, dict):
+        source.data = seed.FORMS[kind](source.data)
+    rule = validate(KINDS[kind], source)
+    draft.sources[kind, path.stem] = source
+    if rule is None:
+        draft.broken.add((kind, path.stem))
+    else:
+        draft.rules[kind][path.stem] = rule
+
+
+def _strangers(draft: Draft, root: Path) -> None:
+    """Name folders that nothing reads: a rule in `automation/` would silently never run."""
+    for path in sorted(root.iterdir()):
+        if path.is_dir() and path.name not in (*KINDS, "schema") and path.name[0] not in "._":
+            where = str(path.relative_to(root.parent))
+            what = f"unknown folder {path.name!r}{nearest(path.name, list(KINDS))}"
+            draft.problems.append(Problem(f"{where}:1:1", what))
+
+
+def _order(problem: Problem) -> tuple[str, int, int]:
+    file, _, rest = problem.where.partition(":")
+    line, _, column = rest.partition(":")
+    return file, int(line or 0), int(column or 0)

@@ -1,0 +1,182 @@
+"""The people that a batch of events is about: profiles, facts before the batch, addresses.
+
+Belongs here: reading. Facts come from the lake (all that it holds) and the inbox (what the lake has
+not pulled yet), each event counted once. Deciding is `planner`'s.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import polars as pl
+from sqlalchemy import Connection, text
+
+from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.rulebook import facts
+
+EVENTS: dict[str, Any] = {
+    "position": pl.Int64, "creator_id": pl.String, "event_id": pl.String, "name": pl.String,
+    "fan_id": pl.String, "platform": pl.String, "account_id": pl.String,
+    "campaign_id": pl.String, "message_id": pl.String, "value_micros": pl.Int64,
+    "currency": pl.String, "occurred_at": pl.Datetime("us", "UTC"), "properties": pl.String,
+}  # fmt: skip
+PROFILES: dict[str, Any] = {
+    "creator_id": pl.String, "fan_id": pl.String, "name": pl.String, "zone": pl.String,
+    "locale": pl.String, "birthday": pl.Date, "profile_subscribed_at": pl.Datetime("us", "UTC"),
+    "created_at": pl.Datetime("us", "UTC"), "tags": pl.List(pl.String), "attributes": pl.String,
+    "segments": pl.List(pl.String),
+}  # fmt: skip
+Key = tuple[str, str]
+"""(creator_id, fan_id)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a fan can be reached, and by which of our accounts."""
+
+    platform: str
+    account_id: str
+    address: str
+    normalised: str
+    last_inbound_at: datetime | None
+
+
+@dataclass
+class People:
+    """Everything the planner needs about some fans."""
+
+    fans: pl.DataFrame
+    """Profiles with the facts' state columns (null: nothing happened yet)."""
+    addresses: dict[Key, list[Address]] = field(default_factory=dict)
+    creators: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+_FANS = text(
+    """
+    select f.creator_id, f.id as fan_id, f.name, f.zone, f.locale, f.birthday,
+           f.subscribed_at as profile_subscribed_at, f.created_at, f.tags,
+           f.attributes::text as attributes,
+           coalesce((select jsonb_agg(m.segment_id order by m.segment_id) from members m
+                     where m.creator_id = f.creator_id and m.fan_id = f.id
+                       and m.left_at is null), '[]') as segments
+    from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
+    join fans f on f.creator_id = k.creator_id and f.id = k.fan_id
+    """
+)
+_ADDRESSES = text(
+    """
+    select i.creator_id, i.fan_id, i.platform, i.account_id, i.address, i.normalised,
+           i.last_inbound_at
+    from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
+    join identities i on i.creator_id = k.creator_id and i.fan_id = k.fan_id
+    order by i.creator_id, i.fan_id, i.platform
+    """
+)
+_INBOX = text(
+    """
+    select e.creator_id, e.event_id, e.name, e.fan_id, e.campaign_id, e.message_id,
+           e.value_micros, e.occurred_at
+    from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
+    join inbox e on e.creator_id = k.creator_id and e.fan_id = k.fan_id
+    where (e.tx, e.id) > (cast(cast(:tx as text) as xid8), :id)
+    """
+)
+_CREATORS = text("select id, name, zone, currency from creators where id = any(:creators)")
+_LAKE = """
+    select e.creator_id, e.event_id, e.name, e.fan_id, e.campaign_id, e.message_id,
+           e.value_micros, e.occurred_at
+    from lake.raw.events e join wanted using (creator_id, fan_id)
+"""
+
+
+def frame(events: Iterable[Event]) -> pl.DataFrame:
+    """Return events as the planner's frame; `position` is their order."""
+    import json
+
+    rows = [
+        {
+            **{name: getattr(event, name) for name in EVENTS if hasattr(event, name)},
+            "position": i,
+            "properties": json.dumps(event.properties),
+        }
+        for i, event in enumerate(events)
+    ]
+    return pl.DataFrame(rows, schema=EVENTS)
+
+
+def load_fans(
+    connection: Connection,
+    lake: duckdb.DuckDBPyConnection | None,
+    keys: Iterable[Key],
+    *,
+    besides: Sequence[str] = (),
+) -> People:
+    """Read the fans with these keys.
+
+    Args:
+        connection: PostgreSQL, as the machinery or as the creator.
+        lake: the lake's connection; None when there is no lake, then the inbox is all there is.
+        keys: (creator_id, fan_id).
+        besides: event ids that must not be in the facts: those of the batch to be planned.
+    """
+    wanted = sorted(set(keys))
+    names = {"creators": [k[0] for k in wanted], "fans": [k[1] for k in wanted]}
+    profiles = [dict(row) for row in connection.execute(_FANS, names).mappings()]
+    people = People(pl.DataFrame(profiles, schema=PROFILES))
+    for row in connection.execute(_ADDRESSES, names).mappings():
+        values = {k: v for k, v in row.items() if k not in ("creator_id", "fan_id")}
+        people.addresses.setdefault((row["creator_id"], row["fan_id"]), []).append(
+            Address(**values)
+        )
+    creators = connection.execute(_CREATORS, {"creators": sorted({k[0] for k in wanted})})
+    people.creators = {row["id"]: dict(row) for row in creators.mappings()}
+    tx, id_ = _pulled(lake)  # before the history is read: what is pulled meanwhile is in both
+    history = _history(lake, wanted)
+    newer = connection.execute(_INBOX, {**names, "tx": str(tx), "id": id_}).mappings()
+    people.fans = _with_facts(people.fans, history, [dict(row) for row in newer], besides)
+    return people
+
+
+def _pulled(lake: duckdb.DuckDBPyConnection | None) -> tuple[int, int]:
+    """Return how far the lake has read the inbox."""
+    if lake is None:
+        return 0, 0
+    row = lake.execute("select tx, id from lake.raw.cursors where name = 'inbox'").fetchone()
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+def _with_facts(
+    fans: pl.DataFrame,
+    history: pl.DataFrame,
+    tail: list[dict[str, Any]],
+    besides: Sequence[str],
+) -> pl.DataFrame:
+    schema = {name: EVENTS[name] for name in history.columns}
+    inbox = pl.DataFrame(tail, schema=schema).join(
+        history, on=["creator_id", "event_id"], how="anti"
+    )
+    events = pl.concat([history, inbox]).filter(~pl.col("event_id").is_in(list(besides)))
+    with duckdb.connect(config={"threads": 1}) as con:
+        con.execute("set TimeZone = 'UTC'")
+        con.register("events", events.to_arrow())
+        con.register("fans", fans.to_arrow())
+        query = f"from fans left join ({facts.state('events')}) using (creator_id, fan_id)"
+        return con.execute(query).pl()
+
+
+def _history(lake: duckdb.DuckDBPyConnection | None, wanted: list[Key]) -> pl.DataFrame:
+    names = [
+        "creator_id", "event_id", "name", "fan_id", "campaign_id", "message_id", "value_micros",
+        "occurred_at",
+    ]  # fmt: skip
+    if lake is None or not wanted:
+        return pl.DataFrame(schema={name: EVENTS[name] for name in names})
+    keys = pl.DataFrame(wanted, schema={"creator_id": pl.String, "fan_id": pl.String}, orient="row")
+    lake.register("wanted", keys.to_arrow())
+    try:
+        found = lake.execute(_LAKE).pl()
+    finally:
+        lake.unregister("wanted")
+    return found.select(pl.col(name).cast(EVENTS[name]) for name in names)

@@ -1,0 +1,134 @@
+"""Policies: what platforms allow and what fans are spared; rules/policies.yaml and its shape.
+
+Applying them is `campaigns.gates`' business.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from huntaze_pipeline.errors import RuleError
+from huntaze_pipeline.rulebook.source import read
+from huntaze_pipeline.rulebook.units import Duration, Platform, Strict, TimeOfDay
+from huntaze_pipeline.rulebook.validation import validate
+from huntaze_pipeline.store.people import PLATFORMS
+
+
+class Limit(Strict):
+    """At most `count` messages per account in any window of length `per`."""
+
+    count: Annotated[int, Field(gt=0)]
+    per: Duration
+
+    @property
+    def window_s(self) -> int:
+        """The window in seconds."""
+        return int(self.per.total_seconds())
+
+
+class PlatformPolicy(Strict):
+    """What one platform allows."""
+
+    limit: Limit
+    max_length: Annotated[int, Field(gt=0)]
+    """Characters of the body."""
+    subject: bool = False
+    reply_window: Duration | None = None
+    """A message may go only so long after the fan's last one."""
+
+
+class TopicPolicy(Strict):
+    """What a topic of messages is subject to."""
+
+    description: str = ""
+    consent: bool = True
+    """The fan must have agreed to the topic."""
+    quiet_hours: bool = True
+    capped: bool = True
+
+
+class QuietHours(Strict, frozen=True):
+    """The part of the day, in the fan's zone, in which nothing goes out."""
+
+    start: TimeOfDay
+    end: TimeOfDay
+
+
+class Cap(Strict):
+    """At most `count` capped messages to one fan in any window of length `per`."""
+
+    count: Annotated[int, Field(gt=0)]
+    per: Duration
+    then: Literal["skip", "hold"] = "skip"
+
+
+class PolicyFile(Strict):
+    """rules/policies.yaml: what holds for every campaign and automation."""
+
+    platforms: dict[Platform, PlatformPolicy]
+    topics: dict[str, TopicPolicy]
+    quiet_hours: QuietHours | None = None
+    caps: tuple[Cap, ...] = ()
+    expires_after: Duration
+
+    @model_validator(mode="after")
+    def _complete(self) -> "PolicyFile":
+        lacking = [p for p in PLATFORMS if p not in self.platforms]
+        if lacking:
+            raise ValueError(f"platforms lacks {', '.join(lacking)}")
+        if self.expires_after <= timedelta(0):
+            raise ValueError("expires_after must be longer than nothing")
+        return self
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The policies in force."""
+
+    file: PolicyFile
+
+    def platform(self, name: str) -> PlatformPolicy:
+        """Return what a platform allows."""
+        return self.file.platforms[name]
+
+    def limit(self, platform: str) -> Limit:
+        """Return the platform's limit per account: `count` messages in any `window_s` seconds."""
+        return self.file.platforms[platform].limit
+
+    def topic(self, name: str) -> TopicPolicy:
+        """Return what a topic is subject to; an unknown topic is subject to everything."""
+        return self.file.topics.get(name, TopicPolicy())
+
+    @property
+    def quiet_hours(self) -> QuietHours | None:
+        """The quiet part of the day, or None."""
+        return self.file.quiet_hours
+
+    @property
+    def expires_after(self) -> timedelta:
+        """How long a message may wait when nobody says otherwise."""
+        return self.file.expires_after
+
+    def without_quiet_hours(self) -> "Policies":
+        """Return the same policies for a run at any hour, such as a demo."""
+        return Policies(self.file.model_copy(update={"quiet_hours": None}))
+
+    def without_caps(self) -> "Policies":
+        """Return the same policies without frequency caps."""
+        return Policies(self.file.model_copy(update={"caps": ()}))
+
+
+def load_policies(rules_dir: Path) -> Policies:
+    """Read rules/policies.yaml.
+
+    Raises:
+        RuleError: the file is missing or holds faults; each is named with its line.
+    """
+    source = read(rules_dir / "policies.yaml", rules_dir)
+    file = validate(PolicyFile, source)
+    if source.problems or file is None:
+        raise RuleError(source.problems)
+    return Policies(file)

@@ -1,0 +1,264 @@
+"""The shape of rule files: one model a kind of file, the internal form of all that is a rule.
+
+Belongs here: keys, and what one file alone can tell. Values are `units`, policies are `policies`;
+what needs a second file (does that template exist?) is `references`' business.
+"""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from huntaze_pipeline.rulebook.units import (
+    ID,
+    Duration,
+    EventName,
+    Instant,
+    Platform,
+    Platforms,
+    Priority,
+    Strict,
+    Text,
+    Where,
+)
+
+
+class Named(Strict):
+    """What every rule file says about itself."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    description: str = ""
+
+
+class Segment(Named):
+    """A named set of fans: by a condition (dynamic) or by a list of fan ids (static)."""
+
+    where: Where = None
+    fans: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "Segment":
+        if (self.where is None) == (self.fans is None):
+            raise ValueError("write either `where` (a condition) or `fans` (a list of ids)")
+        return self
+
+
+class Trigger(Strict):
+    """The event that an automation reacts to."""
+
+    event: EventName
+    platform: Platforms = ()
+    """Empty: any platform."""
+    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Properties that the event must have, with these values."""
+
+
+class Entry(Strict):
+    """How often a fan may enter: `once`, `always`, at most every so long, or once per key."""
+
+    once: bool = False
+    every: Duration | None = None
+    per: str | None = None
+    """A field such as `event.properties.order_id`: one entry for each of its values."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        if value in ("once", "always"):
+            return {"once": value == "once"}
+        if isinstance(value, str):
+            raise ValueError(f"{value!r}: write once, always, every: 7d or per: event.properties.x")
+        return value
+
+    @model_validator(mode="after")
+    def _single(self) -> "Entry":
+        if sum((self.once, self.every is not None, self.per is not None)) > 1:
+            raise ValueError("choose one of once, every and per")
+        if self.per and not re.fullmatch(r"event(\.[\w-]+){1,3}", self.per):
+            raise ValueError(f"{self.per!r} is no event field; write event.properties.order_id")
+        return self
+
+
+class Action(Strict):
+    """One step of an automation: a message, some time after the event."""
+
+    type: Literal["send_message"] = "send_message"
+    template: str | None = None
+    content: Text | None = None
+    subject: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+    delay: Duration = timedelta(0)
+    """Since the event, not since the step before."""
+    platform: Platform | None = None
+    """None: the event's platform when the fan has an address there, else the fan's first one."""
+    variables: dict[str, Any] = Field(default_factory=dict)
+    conditions: Where = None
+    """Asked besides the automation's own, at the moment of this step."""
+    priority: Priority | None = None
+    topic: str | None = None
+    expires_after: Duration | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "Action":
+        if (self.template is None) == (self.content is None):
+            raise ValueError("write either `template` (its id) or `content` (the text)")
+        return self
+
+
+class Automation(Named):
+    """A rule that reacts to events: when, for whom, what."""
+
+    trigger: Trigger
+    conditions: Where = None
+    entry: Entry = Entry()
+    actions: Annotated[tuple[Action, ...], Field(min_length=1, max_length=50)]
+    active: bool = True
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Automation":
+        delays = [action.delay for action in self.actions]
+        if delays != sorted(delays):
+            raise ValueError(
+                "actions stand in the order of their delays, which count from the event"
+            )
+        return self
+
+
+class Copy(Strict):
+    """What is sent on one platform in one language."""
+
+    subject: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+    body: Text
+
+
+class Variable(Strict):
+    """A word that a template needs from whoever uses it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    description: str = ""
+    default: Any = None
+    """A value, or one per locale; without it the variable must be given."""
+
+
+class Settings(Strict):
+    """How a message goes out when nobody says otherwise."""
+
+    topic: str = "marketing"
+    priority: Priority = "medium"
+    expires_after: Duration | None = None
+
+
+class Template(Named):
+    """Content that is ready to use, per platform and language."""
+
+    category: Annotated[str, Field(min_length=1, max_length=60)]
+    platforms: Annotated[Platforms, Field(min_length=1)]
+    settings: Settings = Settings()
+    variables: tuple[Variable, ...] = ()
+    content: dict[Platform, dict[str, Copy]]
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Template":
+        lacking = [p for p in self.platforms if not self.content.get(p)]
+        if lacking:
+            raise ValueError(f"content is missing for {', '.join(lacking)}")
+        bare = [p for p, copies in self.content.items() if "en" not in copies]
+        if bare:
+            raise ValueError(f"English (en), the fallback, is missing for {', '.join(bare)}")
+        return self
+
+
+class Schedule(Strict):
+    """When a campaign goes out; recurring times are wall-clock times in the creator's zone."""
+
+    start: Instant | None = None
+    end: Instant | None = None
+    recurring: str | None = None
+    """daily, weekly, monthly or a cron line (`0 18 * * 5`)."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Schedule":
+        if self.start and self.end and self.end <= self.start:
+            raise ValueError(
+                f"end {self.end.isoformat()} is not after start {self.start.isoformat()}"
+            )
+        if self.recurring and self.recurring not in ("daily", "weekly", "monthly"):
+            from croniter import croniter
+
+            if len(self.recurring.split()) != 5 or not croniter.is_valid(self.recurring):
+                raise ValueError(
+                    f"{self.recurring!r}: write daily, weekly, monthly or a cron line (0 18 * * 5)"
+                )
+        return self
+
+
+class Targeting(Strict):
+    """Whom a campaign is for: the union of segments (none: everybody) minus exclusions."""
+
+    segments: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    cap: Annotated[int, Field(gt=0)] | None = None
+    """At most so many fans, chosen by a stable hash."""
+
+
+class Arm(Strict):
+    """One variant of a campaign; the first is the control."""
+
+    id: Annotated[str, Field(pattern=ID.pattern)]
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1
+    template: str | None = None
+    variables: dict[str, Any] = Field(default_factory=dict)
+
+
+class Test(Strict):
+    """How the A/B test is decided, fixed before it starts."""
+
+    __test__ = False
+
+    metric: Literal["opened", "clicked", "converted"] = "clicked"
+    window: Duration = timedelta(days=3)
+    minimum: Duration = timedelta(days=1)
+    """No verdict earlier than this after the start."""
+    planned: Annotated[int, Field(gt=0)] | None = None
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    fallback: str | None = None
+
+
+class Campaign(Named):
+    """A planned send to an audience."""
+
+    type: str = "broadcast"
+    platforms: Annotated[Platforms, Field(min_length=1)]
+    template: str
+    schedule: Schedule = Schedule()
+    targeting: Targeting = Targeting()
+    variables: dict[str, Any] = Field(default_factory=dict)
+    topic: str | None = None
+    priority: Priority | None = None
+    expires_after: Duration | None = None
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0
+    """Share of the audience kept out on purpose, to compare with."""
+    variants: tuple[Arm, ...] = ()
+    experiment: Test | None = None
+
+    @model_validator(mode="after")
+    def _arms(self) -> "Campaign":
+        names = [arm.id for arm in self.variants]
+        if len(set(names)) != len(names):
+            raise ValueError(f"variants have different ids, not {', '.join(names)}")
+        if self.variants and sum(arm.weight for arm in self.variants) <= 0:
+            raise ValueError("at least one variant needs a weight above 0")
+        if self.experiment and len(self.variants) < 2:
+            raise ValueError("an experiment needs at least two variants")
+        if self.experiment and self.experiment.fallback not in (None, *names):
+            raise ValueError(f"fallback {self.experiment.fallback!r} is none of {', '.join(names)}")
+        return self
+
+
+KINDS: dict[str, type[Strict]] = {
+    "segments": Segment,
+    "automations": Automation,
+    "campaigns": Campaign,
+    "templates": Template,
+}
+"""Folder of rules/ to the model of its files."""

@@ -1,0 +1,148 @@
+"""Rule files as text: plain data plus the place (line and column) of every key and value.
+
+Belongs here: reading YAML and JSON, and finding places again. What the data means is `schema`'s.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from huntaze_pipeline.errors import Problem
+
+Where = tuple[str | int, ...]
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MAX_BYTES = 1_000_000
+_MAX_NODES = 50_000
+
+
+@dataclass
+class Source:
+    """One rule file: its data, and where each part of it stands."""
+
+    path: Path
+    name: str
+    """How the file is called in messages: relative to the rules folder's parent."""
+    data: Any = None
+    lines: list[str] = field(default_factory=list)
+    keys: dict[Where, yaml.Mark] = field(default_factory=dict)
+    values: dict[Where, tuple[yaml.Mark, yaml.Mark]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def at(self, mark: "yaml.Mark | None", what: str) -> Problem:
+        """Return a problem of this file at a mark (the file's first character when None)."""
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        return Problem(f"{self.name}:{line}:{column}", what)
+
+    def problem(self, path: Sequence[str | int], what: str, needle: str = "") -> Problem:
+        """Return a problem of the value at `path`; `needle` narrows it to a word inside it."""
+        known = self._nearest(tuple(path))
+        if needle and known in self.values:
+            found = self._find(*self.values[known], needle)
+            if found:
+                return Problem(f"{self.name}:{found[0]}:{found[1]}", what)
+        mark = self.values[known][0] if known in self.values else None
+        return self.at(mark, what)
+
+    def key_problem(self, path: Sequence[str | int], what: str) -> Problem:
+        """Return a problem of the key that `path` ends with."""
+        mark = self.keys.get(tuple(path))
+        return self.at(mark, what) if mark else self.problem(path, what)
+
+    def _nearest(self, path: Where) -> Where:
+        """Drop the parts that are not in the file (names of union members, missing keys)."""
+        found: Where = ()
+        for part in path:
+            if (*found, part) in self.values:
+                found = (*found, part)
+        return found
+
+    def _find(self, start: yaml.Mark, end: yaml.Mark, needle: str) -> tuple[int, int] | None:
+        for number in range(start.line, min(end.line + 1, len(self.lines))):
+            begin = start.column if number == start.line else 0
+            column = self.lines[number].find(needle, begin)
+            if column >= 0:
+                return number + 1, column + 1
+        return None
+
+
+def read(path: Path, root: Path) -> Source:
+    """Read one file; faults of its text are in `problems`, and `data` is then None."""
+    source = Source(path, _label(path, root))
+    try:
+        raw = path.read_bytes()
+        if len(raw) > _MAX_BYTES:
+            raise ValueError(f"holds {len(raw)} bytes; a rule file has at most {_MAX_BYTES}")
+        text = raw.decode("utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        source.problems.append(source.at(None, f"cannot be read as UTF-8 text: {reason}"))
+        return source
+    return _compose(source, text)
+
+
+def _label(path: Path, root: Path) -> str:
+    return str(path.relative_to(root.parent)) if path.is_relative_to(root.parent) else str(path)
+
+
+def _compose(source: Source, text: str) -> Source:
+    source.lines = text.splitlines()
+    try:
+        node = yaml.compose(text, Loader=_LOADER)
+        source.data = _Walk(source).value(node, ()) if node is not None else {}
+    except yaml.MarkedYAMLError as error:
+        what = f"is no valid YAML: {error.problem or error.context or 'cannot be parsed'}"
+        source.problems.append(source.at(error.problem_mark or error.context_mark, what))
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "nested too deeply"
+        source.problems.append(source.at(None, f"is no valid YAML: {reason}"))
+    if source.problems:
+        source.data = None
+    return source
+
+
+class _Walk:
+    """Turns YAML nodes into plain data and notes where each one stands."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.count = 0
+        self.scalars = yaml.SafeLoader("")
+
+    def value(self, node: yaml.Node, path: Where) -> Any:
+        self.count += 1
+        if self.count > _MAX_NODES:
+            raise yaml.YAMLError(f"holds more than {_MAX_NODES} values (aliases count each time)")
+        self.source.values[path] = (node.start_mark, node.end_mark)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        if node.tag == "tag:yaml.org,2002:int" and ":" in node.value:
+            return node.value  # 22:00 is a time of day, not YAML 1.1's base-60 number
+        try:
+            return self.scalars.construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            what = getattr(error, "problem", None) or str(error)
+            self.source.problems.append(self.source.at(node.start_mark, f"cannot be read: {what}"))
+            return None
+
+    def _mapping(self, node: yaml.MappingNode, path: Where) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node)
+            if key in result:
+                what = f"{key!r} is written twice in the same place; keep one"
+                self.source.problems.append(self.source.at(key_node.start_mark, what))
+            self.source.keys[(*path, key)] = key_node.start_mark
+            result[key] = self.value(value_node, (*path, key))
+        return result
+
+    def _key(self, node: yaml.Node) -> str:
+        """Keys are the text as written: `on`, `no` and `1` stay what they look like."""
+        return str(node.value) if isinstance(node, yaml.ScalarNode) else "?"

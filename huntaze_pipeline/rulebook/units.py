@@ -1,0 +1,113 @@
+"""The kinds of value that rule files hold: durations, times of day, events, platforms, zones.
+
+Each reads what a person writes and says in its error what would be right.
+"""
+
+import re
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
+
+from huntaze_pipeline.clock import duration
+from huntaze_pipeline.events.envelope import NAMES, known_name
+from huntaze_pipeline.rulebook.fields import nearest
+from huntaze_pipeline.store.people import PLATFORMS
+
+ID = re.compile(r"^[a-z][a-z0-9_-]{0,63}$")
+LOCALES = ("en", "fr", "es")
+
+
+def written(value: timedelta) -> str:
+    """Return a duration as it is written in files, in the largest unit that fits."""
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        if value % timedelta(seconds=seconds) == timedelta(0):
+            return f"{value // timedelta(seconds=seconds)}{unit}"
+    return f"{value // timedelta(milliseconds=1)}ms"
+
+
+def _duration(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(
+            f"{value!r} is no duration: write a number with a unit (90s, 15m, 24h, 7d)"
+        )
+    return duration(value)
+
+
+def _event(value: Any) -> Any:
+    if isinstance(value, str) and not known_name(value):
+        raise ValueError(f"unknown event {value!r}{nearest(value, NAMES)} (or custom:word)")
+    return value
+
+
+def _platform(value: Any) -> Any:
+    if value not in PLATFORMS:
+        raise ValueError(f"unknown platform {value!r}{nearest(str(value), PLATFORMS)}")
+    return value
+
+
+def _platforms(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _time_of_day(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        return time.fromisoformat(value)
+    if isinstance(value, time):
+        return value
+    raise ValueError(f"{value!r} is no time of day: write 22:00")
+
+
+def _instant(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError(f"{value.isoformat()} has no zone; write {value.isoformat()}Z")
+    return value.astimezone(UTC)
+
+
+_CONDITION = {
+    "description": "SQL expression over fan and event, or all / any / not of {field, op, value}",
+    "anyOf": [{"type": "string"}, {"type": "object"}, {"type": "array"}],
+}
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(written),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d|w)$"}),
+]
+TimeOfDay = Annotated[
+    time,
+    BeforeValidator(_time_of_day),
+    PlainSerializer(lambda at: at.strftime("%H:%M")),
+    WithJsonSchema({"type": "string", "pattern": r"^([01]\d|2[0-3]):[0-5]\d$"}),
+]
+EventName = Annotated[
+    str,
+    BeforeValidator(_event),
+    WithJsonSchema({"anyOf": [{"enum": list(NAMES)}, {"type": "string", "pattern": "^custom:"}]}),
+]
+Platform = Annotated[str, BeforeValidator(_platform), WithJsonSchema({"enum": list(PLATFORMS)})]
+Platforms = Annotated[tuple[Platform, ...], BeforeValidator(_platforms)]
+Instant = Annotated[datetime, AfterValidator(_instant)]
+Where = Annotated[Any, WithJsonSchema(_CONDITION)]
+Priority = Literal["high", "medium", "low"]
+Text = Annotated[str, Field(min_length=1, max_length=20_000)]
+
+
+class Strict(BaseModel):
+    """Every key is known or is an error; values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def plain(self) -> dict[str, Any]:
+        """Return JSON-like data; reading it again gives the same rule."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)

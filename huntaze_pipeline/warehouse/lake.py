@@ -1,0 +1,239 @@
+"""The lake: one DuckDB connection with the DuckLake attached as `lake`, open to many processes.
+
+The catalog is in the PostgreSQL schema `lake` of DATABASE_URL's database, the data are Parquet
+files under `settings.lake`. Extensions come from installed wheels; nothing is downloaded. What the
+tables hold is in `raw` (facts as they came) and `models` (what is computed from them).
+"""
+
+import importlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+import psycopg
+from duckdb import DuckDBPyConnection
+from sqlalchemy.engine import URL, make_url
+
+from huntaze_pipeline.errors import WarehouseError
+from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.store.session import url
+from huntaze_pipeline.warehouse import raw
+
+EXTENSIONS = ("icu", "ducklake", "postgres_scanner")
+SCHEMAS = ("raw", "staging", "marts", "metrics", "audits")
+_LOCK = 0x4C414B45  # "LAKE": one first set-up at a time, whoever starts first
+_TRIES = 12
+_CONFLICT = ("conflict", "concurrent", "serialize", "deadlock")
+
+T = TypeVar("T")
+
+
+@contextmanager
+def connect(
+    settings: Settings, *, read_only: bool = False, threads: int | None = None
+) -> Iterator[DuckDBPyConnection]:
+    """Open DuckDB with the lake attached as `lake`, time zone UTC; close it at the end.
+
+    Several processes may write and read at once: each sees the last committed snapshot, and
+    `write` repeats a transaction that met another one. The PostgreSQL database itself is attached
+    as `ops`, read-only, seen through the machinery's role.
+
+    Raises:
+        WarehouseError: the catalog or the folder cannot be reached; says which and why.
+    """
+    address = make_url(url(settings))
+    con = _engine(settings, threads)
+    try:
+        _secret(con, address)
+        _attach(con, settings, address, read_only)
+        yield con
+    finally:
+        con.close()
+
+
+def write(con: DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """Run `work` in one transaction of the lake; repeat it whole when another writer was faster.
+
+    `work` must be repeatable: it may read and write through `con`, and nothing else.
+
+    Raises:
+        WarehouseError: it still conflicts after a dozen tries with growing pauses.
+    """
+    for attempt in range(_TRIES):
+        con.execute("begin transaction")
+        try:
+            result = work()
+            con.execute("commit")
+            return result
+        except duckdb.Error as error:
+            _rollback(con)
+            if not _conflicts(error):
+                raise
+            time.sleep(0.02 * 1.6**attempt)
+        except BaseException:
+            _rollback(con)
+            raise
+    raise WarehouseError(
+        "the lake is written by too many at once: the transaction kept conflicting"
+    )
+
+
+def snapshot(con: DuckDBPyConnection) -> int:
+    """Return the id of the newest snapshot of the lake, as this connection sees it."""
+    row = con.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
+    return int(row[0]) if row and row[0] is not None else 0
+
+
+def quoted(text: str) -> str:
+    """Return a text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def engine() -> DuckDBPyConnection:
+    """Open a DuckDB in memory, without a lake: time zones, no downloads; for tests of models."""
+    con = duckdb.connect(config=_CONFIG)
+    load(con, "icu")
+    con.execute("set timezone = 'UTC'")
+    return con
+
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_persistent_secrets": "false",
+}
+
+
+def load(con: DuckDBPyConnection, extension: str) -> None:
+    """Load an extension from its installed wheel.
+
+    Raises:
+        WarehouseError: the wheel is missing or made for another DuckDB.
+    """
+    try:
+        module = importlib.import_module(f"duckdb_extension_{extension}")
+        folder = Path(str(module.__file__)).parent / "extensions" / f"v{duckdb.__version__}"
+        con.execute(f"load {quoted(str(folder / f'{extension}.duckdb_extension'))}")
+    except (ImportError, duckdb.Error) as error:
+        raise WarehouseError(
+            f"DuckDB {duckdb.__version__} cannot load its extension {extension} "
+            f"(package duckdb-extension-{extension.replace('_', '-')}): {error}"
+        ) from None
+
+
+def _engine(settings: Settings, threads: int | None) -> DuckDBPyConnection:
+    spill = settings.root / "tmp"
+    con = duckdb.connect(config=_CONFIG)
+    for extension in EXTENSIONS:
+        load(con, extension)
+    con.execute("set timezone = 'UTC'")
+    con.execute(f"set threads = {threads or min(os.cpu_count() or 2, 8)}")
+    con.execute(f"set memory_limit = '{_memory_mib()}MiB'")
+    con.execute(f"set temp_directory = {quoted(str(spill))}")
+    con.execute("set ducklake_max_retry_count = 50")
+    return con
+
+
+def _memory_mib() -> int:
+    """Half of the machine's memory, at most 8 GiB: senders and servers live here too."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return 2048
+    return max(512, min(total // 2, 8 << 30) >> 20)
+
+
+def _secret(con: DuckDBPyConnection, address: URL) -> None:
+    """Hand the address over as secrets, so that no statement or message holds the password."""
+    parts = {
+        "host": address.host or str(address.query.get("host", "127.0.0.1")),
+        "port": str(address.port or 5432),
+        "database": address.database or "postgres",
+        "user": address.username or "postgres",
+        "password": str(address.password or ""),
+    }
+    pairs = ", ".join(f"{name} {quoted(value)}" for name, value in parts.items() if value)
+    con.execute(f"create secret lake_catalog (type postgres, {pairs})")
+
+
+def _attach(con: DuckDBPyConnection, settings: Settings, address: URL, read_only: bool) -> None:
+    try:
+        if not _open(con, settings, read_only):
+            _prepare(con, settings, address)
+            if read_only:
+                con.execute("detach lake")
+                _open(con, settings, read_only)
+        con.execute(
+            "attach 'options=''-c role=huntaze_worker''' as ops"
+            " (type postgres, secret lake_catalog, read_only)"
+        )
+    except (duckdb.Error, psycopg.Error, OSError) as error:
+        place = f"{address.host}:{address.port}/{address.database}"
+        reason = str(error).strip().splitlines()[0].replace(str(address.password or "\0"), "***")
+        raise WarehouseError(
+            f"cannot open the lake (catalog {place}, files {settings.lake}): {reason}"
+        ) from None
+
+
+def _open(con: DuckDBPyConnection, settings: Settings, read_only: bool) -> bool:
+    """Attach an existing lake; return False when it is not there or not complete."""
+    mode = ", read_only" if read_only else ""
+    try:
+        con.execute(
+            "attach 'ducklake:postgres:' as lake (meta_secret 'lake_catalog',"
+            f" metadata_schema 'lake', create_if_not_exists false{mode})"
+        )
+    except duckdb.Error as error:
+        if "Existing DuckLake" in str(error) and "does not exist" in str(error):
+            return False
+        raise
+    return bool(
+        con.execute(
+            "select 1 from duckdb_tables() where database_name = 'lake'"
+            " and schema_name = 'raw' and table_name = 'ready'"
+        ).fetchone()
+    )
+
+
+def _prepare(con: DuckDBPyConnection, settings: Settings, address: URL) -> None:
+    """Make the catalog, the schemas and the raw tables once; two first users take turns."""
+    folder = settings.lake
+    if "://" not in folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    with psycopg.connect(
+        address.set(drivername="postgresql").render_as_string(hide_password=False)
+    ) as guard:
+        guard.execute("select pg_advisory_lock(%s)", (_LOCK,))
+        guard.commit()
+        con.execute("detach database if exists lake")
+        if _open(con, settings, read_only=False):
+            return
+        con.execute("detach database if exists lake")
+        con.execute(
+            "attach 'ducklake:postgres:' as lake (meta_secret 'lake_catalog',"
+            f" metadata_schema 'lake', data_path {quoted(folder)})"
+        )
+        write(con, lambda: _tables(con))
+
+
+def _tables(con: DuckDBPyConnection) -> None:
+    for schema in SCHEMAS:
+        con.execute(f"create schema if not exists lake.{schema}")
+    raw.create(con)
+    con.execute("create table if not exists lake.raw.ready (since varchar)")
+
+
+def _rollback(con: DuckDBPyConnection) -> None:
+    try:
+        con.execute("rollback")
+    except duckdb.Error:
+        return  # the engine had already ended the transaction
+
+
+def _conflicts(error: duckdb.Error) -> bool:
+    text = str(error).lower()
+    return any(word in text for word in _CONFLICT)

@@ -1,0 +1,281 @@
+"""SQL models as files: their headers, what they refer to, and the order in which they are built.
+
+A model is one SELECT in `dbt_like_sql/<schema>/<name>.sql` under a header between `/* ---` and
+`--- */`. It reads other models by `ref('schema.name')` and raw tables by `source('raw.name')`. An
+audit (`audits/`) is a SELECT that returns bad rows. Running them is `runner`'s work.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from huntaze_pipeline import hashing
+from huntaze_pipeline.errors import ModelError, Problem
+from huntaze_pipeline.warehouse import raw
+
+LAYERS = ("staging", "marts", "metrics")
+_HEADER = re.compile(r"^\s*/\*\s*---\n(.*?)\n---\s*\*/", re.S)
+_CALL = re.compile(r"\b(ref|source)\(\s*'([^']*)'\s*\)")
+_COLUMN = re.compile(r"^([A-Za-z ]+(?:\(\d+(?:,\s*\d+)?\))?(?:\[\])?)\s*\|\s*(.+)$", re.S)
+
+
+class Header(BaseModel):
+    """What a model says of itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str
+    grain: list[str]
+    """The columns that name a row: never twice the same."""
+    owner: str
+    materialization: Literal["view", "table"]
+    columns: dict[str, str]
+    """Name: `TYPE | meaning`."""
+    audits: dict[str, str] = {}
+    """Name: a SELECT from `this` that returns bad rows; none may before the table is published."""
+
+    @field_validator("columns")
+    @classmethod
+    def _typed(cls, columns: dict[str, str]) -> dict[str, str]:
+        bad = [name for name, text in columns.items() if not _COLUMN.match(str(text).strip())]
+        if bad:
+            raise ValueError(f"{', '.join(bad)}: write `TYPE | meaning`")
+        return columns
+
+
+class AuditHeader(BaseModel):
+    """What an audit says of itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str
+    owner: str
+    severity: Literal["error", "warn"] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a model's contract."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model file."""
+
+    name: str
+    """schema.name"""
+    path: Path
+    header: Header
+    sql: str
+    """Ready to run: references are resolved to tables of the lake."""
+    refs: tuple[str, ...]
+    sources: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The contract, in order."""
+        return tuple(_column(name, text) for name, text in self.header.columns.items())
+
+    @property
+    def version(self) -> str:
+        """The content hash of the SQL: a change of code, not of a comment in the header."""
+        return hashing.content([self.sql, self.header.materialization])
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """A SELECT that returns bad rows."""
+
+    name: str
+    path: Path
+    header: AuditHeader
+    sql: str
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """All models in the order of their dependencies, and all audits."""
+
+    models: tuple[Model, ...]
+    audits: tuple[Audit, ...]
+
+    def model(self, name: str) -> Model:
+        """Return a model by its name.
+
+        Raises:
+            ModelError: there is none.
+        """
+        for model in self.models:
+            if model.name == name:
+                return model
+        raise ModelError([Problem(name, f"no such model; there are {_names(self.models)}")])
+
+    def select(self, names: Iterable[str] | None) -> tuple[Model, ...]:
+        """Return the named models in building order; `+name` takes what it depends on too.
+
+        Raises:
+            ModelError: some name is unknown.
+        """
+        if names is None:
+            return self.models
+        wanted: set[str] = set()
+        for name in names:
+            model = self.model(name.lstrip("+"))
+            wanted |= self._upstream(model) if name.startswith("+") else {model.name}
+        return tuple(m for m in self.models if m.name in wanted)
+
+    def _upstream(self, model: Model) -> set[str]:
+        return {model.name}.union(*(self._upstream(self.model(ref)) for ref in model.refs))
+
+
+def load(folder: Path) -> Project:
+    """Read every model and audit of a folder.
+
+    Raises:
+        ModelError: headers, references or the graph have faults; all of them, with file:line.
+    """
+    problems: list[Problem] = []
+    models: dict[str, Model] = {}
+    audits: list[Audit] = []
+    for path in sorted(folder.glob("*/*.sql")):
+        text = path.read_text(encoding="utf-8")
+        kind = AuditHeader if path.parent.name == "audits" else Header
+        header = _header(text, path, kind, problems)
+        refs, sources = _calls(text, path, problems)
+        name, sql = f"{path.parent.name}.{path.stem}", _resolved(text)
+        if isinstance(header, Header):
+            models[name] = Model(name, path, header, sql, refs, sources)
+        elif isinstance(header, AuditHeader):
+            audits.append(Audit(name, path, header, sql, refs))
+    ordered = _order(models, folder, problems)
+    _known(models, audits, problems)
+    if problems:
+        raise ModelError(sorted(problems, key=_place))
+    if not models:
+        raise ModelError([Problem(str(folder), "holds no models (*/*.sql)")])
+    return Project(ordered, tuple(audits))
+
+
+def _place(problem: Problem) -> tuple[str, int]:
+    path, _, line = problem.where.rpartition(":")
+    return (path, int(line)) if line.isdigit() else (problem.where, 0)
+
+
+def _header(
+    text: str, path: Path, kind: type[BaseModel], problems: list[Problem]
+) -> BaseModel | None:
+    if path.parent.name not in (*LAYERS, "audits"):
+        problems.append(
+            Problem(f"{path}:1", f"folder {path.parent.name!r} is none of {', '.join(LAYERS)}")
+        )
+        return None
+    match = _HEADER.match(text)
+    if match is None:
+        problems.append(Problem(f"{path}:1", "has no header between `/* ---` and `--- */`"))
+        return None
+    try:
+        data = yaml.safe_load(match[1])
+        header = kind.model_validate(data)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = 2 + (mark.line if mark else 0)
+        problems.append(Problem(f"{path}:{line}", f"header: {getattr(error, 'problem', error)}"))
+        return None
+    except ValidationError as error:
+        problems += [_fault(e, match[1], path) for e in error.errors()]
+        return None
+    if isinstance(header, Header):
+        problems += _grain(header, match[1], path)
+    return header
+
+
+def _grain(header: Header, text: str, path: Path) -> list[Problem]:
+    lost = [name for name in header.grain if name not in header.columns]
+    where = f"{path}:{_line(text, 'grain') + 1}"
+    return [Problem(where, f"grain names {name!r}, which is no column") for name in lost]
+
+
+def _fault(error: Any, text: str, path: Path) -> Problem:
+    key = str(error["loc"][0]) if error["loc"] else ""
+    what = str(error["msg"]).removeprefix("Value error, ")
+    return Problem(f"{path}:{_line(text, key) + 1}", f"{'.'.join(map(str, error['loc']))}: {what}")
+
+
+def _line(text: str, key: str) -> int:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith(f"{key}:"):
+            return number
+    return 0
+
+
+def _calls(
+    text: str, path: Path, problems: list[Problem]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Collect what the SQL refers to; complain of tables named without `ref` or `source`."""
+    refs: dict[str, None] = {}
+    sources: dict[str, None] = {}
+    for match in _CALL.finditer(text):
+        where = f"{path}:{text.count(chr(10), 0, match.start()) + 1}"
+        if match[1] == "ref":
+            refs[match[2]] = None
+        elif match[2].removeprefix("raw.") in raw.TABLES and match[2].startswith("raw."):
+            sources[match[2]] = None
+        else:
+            known = ", ".join(f"raw.{t}" for t in raw.TABLES)
+            problems.append(Problem(where, f"source {match[2]!r} is unknown; one of {known}"))
+    for match in re.finditer(r"\blake\.\w+", text):
+        where = f"{path}:{text.count(chr(10), 0, match.start()) + 1}"
+        problems.append(Problem(where, f"{match[0]}: write ref('…') or source('…') instead"))
+    return tuple(refs), tuple(sources)
+
+
+def _resolved(text: str) -> str:
+    body = _HEADER.sub("", text).strip().rstrip(";")
+    return _CALL.sub(lambda match: f"lake.{match[2]}", body)
+
+
+def _known(models: Mapping[str, Model], audits: list[Audit], problems: list[Problem]) -> None:
+    for item in (*models.values(), *audits):
+        text = item.path.read_text(encoding="utf-8")
+        for ref in item.refs:
+            if ref not in models:
+                line = text[: text.index(f"'{ref}'")].count("\n") + 1
+                problems.append(Problem(f"{item.path}:{line}", f"ref {ref!r} is no model"))
+
+
+def _order(models: Mapping[str, Model], folder: Path, problems: list[Problem]) -> tuple[Model, ...]:
+    """Sort by dependency, names breaking ties; report each cycle once."""
+    done: dict[str, Model] = {}
+    while len(done) < len(models):
+        ready = [
+            name
+            for name, model in sorted(models.items())
+            if name not in done and all(r in done or r not in models for r in model.refs)
+        ]
+        if not ready:
+            stuck = sorted(name for name in models if name not in done)
+            problems.append(Problem(str(folder), f"these refer to each other: {', '.join(stuck)}"))
+            break
+        done |= {name: models[name] for name in ready}
+    return tuple(done.values())
+
+
+def _column(name: str, text: str) -> Column:
+    match = _COLUMN.match(str(text).strip())
+    if match is None:
+        return Column(name, "", str(text))
+    return Column(name, match[1].strip().upper(), match[2].strip())
+
+
+def _names(models: Iterable[Model]) -> str:
+    return ", ".join(model.name for model in models)

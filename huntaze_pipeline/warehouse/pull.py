@@ -1,0 +1,97 @@
+"""From the inbox to the lake: live events, each exactly once, in order of commit.
+
+The reader's position is a row of the lake (`raw.cursors`) and moves in the same transaction as the
+events: a crash at any instruction leaves both or neither.
+"""
+
+from dataclasses import dataclass
+
+from duckdb import DuckDBPyConnection
+
+from huntaze_pipeline.events import arrival
+from huntaze_pipeline.events.inbox import Position
+from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.warehouse import lake
+
+BATCH = 200_000
+
+_COLUMNS = (
+    "creator_id, event_id, name, fan_id, platform, account_id, campaign_id, message_id,"
+    " value_micros, currency, occurred_at, received_at, properties, source"
+)
+_READ = """
+select tx::text::bigint as tx, id, creator_id, event_id, name, fan_id, platform, account_id,
+       campaign_id, message_id, value_micros, currency, occurred_at, received_at,
+       properties::text as properties, source
+from public.inbox
+where (tx, id) > ('{tx}'::xid8, {id}) and tx < pg_snapshot_xmin(pg_current_snapshot())
+order by tx, id limit {limit}
+"""
+
+_START = Position()
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What one pull brought."""
+
+    rows: int
+    """Events that are new in the lake."""
+    known: int = 0
+    """Events that a file import had brought before."""
+    upto: Position = _START
+    """Everything up to here is in the lake."""
+
+
+def inbox(store: Store, con: DuckDBPyConnection, *, batch: int = BATCH) -> Pulled:
+    """Bring every readable event of the inbox into `raw.events`, batch by batch.
+
+    Two pullers at once take turns; the second finds nothing left.
+
+    Raises:
+        WarehouseError: the lake kept refusing the transaction.
+    """
+    total = Pulled(0)
+    while True:
+        with arrival.turn(store):
+            read, pulled = lake.write(con, lambda: _batch(con, batch))
+        total = Pulled(total.rows + pulled.rows, total.known + pulled.known, pulled.upto)
+        if read < batch:
+            return total
+
+
+def position(con: DuckDBPyConnection) -> Position:
+    """Return how far the lake has read the inbox."""
+    row = con.execute("select tx, id from lake.raw.cursors where name = 'inbox'").fetchone()
+    return Position(int(row[0]), int(row[1])) if row else Position()
+
+
+def _batch(con: DuckDBPyConnection, limit: int) -> tuple[int, Pulled]:
+    """Move one batch; return how many rows were read and what became of them."""
+    after = position(con)
+    query = lake.quoted(_READ.format(tx=after.tx, id=after.id, limit=limit))
+    con.execute(
+        f"create or replace temp table pulled as select * from postgres_query('ops', {query})"
+    )
+    row = con.execute(
+        "select count(*), max(tx), max(id) filter (tx = (select max(tx) from pulled)) from pulled"
+    ).fetchone()
+    read = int(row[0]) if row else 0
+    if row is None or not read:
+        return 0, Pulled(0, upto=after)
+    added = _append(con)
+    upto = Position(int(row[1]), int(row[2]))
+    con.execute("delete from lake.raw.cursors where name = 'inbox'")
+    con.execute(f"insert into lake.raw.cursors values ('inbox', {upto.tx}, {upto.id})")
+    return read, Pulled(added, read - added, upto)
+
+
+def _append(con: DuckDBPyConnection) -> int:
+    batch = arrival.following(con)
+    con.execute(
+        f"insert into lake.raw.events select {_COLUMNS}, {batch} as arrival from pulled"
+        " anti join (select creator_id, event_id from lake.raw.events) known"
+        " using (creator_id, event_id) order by tx, id"
+    )
+    row = con.execute(f"select count(*) from lake.raw.events where arrival = {batch}").fetchone()
+    return int(row[0]) if row else 0

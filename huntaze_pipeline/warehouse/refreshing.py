@@ -1,0 +1,48 @@
+"""A whole refresh: inbox, operational copies, models, audits; what a build command runs."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.warehouse import goals, lake, pull, raw, runner
+from huntaze_pipeline.warehouse.models import Project
+from huntaze_pipeline.warehouse.runner import Audited, Built
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a refresh did."""
+
+    pulled: int
+    """New events from the inbox."""
+    snapshot: int
+    """The lake's snapshot after it."""
+    built: tuple[Built, ...]
+    audited: tuple[Audited, ...]
+
+
+def run(
+    settings: Settings,
+    store: Store,
+    project: Project,
+    now: datetime,
+    select: Iterable[str] | None = None,
+    progress: Callable[[str], None] = lambda name: None,
+) -> Refreshed:
+    """Bring the lake up to date as of `now`.
+
+    Audits whose models were not selected run too: they read what is served.
+
+    Raises:
+        ModelError: models or goals have faults, or a model could not be built.
+        WarehouseError: the lake cannot be reached.
+    """
+    windows = goals.load(settings.rules_dir)
+    with lake.connect(settings) as con:
+        pulled = pull.inbox(store, con)
+        lake.write(con, lambda: raw.refresh(con, now, windows))
+        built = runner.build(con, project, select, progress)
+        audited = runner.audit(con, project.audits) if select is None else []
+        return Refreshed(pulled.rows, lake.snapshot(con), tuple(built), tuple(audited))

@@ -1,0 +1,50 @@
+"""What runs by the clock: models every hour, measurement at night, retention after it."""
+
+import dagster as dg
+
+from huntaze_pipeline.orchestration import retention
+from huntaze_pipeline.orchestration.resources import Rooms
+
+RUNNING = dg.DefaultScheduleStatus.RUNNING
+IN_PROCESS = dg.in_process_executor
+"""One process for a whole build: DuckDB holds all cores anyway, and a process costs seconds."""
+
+models = dg.define_asset_job(
+    "models",
+    selection=dg.AssetSelection.groups("raw", "staging", "marts", "audience"),
+    description="Events into the lake, staging, marts and segments.",
+    executor_def=IN_PROCESS,
+)
+everything = dg.define_asset_job(
+    "everything",
+    selection=dg.AssetSelection.all(),
+    description="The whole loop of tables: models, metrics, segments, experiments.",
+    executor_def=IN_PROCESS,
+)
+
+hourly_models = dg.ScheduleDefinition(
+    name="hourly_models", job=models, cron_schedule="5 * * * *", default_status=RUNNING
+)
+nightly_measurement = dg.ScheduleDefinition(
+    name="nightly_measurement", job=everything, cron_schedule="30 3 * * *", default_status=RUNNING
+)
+
+
+@dg.op
+def prune(context: dg.OpExecutionContext, rooms: Rooms) -> None:
+    """Delete what nobody will ask for again: old runs, old lake snapshots."""
+    runs = retention.runs(context.instance, rooms.clock())
+    with rooms.lake() as lake:
+        snapshots = retention.snapshots(lake)
+    context.log.info("deleted %s runs and %s lake snapshots", runs, snapshots)
+
+
+@dg.job(executor_def=IN_PROCESS, description="Keeps Dagster's log and the lake from growing.")
+def cleaning() -> None:
+    """Prune."""
+    prune()
+
+
+retention_schedule = dg.ScheduleDefinition(
+    name="retention", job=cleaning, cron_schedule="0 5 * * *", default_status=RUNNING
+)

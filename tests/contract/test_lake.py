@@ -1,0 +1,223 @@
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+from duckdb import DuckDBPyConnection
+from pydantic import SecretStr
+
+from huntaze_pipeline.errors import ModelError, WarehouseError
+from huntaze_pipeline.events import inbox
+from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.warehouse import lake, models, pull, query, raw, runner
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def con(settings: Settings) -> Iterator[DuckDBPyConnection]:
+    with lake.connect(settings) as found:
+        yield found
+
+
+def live(store: Store, *ids: str, value: int = 1_000_000) -> None:
+    events = [
+        Event(
+            creator_id="maya", event_id=i, name="purchase", fan_id="fan-1", occurred_at=NOON,
+            source="api", value_micros=value, currency="EUR",
+        )
+        for i in ids
+    ]  # fmt: skip
+    with store.worker() as connection:
+        inbox.append(connection, events)
+
+
+def ids(con: DuckDBPyConnection) -> list[str]:
+    rows = con.execute("select event_id from lake.raw.events order by arrival, event_id").fetchall()
+    return [row[0] for row in rows]
+
+
+def project(folder: Path, sql: str, columns: str = "n: BIGINT | a number") -> models.Project:
+    (folder / "staging").mkdir(exist_ok=True)
+    (folder / "staging" / "numbers.sql").write_text(
+        f"/* ---\ndescription: d\ngrain: [n]\nowner: team:data\nmaterialization: table\n"
+        f"columns:\n  {columns}\n--- */\n{sql}\n"
+    )
+    return models.load(folder)
+
+
+def test_two_first_users_make_one_lake(settings: Settings) -> None:
+    code = (
+        "from huntaze_pipeline.settings import load; from huntaze_pipeline.warehouse import lake\n"
+        'with lake.connect(load()) as con: con.execute("insert into lake.raw.cursors values'
+        " ('x', 1, 1)\")"
+    )
+    assert settings.database_url is not None
+    environment = {
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "HUNTAZE_HOME": str(settings.home),
+    }
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    assert [(p.communicate()[1], p.returncode) for p in running] == [(b"", 0)] * 3
+    with lake.connect(settings, read_only=True) as con:
+        assert con.execute("select count(*) from lake.raw.cursors").fetchone() == (3,)
+
+
+def test_the_first_user_may_be_a_reader(settings: Settings) -> None:
+    with lake.connect(settings, read_only=True) as con:
+        assert con.execute("select count(*) from lake.raw.events").fetchone() == (0,)
+        with pytest.raises(duckdb.Error, match="read-only"):
+            con.execute("delete from lake.raw.events")
+
+
+def test_a_wrong_password_is_one_sentence_without_the_password(settings: Settings) -> None:
+    address = "postgresql://nobody:hunter2@127.0.0.1:1/none"
+    wrong = settings.model_copy(update={"database_url": SecretStr(address)})
+    with pytest.raises(WarehouseError, match="127.0.0.1:1/none") as caught, lake.connect(wrong):
+        raise AssertionError
+    assert "hunter2" not in str(caught.value)
+
+
+def test_two_writers_of_one_row_both_count(settings: Settings, con: DuckDBPyConnection) -> None:
+    con.execute("insert into lake.raw.cursors values ('n', 0, 0)")
+
+    def bump() -> None:
+        with lake.connect(settings) as mine:
+            for _ in range(5):
+                lake.write(
+                    mine,
+                    lambda: mine.execute(
+                        "update lake.raw.cursors set tx = tx + 1 where name = 'n'"
+                    ),
+                )
+
+    threads = [threading.Thread(target=bump) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert con.execute("select tx from lake.raw.cursors where name = 'n'").fetchone() == (10,)
+
+
+def test_work_that_fails_leaves_nothing_in_the_lake(con: DuckDBPyConnection) -> None:
+    def half() -> None:
+        con.execute("insert into lake.raw.cursors values ('n', 0, 0)")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        lake.write(con, half)
+    assert con.execute("select count(*) from lake.raw.cursors").fetchone() == (0,)
+
+
+def test_every_live_event_comes_into_the_lake_once(
+    store: Store, creator: str, con: DuckDBPyConnection
+) -> None:
+    live(store, "a", "b", "c")
+    assert pull.inbox(store, con, batch=2).rows == 3
+    assert pull.inbox(store, con).rows == 0
+    live(store, "c", "d")
+    assert pull.inbox(store, con).rows == 1
+    assert ids(con) == ["a", "b", "c", "d"]
+
+
+def test_an_event_that_a_file_brought_first_is_not_pulled_again(
+    store: Store, creator: str, con: DuckDBPyConnection
+) -> None:
+    con.execute(
+        "insert into lake.raw.events (creator_id, event_id, arrival) values"
+        " ('maya', 'a', 0), ('zoe', 'b', 0)"
+    )
+    live(store, "a", "b")
+    pulled = pull.inbox(store, con)
+    assert (pulled.rows, pulled.known) == (1, 1)
+
+
+def test_two_pullers_at_once_bring_everything_once(
+    settings: Settings, store: Store, creator: str, con: DuckDBPyConnection
+) -> None:
+    live(store, *(f"e{n:03}" for n in range(200)))
+    found: list[int] = []
+
+    def one() -> None:
+        with lake.connect(settings) as mine:
+            found.append(pull.inbox(store, mine, batch=30).rows)
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(found) == 200
+    assert ids(con) == [f"e{n:03}" for n in range(200)]
+
+
+def test_a_crash_before_the_commit_brings_the_batch_again(
+    store: Store, creator: str, con: DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(store, "a", "b")
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(pull, "Pulled", lambda *_, **__: 1 / 0)
+        pull.inbox(store, con)
+    assert ids(con) == []
+    assert pull.inbox(store, con).rows == 2
+
+
+def test_a_copy_shows_the_operational_tables_and_the_clock(
+    store: Store, creator: str, con: DuckDBPyConnection
+) -> None:
+    for _ in range(2):
+        lake.write(con, lambda: raw.refresh(con, NOON, [raw.Window("purchase", "*", "clicked", 9)]))
+    assert con.execute("select count(*), max(zone) from lake.raw.fans").fetchone() == (
+        3,
+        "Europe/Paris",
+    )
+    assert con.execute("from lake.raw.clock").fetchall() == [(NOON,)]
+    assert con.execute("select seconds from lake.raw.windows").fetchall() == [(9,)]
+
+
+def test_a_broken_model_leaves_the_last_good_table(con: DuckDBPyConnection, tmp_path: Path) -> None:
+    runner.build(con, project(tmp_path, "select 1::bigint as n"))
+    broken = {
+        "select 'x' as n": "column n is VARCHAR, the header says BIGINT",
+        "select 2::bigint as n, 3 as extra": "column extra is not in the header",
+        "select 2 as m": "column n is missing",
+        "select unnest([2, 2])::bigint as n": r"grain \(n\) is not unique: n=2, 2 times",
+        "select 2::bigint as n\nfrom nothing": r"numbers\.sql:10: Catalog Error",
+    }
+    for sql, reason in broken.items():
+        with pytest.raises(ModelError, match=reason):
+            runner.build(con, project(tmp_path, sql))
+    assert con.execute("from lake.staging.numbers").fetchall() == [(1,)]
+
+
+def test_a_model_may_change_its_columns_or_become_a_view(
+    con: DuckDBPyConnection, tmp_path: Path
+) -> None:
+    runner.build(con, project(tmp_path, "select 1::bigint as n"))
+    runner.build(con, project(tmp_path, "select 'a' as n", "n: VARCHAR | a text"))
+    assert con.execute("from lake.staging.numbers").fetchall() == [("a",)]
+    path = tmp_path / "staging" / "numbers.sql"
+    for kind in ("view", "table"):
+        path.write_text(path.read_text().replace("materialization: table", "materialization: view"))
+        if kind == "table":
+            path.write_text(path.read_text().replace(": view", ": table"))
+        runner.build(con, models.load(tmp_path))
+        assert con.execute("from lake.staging.numbers").fetchall() == [("a",)]
+
+
+def test_a_question_must_be_one_select(settings: Settings, con: DuckDBPyConnection) -> None:
+    with lake.connect(settings, read_only=True) as reader:
+        answer = query.ask(reader, "select name, tx from raw.cursors")
+        assert query.rendered(answer, "csv") == "name,tx"
+        for bad in ("drop table raw.events", "select 1; select 2", "selec 1", "attach 'x' as y"):
+            with pytest.raises(WarehouseError):
+                query.ask(reader, bad)

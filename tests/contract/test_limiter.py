@@ -1,0 +1,330 @@
+"""One set of promises, kept by the in-memory model and by Redis."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from huntaze_pipeline.delivery.limiter import (
+    Grant,
+    Limiter,
+    Limits,
+    LostError,
+    Parcel,
+    Permit,
+    Settlement,
+    StepError,
+)
+from huntaze_pipeline.delivery.model import MemoryLimiter
+from huntaze_pipeline.delivery.shards import ChangedServerError, RedisLimiter, connect
+from huntaze_pipeline.settings import Settings
+
+LIMIT = Limits(3, 0.4)
+
+
+@dataclass
+class Bench:
+    """A limiter and the way to let its time pass."""
+
+    limiter: Limiter
+    sleep: Callable[[float], None]
+
+    def park(self, *names: str, account: str = "a", priority: str = "medium") -> int:
+        parcels = [Parcel("c", n, account, priority, i) for i, n in enumerate(names)]
+        return self.limiter.enqueue(parcels, {account: LIMIT})
+
+    def claim(self, budget: int = 100, lease_s: float = 5) -> list[Grant]:
+        return self.limiter.claim(budget, lease_s=lease_s).grants
+
+    def end(self, grants: list[Grant], permit: Permit = Permit.SPENT, **more: float) -> None:
+        self.limiter.commit([Settlement(g, permit, **more) for g in grants])
+
+
+@pytest.fixture(params=["model", "redis"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    if request.param == "model":
+        clock = [1_772_452_800_000]
+
+        def sleep(seconds: float) -> None:
+            clock[0] += round(seconds * 1000)
+
+        return Bench(MemoryLimiter(lambda: clock[0]), sleep)
+    return Bench(_redis(request.getfixturevalue("settings")), time.sleep)
+
+
+def _redis(settings: Settings) -> RedisLimiter:
+    limiter = RedisLimiter(connect(settings), namespace="test")
+    limiter.restore("first", [], {})
+    limiter.epoch = "first"
+    return limiter
+
+
+def names(grants: list[Grant]) -> list[str]:
+    return [g.message_id for g in grants]
+
+
+def test_an_account_gets_as_many_permits_as_its_limit(bench: Bench) -> None:
+    assert bench.park(*"12345") == 5
+
+    assert sorted(names(bench.claim())) == ["1", "2", "3"]
+    assert bench.claim() == []
+
+
+def test_a_message_that_waits_already_is_not_put_there_twice(bench: Bench) -> None:
+    bench.park("1")
+
+    assert bench.park("1", "2") == 1
+    assert sorted(names(bench.claim())) == ["1", "2"]
+
+
+def test_the_window_starts_when_the_call_ends(bench: Bench) -> None:
+    bench.park(*"123456")
+    first = bench.claim()
+    bench.sleep(0.5)
+
+    assert bench.claim() == []
+    bench.end(first)
+    bench.sleep(0.2)
+    assert bench.claim() == []
+    bench.sleep(0.25)
+    assert len(bench.claim()) == 3
+
+
+def test_the_claim_says_when_the_next_message_can_go(bench: Bench) -> None:
+    bench.park(*"1234")
+    bench.end(bench.claim())
+
+    wake = bench.limiter.claim(100, lease_s=5).wake_s
+
+    assert wake is not None
+    assert 0.2 < wake <= 0.402
+
+
+def test_an_empty_limiter_has_nothing_to_wake_for(bench: Bench) -> None:
+    assert bench.limiter.claim(100, lease_s=5).wake_s is None
+
+
+def test_an_unused_permit_is_free_again_at_once(bench: Bench) -> None:
+    bench.park(*"123456")
+    bench.end(bench.claim(), Permit.UNUSED)
+
+    assert sorted(names(bench.claim())) == ["4", "5", "6"]
+
+
+def test_a_dead_workers_lease_counts_as_a_call_at_its_end(bench: Bench) -> None:
+    bench.park(*"123")
+    bench.claim(lease_s=0.3)
+    bench.sleep(0.35)
+
+    assert bench.claim() == []
+    bench.sleep(0.2)
+    assert bench.claim() == []
+    bench.sleep(0.2)
+    assert sorted(names(bench.claim())) == ["1", "2", "3"]
+
+
+def test_a_lost_answer_keeps_its_permit_until_lease_end_and_window(bench: Bench) -> None:
+    bench.park(*"1234")
+    bench.end(bench.claim(lease_s=0.3), Permit.HELD)
+    bench.sleep(0.45)
+
+    assert bench.claim() == []
+    bench.sleep(0.3)
+    assert names(bench.claim()) == ["4"]
+
+
+def test_a_retry_spends_its_permit_and_queues_again_after_its_wait(bench: Bench) -> None:
+    bench.park("1")
+    bench.end(bench.claim(), requeue_s=0.2)
+
+    assert bench.claim() == []
+    bench.sleep(0.25)
+    assert names(bench.claim()) == ["1"]
+
+
+def test_a_blocked_account_rests_while_others_go_on(bench: Bench) -> None:
+    bench.park("1", "2", account="a")
+    bench.end(bench.claim(), Permit.SPENT, requeue_s=0, block_s=0.3)
+    bench.park("3", account="b")
+
+    assert names(bench.claim()) == ["3"]
+    assert bench.limiter.peek("a").blocked_s > 0.1
+    bench.sleep(0.45)
+    assert sorted(names(bench.claim())) == ["1", "2"]
+
+
+def test_high_goes_before_medium_before_low(bench: Bench) -> None:
+    bench.park("l", priority="low")
+    bench.park("m", priority="medium")
+    bench.park("h", priority="high")
+
+    order = [g.message_id for _ in range(3) for g in bench.claim(16)]
+
+    assert order == ["h", "m", "l"]
+
+
+def test_a_low_message_that_waited_long_goes_before_a_fresh_high_one(bench: Bench) -> None:
+    old = Parcel("c", "old", "a", "low", 0)
+    new = Parcel("c", "new", "a", "high", 20 * 60_000 + 1)
+    bench.limiter.enqueue([new, old], {"a": Limits(1, 0.4)})
+
+    assert names(bench.claim()) == ["old"]
+
+
+def test_a_late_settlement_after_the_lease_still_counts(bench: Bench) -> None:
+    bench.park(*"123")
+    grants = bench.claim(lease_s=0.1)
+    bench.sleep(0.3)
+    bench.claim()
+    bench.end(grants)
+    bench.sleep(0.3)
+
+    assert bench.claim() == []
+    assert bench.limiter.peek("a").waiting == 0
+
+
+def test_a_longer_window_rests_the_account_for_it(bench: Bench) -> None:
+    bench.park("1")
+    bench.limiter.configure({"a": Limits(3, 0.8)})
+
+    assert bench.claim() == []
+    bench.sleep(0.85)
+    assert names(bench.claim()) == ["1"]
+
+
+def test_a_lower_limit_holds_from_the_next_claim(bench: Bench) -> None:
+    bench.park(*"12")
+    bench.end(bench.claim())
+    bench.limiter.enqueue([Parcel("c", "3", "a", "high", 3)], {"a": Limits(1, 0.4)})
+
+    assert bench.claim() == []
+
+
+def test_one_busy_account_does_not_hold_up_a_quiet_one(bench: Bench) -> None:
+    bench.limiter.enqueue(
+        [Parcel("c", f"n{i}", "noisy", "medium", i) for i in range(500)], {"noisy": LIMIT}
+    )
+    bench.park("q", account="quiet")
+
+    assert "q" in names(bench.claim(32))
+
+
+def test_nobody_knows_an_account_that_never_sent(bench: Bench) -> None:
+    assert bench.limiter.peek("nobody").limits is None
+
+
+def test_peek_shows_calls_in_flight_and_in_the_window(bench: Bench) -> None:
+    bench.park(*"1234")
+    grants = bench.claim()
+    bench.end(grants[:1])
+
+    view = bench.limiter.peek("a")
+
+    assert (view.calls_in_window, view.in_flight, view.waiting) == (1, 2, 1)
+
+
+def test_a_flushed_redis_is_noticed(settings: Settings) -> None:
+    limiter = _redis(settings)
+    limiter.enqueue([Parcel("c", "1", "a", "high", 1)], {"a": LIMIT})
+    limiter.client.flushdb()
+
+    with pytest.raises(LostError):
+        limiter.claim(10, lease_s=5)
+
+
+def test_another_server_is_noticed_on_connecting(settings: Settings) -> None:
+    limiter = _redis(settings)
+    limiter.run_id = "the one before"
+    limiter.client.connection_pool.disconnect()
+
+    with pytest.raises(ChangedServerError):
+        limiter.claim(10, lease_s=5)
+
+
+def test_a_clock_that_jumps_forward_stops_claims_for_a_window(settings: Settings) -> None:
+    limiter = _redis(settings)
+    limiter.rest_s = 0.3
+    limiter.claim(16, lease_s=5)
+    shown, at = limiter._baseline or (0, 0.0)
+    limiter._baseline = (shown - 60_000, at)
+    limiter.enqueue([Parcel("c", "1", "a", "high", 1)], {"a": LIMIT})
+
+    with pytest.raises(StepError):
+        limiter.claim(16, lease_s=5)
+    assert limiter.claim(16, lease_s=5).grants == []
+    time.sleep(0.35)
+    assert names(limiter.claim(16, lease_s=5).grants) == ["1"]
+
+
+def test_restored_calls_count_like_those_that_were_lost(settings: Settings) -> None:
+    limiter = _redis(settings)
+    limiter.client.flushdb()
+    limiter.restore("second", [("a", 100, 0), ("a", 0, 0), ("a", -1, 100)], {"a": LIMIT})
+    limiter.epoch = "second"
+    bench = Bench(limiter, time.sleep)
+    bench.park("1", "2", "3")
+
+    assert bench.claim() == []
+    bench.sleep(0.32)
+    assert len(bench.claim()) == 1
+    bench.sleep(0.3)
+    assert len(bench.claim()) == 2
+
+
+def test_the_keys_of_a_quiet_limiter_expire_with_the_window(settings: Settings) -> None:
+    bench = Bench(_redis(settings), time.sleep)
+    bench.park("1")
+    bench.end(bench.claim())
+    limiter = bench.limiter
+    assert isinstance(limiter, RedisLimiter)
+
+    left = limiter.client.pttl(limiter._keys(limiter.shard("a"))[1])
+
+    assert 0 < left <= 1400
+
+
+@pytest.mark.parametrize("hammers", [6])
+def test_redis_never_lets_more_through_than_the_limit(settings: Settings, hammers: int) -> None:
+    limiter = _redis(settings)
+    limit = Limits(10, 0.5)
+    parcels = [Parcel("c", f"m{i}", f"a{i % 4}", "medium", i) for i in range(400)]
+    limiter.enqueue(parcels, {f"a{i}": limit for i in range(4)})
+    deadline = time.monotonic() + 3
+    with ThreadPoolExecutor(hammers) as pool:
+        logs = list(pool.map(lambda seed: _hammer(limiter, seed, deadline), range(hammers)))
+
+    arrivals = sorted(entry for log in logs for entry in log)
+    worst = max(_most([t for t, a in arrivals if a == f"a{i}"], 0.5) for i in range(4))
+    assert worst <= 10
+    assert len(arrivals) >= 4 * 10 * 4
+    assert max(Counter(arrivals).values()) == 1
+
+
+def _hammer(limiter: RedisLimiter, seed: int, deadline: float) -> list[tuple[float, str]]:
+    """Send with latencies, lost answers and forgotten permits; log the instants of arrival."""
+    log, step = [], 0
+    while time.monotonic() < deadline:
+        settlements = []
+        for grant in limiter.claim(16, lease_s=0.4).grants:
+            step += 1
+            log.append((time.monotonic(), grant.account_id))
+            fate = (seed * 7 + step * 13) % 20
+            if fate == 0:
+                settlements.append(Settlement(grant, Permit.HELD))
+            elif fate > 1:
+                settlements.append(Settlement(grant, Permit.SPENT))
+        time.sleep(0.003 * (1 + step % 9))
+        limiter.commit(settlements)
+    return log
+
+
+def _most(instants: list[float], window: float) -> int:
+    worst, start = 0, 0
+    for end, instant in enumerate(instants):
+        while instants[start] <= instant - window:
+            start += 1
+        worst = max(worst, end - start + 1)
+    return worst

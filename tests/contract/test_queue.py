@@ -1,0 +1,175 @@
+"""One set of promises, kept by the in-memory queue and by SQS."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+
+from huntaze_pipeline.delivery.limiter import Parcel
+from huntaze_pipeline.delivery.queue import MemoryQueue, Queue, QueueError
+from huntaze_pipeline.delivery.sqs import SqsQueue
+from huntaze_pipeline.settings import Settings
+
+
+@pytest.fixture(params=["memory", "sqs"])
+def queue(request: pytest.FixtureRequest) -> Iterator[Queue]:
+    if request.param == "memory":
+        yield MemoryQueue()
+        return
+    made = SqsQueue(request.getfixturevalue("settings"))
+    yield made
+    made.close()
+
+
+def parcel(name: str, priority: str = "medium") -> Parcel:
+    return Parcel("maya", name, "maya-onlyfans", priority, 1_772_452_800_000)
+
+
+def drain(queue: Queue, priority: str = "medium") -> list[Parcel]:
+    found = []
+    while batch := queue.receive(priority, wait_s=0):
+        queue.delete(priority, batch)
+        found += [item.parcel for item in batch]
+    return found
+
+
+def test_what_is_sent_is_received_once(queue: Queue) -> None:
+    sent = [parcel(f"m{i}") for i in range(25)]
+
+    assert queue.send(sent) == []
+    assert sorted(p.message_id for p in drain(queue)) == sorted(p.message_id for p in sent)
+    assert drain(queue) == []
+
+
+def test_the_three_priorities_are_three_queues(queue: Queue) -> None:
+    queue.send([parcel("l", "low"), parcel("h", "high"), parcel("m")])
+
+    assert [p.message_id for p in drain(queue, "high")] == ["h"]
+    assert [p.message_id for p in drain(queue, "low")] == ["l"]
+    assert [p.message_id for p in drain(queue, "medium")] == ["m"]
+
+
+def test_a_received_note_is_hidden_until_it_is_deleted(queue: Queue) -> None:
+    queue.send([parcel("m")])
+    received = queue.receive("medium", wait_s=0)
+
+    assert queue.receive("medium", wait_s=0) == []
+    medium = next(d for d in queue.depths() if d.name == "medium")
+    assert (medium.waiting, medium.in_flight) == (0, 1)
+    queue.delete("medium", received)
+    assert sum(d.waiting + d.in_flight for d in queue.depths()) == 0
+
+
+def test_a_batch_holds_at_most_ten(queue: Queue) -> None:
+    queue.send([parcel(f"m{i}") for i in range(12)])
+
+    assert len(queue.receive("medium", wait_s=0)) <= 10
+
+
+def test_purging_drops_everything(queue: Queue) -> None:
+    queue.send([parcel("m"), parcel("h", "high")])
+    queue.purge()
+
+    assert drain(queue) == drain(queue, "high") == []
+
+
+def test_a_long_poll_wakes_for_the_first_note(queue: Queue) -> None:
+    queue.send([parcel("m")])
+    began = time.monotonic()
+
+    assert len(queue.receive("medium", wait_s=5)) == 1
+    assert time.monotonic() - began < 3
+
+
+def test_an_empty_redrive_moves_nothing(queue: Queue) -> None:
+    assert queue.redrive() == 0
+
+
+def test_a_queue_that_is_away_says_so(settings: Settings) -> None:
+    nowhere = settings.model_copy(update={"aws_endpoint_url": "http://127.0.0.1:9"})
+    away = SqsQueue(nowhere)
+
+    with pytest.raises(QueueError, match="SQS"):
+        away.send([parcel("m")])
+    away.close()
+
+
+def test_the_queues_keep_what_the_operator_relies_on(settings: Settings) -> None:
+    queue = SqsQueue(settings)
+    client = queue._ready()
+    attributes = client.get_queue_attributes(QueueUrl=queue._url("high"), AttributeNames=["All"])[
+        "Attributes"
+    ]
+    queue.close()
+
+    assert attributes["VisibilityTimeout"] == "30"
+    assert attributes["MessageRetentionPeriod"] == "345600"
+    assert '"maxReceiveCount": "10"' in attributes["RedrivePolicy"]
+
+
+def test_the_name_may_be_given_as_the_queues_url(settings: Settings) -> None:
+    url = f"https://sqs.eu-west-1.amazonaws.com/123456789012/{settings.sqs_queue}"
+
+    assert SqsQueue(settings.model_copy(update={"sqs_queue": url})).name == settings.sqs_queue
+
+
+def test_a_note_that_nobody_can_read_ends_in_the_dead_letter_queue(settings: Settings) -> None:
+    queue = SqsQueue(settings)
+    client = queue._ready()
+    url = queue._url("medium")
+    client.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "0"})
+    client.send_message(QueueUrl=url, MessageBody='{"not": "a note"}', MessageGroupId="x")
+    for _ in range(12):
+        assert queue.receive("medium", wait_s=0) == []
+    dead = next(d for d in queue.depths() if d.dead)
+    queue.close()
+
+    assert dead.waiting == 1
+
+
+def test_dead_notes_go_back_to_the_queue_of_their_priority(settings: Settings) -> None:
+    queue = SqsQueue(settings)
+    client = queue._ready()
+    url = queue._url("high")
+    client.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "0"})
+    queue.send([parcel("h", "high")])
+    for _ in range(11):
+        queue.receive("high", wait_s=0)
+    client.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "30"})
+
+    assert queue.redrive() == 1
+    assert [p.message_id for p in drain(queue, "high")] == ["h"]
+    queue.close()
+
+
+def test_the_entries_that_failed_are_sent_again(settings: Settings) -> None:
+    queue = SqsQueue(settings)
+    queue._ready()
+    real = queue._client.send_message_batch
+    tries: list[int] = []
+
+    def flaky(**call: object) -> object:
+        entries = call["Entries"]
+        tries.append(len(entries))  # type: ignore[arg-type]
+        if len(tries) == 1:
+            refused = [{"Id": "1", "SenderFault": False, "Code": "InternalError"}]
+            good = [e for e in entries if e["Id"] != "1"]  # type: ignore[attr-defined]
+            real(QueueUrl=call["QueueUrl"], Entries=good)
+            return {"Failed": refused}
+        return real(**call)
+
+    queue._client.send_message_batch = flaky
+
+    assert queue.send([parcel(f"m{i}") for i in range(5)]) == []
+    assert tries == [5, 1]
+    assert len(drain(queue)) == 5
+    queue.close()
+
+
+def test_no_secret_is_needed_on_a_local_endpoint(settings: Settings) -> None:
+    assert not isinstance(settings.aws_endpoint_url, SecretStr)
+    queue = SqsQueue(settings)
+
+    assert queue.send([parcel("m")]) == []
+    queue.close()

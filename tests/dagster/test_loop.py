@@ -1,0 +1,147 @@
+"""Every asset and every sensor, run by Dagster over real servers and a small world."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+from sqlalchemy import text
+
+from huntaze_pipeline.clock import system_clock
+from huntaze_pipeline.definitions import build_defs
+from huntaze_pipeline.events import inbox
+from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.orchestration.resources import Rooms
+from huntaze_pipeline.rulebook import loader, registry
+from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.store.session import Store
+
+
+@pytest.fixture
+def rooms(settings: Settings) -> Rooms:
+    return Rooms(environment=_environment(settings))
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    assert settings.database_url
+    assert settings.redis_url
+    return {
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "REDIS_URL": settings.redis_url.get_secret_value(),
+        "SQS_RATE_LIMITER_QUEUE": settings.sqs_queue or "",
+        "AWS_ENDPOINT_URL": settings.aws_endpoint_url or "",
+        "HUNTAZE_HOME": str(settings.home),
+    }
+
+
+@pytest.fixture
+def world(store: Store, creator: str, settings: Settings) -> Store:
+    now = system_clock()
+    with store.worker() as connection:
+        registry.apply(connection, creator, loader.load(settings.rules_dir), now)
+        inbox.append(
+            connection,
+            [
+                _event(creator, "fan-1", "purchase", now - timedelta(hours=2), 80_000_000),
+                _event(creator, "fan-2", "purchase", now - timedelta(hours=1), 5_000_000),
+                _event(creator, "fan-3", "subscribed", now - timedelta(minutes=5)),
+            ],
+        )
+    return store
+
+
+def _event(creator: str, fan: str, name: str, at: datetime, micros: int | None = None) -> Event:
+    return Event(
+        creator_id=creator,
+        event_id=f"{name}-{fan}-{at.isoformat()}",
+        name=name,
+        fan_id=fan,
+        platform="onlyfans",
+        occurred_at=at,
+        value_micros=micros,
+        currency="USD" if micros else None,
+        source="api",
+        properties={},
+    )
+
+
+def materialize(rooms: Rooms) -> dg.ExecuteInProcessResult:
+    job = build_defs(rooms=rooms).resolve_job_def("everything")
+    with dg.DagsterInstance.ephemeral() as instance:
+        return job.execute_in_process(instance=instance, raise_on_error=True)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_the_whole_graph_materializes_and_its_checks_pass(rooms: Rooms, world: Store) -> None:
+    result = materialize(rooms)
+    checks = result.get_asset_check_evaluations()
+
+    assert result.success
+    assert [c.check_name for c in checks if not c.passed] == []
+    with rooms.lake() as lake:
+        assert lake.sql("select count(*) from lake.raw.events").fetchone() == (3,)
+        assert lake.sql("select sum(total_micros) from lake.metrics.revenue").fetchone() == (
+            85_000_000,
+        )
+
+
+def test_building_twice_changes_no_number(rooms: Rooms, world: Store) -> None:
+    def revenue() -> list[tuple[object, ...]]:
+        with rooms.lake() as lake:
+            return lake.sql("from lake.metrics.revenue").fetchall()
+
+    materialize(rooms)
+    first = revenue()
+    materialize(rooms)
+
+    assert revenue() == first
+
+
+def test_every_sensor_ticks_and_an_event_becomes_a_queued_message(
+    rooms: Rooms, world: Store
+) -> None:
+    definitions = build_defs(rooms=rooms)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for name in ("new_events", "automations", "due_campaigns", "due_messages", "alerts"):
+            sensor = definitions.resolve_sensor_def(name)
+            context = dg.build_sensor_context(
+                instance=instance, definitions=definitions, resources={"rooms": rooms}
+            )
+            data = sensor.evaluate_tick(context)
+            assert data.run_requests in ([], None)
+
+    with world.worker() as connection:
+        states = connection.execute(
+            text("select source_id, state from messages order by source_id")
+        ).all()
+    assert states
+    assert {row.state for row in states} <= {"queued", "decided", "skipped"}
+    assert any(row.state == "queued" for row in states)
+
+
+def test_a_tick_that_is_repeated_decides_nothing_anew(rooms: Rooms, world: Store) -> None:
+    from huntaze_pipeline.orchestration import ticks
+
+    now = datetime.now(UTC)
+    read = ticks.react(world, None, rooms.policies, now)
+    with world.worker() as connection:
+        before = connection.execute(text("select count(*) from messages")).scalar()
+        connection.execute(text("delete from checkpoints"))
+    again = ticks.react(world, None, rooms.policies, now)
+    with world.worker() as connection:
+        after = connection.execute(text("select count(*) from messages")).scalar()
+
+    assert read == again == 3
+    assert before == after
+    assert before
+
+
+def test_models_with_a_fault_stop_the_location_with_the_file_and_line(tmp_path: object) -> None:
+    from pathlib import Path
+
+    from huntaze_pipeline.errors import ModelError
+
+    folder = Path(str(tmp_path)) / "staging"
+    folder.mkdir()
+    (folder / "broken.sql").write_text("select 1")
+    with pytest.raises(ModelError, match=r"broken\.sql"):
+        build_defs(models_dir=folder.parent)

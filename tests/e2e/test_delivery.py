@@ -1,0 +1,352 @@
+"""Messages from decision to platform on real servers: PostgreSQL, Redis and SQS."""
+
+import asyncio
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from huntaze_pipeline.clock import system_clock
+from huntaze_pipeline.delivery import outbox, relay, worker
+from huntaze_pipeline.delivery.breaker import Tuning
+from huntaze_pipeline.delivery.limiter import Limits
+from huntaze_pipeline.delivery.outfit import Options, Parts
+from huntaze_pipeline.delivery.platforms.base import (
+    Capabilities,
+    Kind,
+    Outcome,
+    Outgoing,
+)
+from huntaze_pipeline.delivery.queue import MemoryQueue
+from huntaze_pipeline.delivery.sender import Sender
+from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.store.session import Store
+
+QUICK = Options(poll_s=0.02, long_poll_s=1, timeout_s=1.0, lease_s=3.0, margin_s=0.2, relay=True)
+PARKING = Capabilities("onlyfans", 1000)
+AMPLE = Limits(1000, 60)
+SENT = Outcome(Kind.SENT, platform_ref="ref", status_code=200)
+
+
+@dataclass
+class FakePlatform:
+    """A platform that answers by script, else with SENT, and remembers what arrived when."""
+
+    script: Callable[[Outgoing, int], Outcome | float] = lambda _m, _n: SENT
+    capabilities: Capabilities = PARKING
+    found: Outcome = SENT
+    calls: list[tuple[float, str]] = field(default_factory=list)
+
+    async def send(self, message: Outgoing, *, timeout_s: float) -> Outcome:
+        nth = sum(m == message.message_id for _, m in self.calls)
+        self.calls.append((time.monotonic(), message.message_id))
+        answer = self.script(message, nth)
+        if isinstance(answer, Outcome):
+            return answer
+        await asyncio.sleep(answer)
+        return SENT
+
+    async def look_up(self, message: Outgoing, *, timeout_s: float) -> Outcome:
+        return self.found
+
+    async def close(self) -> None:
+        self.calls = list(self.calls)
+
+
+def decision(fan: str = "fan-1", **changes: Any) -> Decision:
+    now = datetime.now(UTC)
+    made = Decision(
+        creator_id="maya", source="campaign", source_id="spring", rule_hash="h", fan_id=fan,
+        platform="onlyfans", account_id="maya-onlyfans", address=fan, content=f"Hello {fan}",
+        not_before=now, decided_at=now,
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def decide(store: Store, *decisions: Decision) -> list[str]:
+    with store.worker() as connection:
+        outbox.record(connection, decisions)
+    return [d.message_id for d in decisions]
+
+
+def rows(store: Store, columns: str = "state") -> dict[str, Any]:
+    with store.worker() as connection:
+        found = connection.execute(text(f"select id, {columns} from messages"))
+        return {row[0]: row[1] if len(row) == 2 else tuple(row[1:]) for row in found}
+
+
+@dataclass
+class Bench:
+    """A sender's world; `run` lets one sender work until nothing is left."""
+
+    settings: Settings
+    store: Store
+    platform: FakePlatform
+    limits: Limits = AMPLE
+    tuning: Tuning | None = None
+    log: io.StringIO = field(default_factory=io.StringIO)
+
+    def parts(self) -> Parts:
+        return worker.parts(
+            self.settings, store=self.store, platforms={"onlyfans": self.platform},
+            limits=lambda _: self.limits, clock=system_clock, out=self.log, tuning=self.tuning,
+        )  # fmt: skip
+
+    def run(self, options: Options = QUICK, *, seconds: float | None = None) -> None:
+        asyncio.run(self._run(options, seconds))
+
+    async def _run(self, options: Options, seconds: float | None) -> None:
+        made = self.parts()
+        stop = asyncio.Event()
+        if seconds is not None:
+            asyncio.get_running_loop().call_later(seconds, stop.set)
+        try:
+            async with asyncio.timeout(60):
+                await Sender(made, options).run(stop, until_idle=seconds is None)
+        finally:
+            worker.close(made)
+
+
+@pytest.fixture
+def bench(settings: Settings, store: Store, creator: str) -> Bench:
+    with store.worker() as connection:
+        connection.execute(
+            text("""insert into campaigns (creator_id, id, name, status, platforms)
+                values ('maya', 'spring', 'Spring', 'active', '["onlyfans"]')""")
+        )
+    return Bench(settings, store, FakePlatform())
+
+
+def test_a_decision_is_sent_once_and_becomes_an_event(bench: Bench) -> None:
+    (message,) = decide(bench.store, decision(variant_id="a"))
+    bench.run()
+
+    assert [m for _, m in bench.platform.calls] == [message]
+    assert rows(bench.store, "state, platform_ref, attempts")[message] == ("sent", "ref", 0)
+    with bench.store.worker() as c:
+        event = c.execute(text("select event_id, name, campaign_id, properties from inbox")).one()
+    assert event == (f"sent:{message}", "sent", "spring", {"variant": "a"})
+    line = json.loads(bench.log.getvalue().splitlines()[-1])
+    assert (line["message_id"], line["state"], line["kept"]) == (message, "sent", True)
+    assert "Hello" not in bench.log.getvalue()
+
+
+def test_never_more_than_the_limit_in_a_window(bench: Bench) -> None:
+    bench.limits = Limits(5, 0.5)
+    decide(bench.store, *[decision(occurrence=str(i)) for i in range(17)])
+    bench.run()
+
+    times = [t for t, _ in bench.platform.calls]
+    assert len(times) == 17
+    assert max(sum(t <= u < t + 0.5 for u in times) for t in times) <= 5
+
+
+def test_a_failing_message_is_tried_three_times_and_then_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huntaze_pipeline.delivery.verdicts.BASE_S", 0.02)
+    bench.platform.script = lambda _m, _n: Outcome(Kind.RETRY, status_code=503, detail="down")
+    (message,) = decide(bench.store, decision())
+    bench.run()
+
+    assert len(bench.platform.calls) == 3
+    assert rows(bench.store, "state, attempts, last_error")[message] == ("failed", 3, "down")
+    with bench.store.worker() as c:
+        assert c.execute(text("select name from inbox")).scalars().all() == ["failed"]
+        assert c.scalar(text("select count(*) from attempts where outcome = 'retry'")) == 3
+
+
+def test_too_fast_is_no_failure_and_rests_the_account(bench: Bench) -> None:
+    limited = Outcome(Kind.LIMITED, status_code=429, retry_after_s=0.4)
+    bench.platform.script = lambda _m, n: limited if n == 0 else SENT
+    (message,) = decide(bench.store, decision())
+    bench.run()
+
+    (first, _), (second, _) = bench.platform.calls
+    assert second - first >= 0.4
+    assert rows(bench.store, "state, attempts")[message] == ("sent", 0)
+
+
+def test_a_refusal_is_final(bench: Bench) -> None:
+    bench.platform.script = lambda _m, _n: Outcome(Kind.REFUSED, detail="no such recipient")
+    (message,) = decide(bench.store, decision())
+    bench.run()
+
+    assert len(bench.platform.calls) == 1
+    assert rows(bench.store, "state, reason")[message] == ("failed", "no such recipient")
+
+
+def test_a_lost_answer_is_left_to_a_person_when_nothing_else_is_safe(bench: Bench) -> None:
+    bench.platform.script = lambda _m, _n: 60.0
+    (message,) = decide(bench.store, decision())
+    bench.run(replace(QUICK, timeout_s=0.1))
+
+    assert len(bench.platform.calls) == 1
+    assert rows(bench.store)[message] == "unknown"
+
+
+def test_a_lost_answer_is_resent_where_the_key_makes_it_safe(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huntaze_pipeline.delivery.verdicts.BASE_S", 0.02)
+    bench.platform.capabilities = Capabilities(
+        "onlyfans", 1000, honours_idempotency=True, unknown="resend"
+    )
+    bench.platform.script = lambda _m, n: Outcome(Kind.UNKNOWN) if n == 0 else SENT
+    (message,) = decide(bench.store, decision())
+    bench.run()
+
+    assert len(bench.platform.calls) == 2
+    assert rows(bench.store, "state, attempts")[message] == ("sent", 1)
+
+
+@pytest.mark.parametrize(("found", "calls"), [(SENT, 1), (Outcome(Kind.RETRY), 2)])
+def test_a_lost_answer_is_asked_for_once_the_lease_has_ended(
+    bench: Bench, found: Outcome, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huntaze_pipeline.delivery.verdicts.BASE_S", 0.02)
+    bench.platform.capabilities = Capabilities("onlyfans", 1000, unknown="look_up")
+    bench.platform.found = found
+    bench.platform.script = lambda _m, n: Outcome(Kind.UNKNOWN) if n == 0 else SENT
+    (message,) = decide(bench.store, decision())
+    bench.run(replace(QUICK, lease_s=1.0, timeout_s=0.3))
+
+    assert len(bench.platform.calls) == calls
+    assert rows(bench.store)[message] == "sent"
+
+
+GATES = {
+    "cancelled": "update messages set state = 'cancelled'",
+    "expired": "update messages set expires_at = now() - interval '1 s'",
+    "consent_withdrawn": "update consents set granted = false",
+    "suppressed": "insert into suppressions values ('maya', 'onlyfans', 'fan-1', 'bounced')",
+    "campaign_cancelled": "update campaigns set status = 'cancelled'",
+    "campaign_paused": "update campaigns set status = 'paused'",
+    "account_paused": "update accounts set status = 'paused'",
+}
+ENDS = {"cancelled": "cancelled", "expired": "expired"}
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_what_changed_after_the_relay_still_stops_a_message(bench: Bench, gate: str) -> None:
+    (message,) = decide(bench.store, decision())
+    queue = MemoryQueue()
+    assert relay.publish(bench.store, queue, datetime.now(UTC)) == 1
+    with bench.store.worker() as c:
+        statement = GATES[gate].replace(
+            "values (", "(creator_id, platform, normalised, reason) values ("
+        )
+        c.execute(text(statement))
+    made = bench.parts()
+    made.queue = queue
+    asyncio.run(_until_idle(made))
+
+    held = gate.endswith("_paused")
+    state, reason = rows(bench.store, "state, reason")[message]
+    assert bench.platform.calls == []
+    assert state == ENDS.get(gate, "decided" if held else "skipped")
+    assert gate == "cancelled" or reason == gate
+
+
+async def _until_idle(made: Parts) -> None:
+    try:
+        async with asyncio.timeout(20):
+            await Sender(made, replace(QUICK, relay=False)).run(asyncio.Event(), until_idle=True)
+    finally:
+        worker.close(made)
+
+
+def test_a_second_note_for_a_sent_message_changes_nothing(bench: Bench) -> None:
+    decide(bench.store, decision())
+    queue = MemoryQueue()
+    relay.publish(bench.store, queue, datetime.now(UTC))
+    notes = [item.parcel for item in queue.receive("medium", wait_s=0)]
+    queue.send(notes * 3)
+    made = bench.parts()
+    made.queue = queue
+    asyncio.run(_until_idle(made))
+
+    assert len(bench.platform.calls) == 1
+
+
+def test_messages_go_while_sqs_is_away(bench: Bench) -> None:
+    decide(bench.store, *[decision(occurrence=str(i)) for i in range(5)])
+    made = bench.parts()
+    queue = MemoryQueue()
+    queue.down = True
+    made.queue = queue
+    asyncio.run(_relaying(made))
+
+    assert set(rows(bench.store).values()) == {"sent"}
+
+
+async def _relaying(made: Parts) -> None:
+    try:
+        async with asyncio.timeout(20):
+            await Sender(made, QUICK).run(asyncio.Event(), until_idle=True)
+    finally:
+        worker.close(made)
+
+
+def test_a_flushed_redis_never_means_a_fresh_allowance(bench: Bench) -> None:
+    bench.limits = Limits(4, 1.5)
+    decide(bench.store, *[decision(occurrence=str(i)) for i in range(10)])
+
+    async def scene() -> None:
+        made = bench.parts()
+        run = asyncio.create_task(_relaying(made))
+        while len(bench.platform.calls) < 4:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        made.breaker._client.flushdb()
+        await run
+
+    asyncio.run(scene())
+
+    times = [t for t, _ in bench.platform.calls]
+    assert len(times) == 10
+    assert max(sum(t <= u < t + 1.5 for u in times) for t in times) <= 4
+    assert "limiter rebuilt" in bench.log.getvalue()
+
+
+def test_the_breaker_opens_for_a_platform_that_is_down_and_closes_after_probes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huntaze_pipeline.delivery.verdicts.BASE_S", 0.01)
+    bench.tuning = Tuning(minimum=5, open_s=0.5, probes=2)
+    began = time.monotonic()
+    down = Outcome(Kind.RETRY, status_code=503)
+    bench.platform.script = lambda _m, _n: down if time.monotonic() - began < 0.6 else SENT
+    decide(bench.store, *[decision(occurrence=str(i)) for i in range(60)])
+    bench.run(replace(QUICK, concurrency=8))
+
+    states = list(rows(bench.store).values())
+    assert states.count("sent") >= 50
+    times = [t for t, _ in bench.platform.calls]
+    assert max(b - a for a, b in pairwise(times)) >= 0.4
+
+
+def test_stopping_finishes_the_calls_under_way(bench: Bench) -> None:
+    bench.platform.script = lambda _m, _n: 0.5
+    decide(bench.store, *[decision(occurrence=str(i)) for i in range(3)])
+    bench.run(seconds=0.6)
+
+    done = set(rows(bench.store).values())
+    assert done == {"sent"}
+    assert len(bench.platform.calls) == 3
+
+
+def test_a_future_message_waits_for_its_time(bench: Bench) -> None:
+    decide(bench.store, decision(not_before=datetime.now(UTC) + timedelta(hours=1)))
+    bench.run()
+
+    assert bench.platform.calls == []
+    assert set(rows(bench.store).values()) == {"decided"}

@@ -1,0 +1,80 @@
+"""The commands as a person runs them: exit codes, text, and never a traceback."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from huntaze_pipeline.local import stack
+
+RULES = Path(__file__).parents[2] / "rules"
+
+
+@pytest.fixture
+def rules(tmp_path):
+    shutil.copytree(RULES, tmp_path / "rules")
+    return tmp_path / "rules"
+
+
+def run(*arguments, env=None):
+    command = [sys.executable, "-m", "huntaze_pipeline.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+
+
+def test_right_rules_are_all_right(rules):
+    done = run("rules", "check", "--rules", rules)
+    assert (done.returncode, done.stdout) == (
+        0,
+        "all right: 10 segments, 6 automations, 3 campaigns, 10 templates\n",
+    )
+
+
+def test_wrong_rules_name_file_line_and_remedy_in_all_forms(rules):
+    (rules / "segments/vip.yaml").write_text("name: VIP\nwhere: fan.lifetime_spent > 1\n")
+    place = "rules/segments/vip.yaml"
+    done = run("rules", "check", "--rules", rules)
+    assert done.returncode == 2
+    assert done.stdout.startswith(f"{place}:2:8: unknown field 'fan.lifetime_spent'; did you mean")
+    assert "Traceback" not in done.stderr
+    listed = json.loads(run("rules", "check", "--rules", rules, "--format", "json").stdout)
+    assert (listed[0]["file"], listed[0]["line"], listed[0]["column"]) == (place, 2, 8)
+    marked = run("rules", "check", "--rules", rules, "--format", "github").stdout
+    assert marked.startswith(f"::error file={place},line=2,col=8::")
+
+
+def test_a_folder_that_is_not_there_is_said_so(tmp_path):
+    done = run("rules", "check", "--rules", tmp_path / "nothing")
+    assert done.returncode == 2
+    assert "is no folder" in done.stdout
+
+
+def test_preview_shows_what_a_fan_would_read(rules):
+    shown = run("rules", "preview", "flash_sale", "--platform", "email", "--locale", "es",
+                "--name", "Lucía Pérez", "--rules", rules, "--json")  # fmt: skip
+    text = json.loads(shown.stdout)
+    assert text["body"].startswith("Hola Lucía:")
+    missing = run("rules", "preview", "flash_sail", "--rules", rules)
+    assert missing.returncode == 2
+    assert "did you mean 'flash_sale'?" in missing.stderr
+
+
+def test_schema_says_what_is_stale_and_writes_it(rules):
+    (rules / "schema/segment.json").unlink()
+    assert run("rules", "schema", "--check", "--rules", rules).returncode == 1
+    assert run("rules", "schema", "--rules", rules).returncode == 0
+    assert run("rules", "schema", "--check", "--rules", rules).returncode == 0
+
+
+def test_apply_makes_rules_live_and_segments_can_be_listed(rules, settings, store, creator):
+    env = {"PATH": "/usr/bin:/bin", **stack.environment(settings)}
+    done = run("rules", "apply", "--creator", creator, "--rules", rules, "--json", env=env)
+    assert len(json.loads(done.stdout)["created"]) == 29, done.stderr
+    again = run("rules", "apply", "--creator", creator, "--rules", rules, env=env)
+    assert again.stdout == "unchanged: 29\n"
+    listed = json.loads(run("segments", "list", "--creator", creator, "--json", env=env).stdout)
+    assert len(listed) == 10
+    unknown = run("rules", "apply", "--creator", "nobody", "--rules", rules, env=env)
+    assert (unknown.returncode, "no creator 'nobody'" in unknown.stderr) == (2, True)

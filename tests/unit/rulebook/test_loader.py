@@ -1,0 +1,283 @@
+"""Rule files: every fault of every file, each with its line, column and the nearest right name."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from huntaze_pipeline.errors import RuleError
+from huntaze_pipeline.rulebook import loader, report, schemas
+from huntaze_pipeline.rulebook.policies import load_policies
+
+RULES = Path(__file__).parents[3] / "rules"
+
+
+@pytest.fixture
+def rules(tmp_path):
+    shutil.copytree(RULES, tmp_path / "rules")
+    return tmp_path / "rules"
+
+
+def problems(rules):
+    return [str(problem) for problem in loader.drafted(rules).problems]
+
+
+def write(rules, name, content):
+    (rules / name).write_text(content, "utf-8")
+
+
+def test_the_rules_that_ship_are_right():
+    book = loader.load(RULES)
+    assert len(book.templates) == 10
+    assert len(book.segments) >= 6
+    assert len(book.automations) >= 4
+    assert "spring_drop" in book.campaigns
+
+
+def test_the_limits_are_ten_a_minute_on_every_platform():
+    policies = load_policies(RULES)
+    for platform in ("onlyfans", "instagram", "tiktok", "email"):
+        limit = policies.limit(platform)
+        assert (limit.count, limit.window_s) == (10, 60)
+
+
+def test_what_policies_say_of_platforms_is_what_the_adapters_can_do():
+    from huntaze_pipeline.delivery.platforms import directory
+
+    for name, can in directory.capabilities().items():
+        policy = load_policies(RULES).platform(name)
+        window = policy.reply_window.total_seconds() if policy.reply_window else None
+        said = (policy.max_length, policy.subject, window)
+        assert said == (can.max_length, can.subject, can.reply_window_s)
+
+
+def test_the_json_schemas_are_current():
+    assert schemas.stale(RULES) == []
+
+
+CASES = [
+    ("segments/a.yaml", "name: A\nwehre: fan.purchases > 1\n", "2:1", "did you mean 'where'?"),
+    ("segments/a.yaml", "name: A\nwhere: fan.purchase > 1\n", "2:8", "'fan.purchases'?"),
+    ("segments/a.yaml", "name: A\nwhere: >-\n  fan.tips = 1 and\n  fan.nam = 'x'\n", "4:3", "name"),
+    ("segments/a.yaml", "name: A\nwhere: days_ago(fan.created_at) > 1\n", "2:8", "days_ago"),
+    ("segments/a.yaml", "name: A\nwhere: in_segment('vipp')\n", "2:20", "did you mean 'vip'?"),
+    ("segments/a.yaml", "name: A\n", "1:1", "either `where`"),
+    ("segments/a.yaml", "name: [\n", "2:1", "no valid YAML"),
+    ("segments/a.yaml", "name: A\nname: B\nwhere: 1 = 1\n", "2:1", "written twice"),
+    ("segments/a.yaml", "- name\n", "1:1", "holds no keys"),
+    (
+        "segments/a.yaml",
+        "name: A\nwhere:\n  all:\n    - {field: fan.tips, op: mor, value: 1}\n",
+        "4:29",
+        "unknown op 'mor'",
+    ),
+    (
+        "automations/a.yaml",
+        "name: A\ntrigger: {event: purchas}\nactions: [{content: hi}]\n",
+        "2:18",
+        "did you mean 'purchase'?",
+    ),
+    (
+        "automations/a.yaml",
+        "name: A\ntrigger: {event: tip, platform: onlyfan}\nactions: [{content: hi}]\n",
+        "2:33",
+        "did you mean 'onlyfans'?",
+    ),
+    (
+        "automations/a.yaml",
+        "name: A\ntrigger: {event: tip}\nactions:\n  - content: hi\n    delay: 86400\n",
+        "5:12",
+        "number with a unit",
+    ),
+    (
+        "automations/a.yaml",
+        "name: A\ntrigger: {event: tip}\nactions:\n  - template: flash_sail\n",
+        "4:15",
+        "did you mean 'flash_sale'?",
+    ),
+    (
+        "automations/a.yaml",
+        "name: A\ntrigger: {event: tip}\nactions:\n  - content: Hi {{ fan.frist_name }}\n",
+        "4:24",
+        "did you mean 'first_name'?",
+    ),
+    (
+        "automations/a.yaml",
+        "name: A\ntrigger: {event: sent}\nactions: [{content: hi}]\n",
+        "2:18",
+        "each message that it sends itself",
+    ),
+    (
+        "automations/a.yaml",
+        "name: A\ntrigger: {event: tip}\nactions: [{template: flash_sale, variables: {cod: X}}]\n",
+        "3:46",
+        "did you mean 'code'?",
+    ),
+    (
+        "campaigns/a.yaml",
+        "name: A\nplatforms: [email]\ntemplate: flash_sale\ntopic: marketting\n",
+        "4:8",
+        "did you mean 'marketing'?",
+    ),
+    (
+        "campaigns/a.yaml",
+        "name: A\nplatforms: email\ntemplate: flash_sale\nschedule: {start: 2026-03-01T10:00}\n",
+        "4:11",
+        "has no zone",
+    ),
+    (
+        "campaigns/a.yaml",
+        'name: A\nplatforms: email\ntemplate: flash_sale\nschedule: {recurring: "61 * * * *"}\n',
+        "4:11",
+        "cron line",
+    ),
+    (
+        "templates/a.yaml",
+        "name: A\ncategory: x\nplatforms: [email]\ncontent: {email: {en: {body: hi}}}\n",
+        "4:23",
+        "email needs a subject",
+    ),
+    (
+        "templates/a.yaml",
+        "name: A\ncategory: x\nplatforms: [instagram]\ncontent:\n  instagram:\n    en:\n"
+        f"      body: {'long ' * 220}\n",
+        "7:13",
+        "instagram takes 1000",
+    ),
+    ("segments/Bad Name.yaml", "name: A\nwhere: 1 = 1\n", "1:1", "file's name is the id"),
+    ("segments/a.txt", "name: A\n", "1:1", "end its name in .yaml"),
+]
+
+
+@pytest.mark.parametrize(("file", "content", "place", "told"), CASES)
+def test_a_fault_is_found_in_its_place_and_told_with_the_remedy(rules, file, content, place, told):
+    write(rules, file, content)
+    found = problems(rules)
+    assert len(found) == 1, found
+    assert found[0].startswith(f"rules/{file}:{place}: ")
+    assert told in found[0]
+
+
+def test_all_faults_of_all_files_come_at_once_in_order(rules):
+    for name in ("a", "b", "c"):
+        write(rules, f"segments/{name}.yaml", "nam: x\nwhere: fan.x > 1\n")
+    write(rules, "policies.yaml", "topics: {}\n")
+    found = problems(rules)
+    assert [f.split(":")[0] for f in found] == sorted(f.split(":")[0] for f in found)
+    assert len(found) >= 3 * 2 + 2
+
+
+def test_a_circle_of_segments_is_reported_once(rules):
+    write(rules, "segments/a.yaml", "name: A\nwhere: in_segment('b')\n")
+    write(rules, "segments/b.yaml", "name: B\nwhere: not in_segment('c')\n")
+    write(rules, "segments/c.yaml", "name: C\nwhere: in_segment('a')\n")
+    assert problems(rules) == [
+        "rules/segments/a.yaml:2:8: segments ask for each other in a circle: a -> b -> c -> a"
+    ]
+
+
+def test_a_reference_to_a_file_with_faults_is_no_second_fault(rules):
+    write(rules, "segments/vip.yaml", "name: VIP\nwhere: fan.x > 1\n")
+    assert len(problems(rules)) == 1
+
+
+def test_a_missing_policy_file_and_an_unknown_folder_are_named(rules):
+    (rules / "policies.yaml").unlink()
+    (rules / "automation").mkdir()
+    found = problems(rules)
+    assert any("policies.yaml" in p for p in found)
+    assert any("did you mean 'automations'?" in p for p in found)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe\x00", b"a: &a [*a]", b"a: !!python/object/apply:os.system ['true']",
+        b"x: " + b"[" * 3000, b"? [a]\n: b", b"name: 2026-99-99", b"\x00", b"",
+        b"a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b]"
+        b"\nd: &d [*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d]",
+    ],
+)  # fmt: skip
+def test_a_hostile_file_is_a_problem_and_never_a_traceback(rules, content):
+    (rules / "segments/a.yaml").write_bytes(content)
+    assert problems(rules)
+
+
+def test_load_raises_with_everything(rules):
+    write(rules, "segments/a.yaml", "name: A\n")
+    with pytest.raises(RuleError, match="either `where`"):
+        loader.load(rules)
+
+
+def test_the_seeds_json_is_the_same_automation(rules):
+    seed = {
+        "name": "Welcome",
+        "trigger": {"event": "subscribed", "platform": "onlyfans"},
+        "conditions": {},
+        "actions": [
+            {"type": "send_message", "delay": 0, "content": "Welcome!"},
+            {"type": "send_message", "delay": 86400, "content": "How is it going?"},
+        ],
+        "isActive": True,
+    }
+    yaml = (
+        "name: Welcome\ntrigger: {event: subscribed, platform: onlyfans}\nconditions: {}\n"
+        "actions: [{content: Welcome!}, {content: 'How is it going?', delay: 24h}]\n"
+    )
+    write(rules, "automations/one.json", json.dumps(seed))
+    write(rules, "automations/two.yaml", yaml)
+    book = loader.load(rules)
+    assert book.automations["one"] == book.automations["two"]
+    assert book.hash("automations", "one") == book.hash("automations", "two")
+
+
+def test_the_seeds_segment_and_campaign_are_read_too(rules):
+    segment = {"name": "S", "isDynamic": True}
+    segment["criteria"] = [{"field": "lifetime_spend", "operator": ">", "value": 100}]
+    campaign = {
+        "name": "C",
+        "type": "broadcast",
+        "platforms": ["email"],
+        "templateId": "flash_sale",
+    }
+    campaign["schedule"] = {"startDate": "2026-03-02T12:00:00Z", "recurring": "daily"}
+    campaign["targeting"] = {"segmentIds": ["vip"]}
+    write(rules, "segments/s.json", json.dumps(segment))
+    write(rules, "campaigns/c.json", json.dumps(campaign))
+    book = loader.load(rules)
+    assert book.campaigns["c"].targeting.segments == ("vip",)
+    assert book.segments["s"].where == segment["criteria"]
+
+
+def test_reading_a_rule_back_from_its_plain_form_changes_nothing():
+    book = loader.load(RULES)
+    for kind in ("segments", "automations", "campaigns", "templates"):
+        for rule in getattr(book, kind).values():
+            assert type(rule).model_validate(rule.plain()) == rule
+
+
+def test_a_changed_template_changes_the_hash_of_what_sends_it(rules):
+    before = loader.load(rules)
+    path = rules / "templates/welcome_new_subscriber.yaml"
+    path.write_text(path.read_text("utf-8").replace("so happy", "very happy"), "utf-8")
+    after = loader.load(rules)
+    assert before.hash("automations", "welcome") != after.hash("automations", "welcome")
+    assert before.hash("automations", "win_back") == after.hash("automations", "win_back")
+
+
+def test_github_annotations_cannot_be_broken_out_of(rules):
+    write(rules, "segments/a.yaml", 'name: A\nwhere: "fan.x\\n::set-env name=A::b > 1"\n')
+    text = report.render(loader.drafted(rules).problems, "github")
+    assert all(line.startswith("::error file=rules/segments/a.yaml,") for line in text.splitlines())
+
+
+def test_a_thousand_files_are_checked_in_a_few_seconds(rules):
+    for i in range(1000):
+        write(
+            rules, f"segments/s{i}.yaml", f"name: S\nwhere: fan.purchases > {i} and has_tag('x')\n"
+        )
+    begun = time.monotonic()
+    assert problems(rules) == []
+    assert time.monotonic() - begun < 10
