@@ -23,7 +23,11 @@ def _shipped(name: str) -> Path:
 class Settings(BaseSettings):
     """Everything that can be set from outside. Names are those of the environment variables."""
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, frozen=True)
+    # The prefix matters although every field has its alias: without it the field `home` would be
+    # read from the variable HOME as well, for fields may be given by name too.
+    model_config = SettingsConfigDict(
+        extra="ignore", populate_by_name=True, frozen=True, env_prefix="HUNTAZE_"
+    )
 
     home: Path = Field(Path(".huntaze"), alias="HUNTAZE_HOME")
     database_url: SecretStr | None = Field(None, alias="DATABASE_URL")

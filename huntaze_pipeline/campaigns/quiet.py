@@ -33,11 +33,14 @@ def is_quiet(at: datetime, where: ZoneInfo, hours: QuietHours) -> bool:
     return clock >= hours.start or clock < hours.end
 
 
-@lru_cache(maxsize=16_384)
 def next_open(at: datetime, where: ZoneInfo, hours: QuietHours) -> datetime:
     """Return the first instant from `at` on that is not quiet, in UTC."""
-    if not is_quiet(at, where, hours):
-        return at
+    return _opens(at, where, hours.start, hours.end) if is_quiet(at, where, hours) else at
+
+
+@lru_cache(maxsize=16_384)  # thousands of fans of one batch share a handful of zones
+def _opens(at: datetime, where: ZoneInfo, start: time, end: time) -> datetime:
+    hours = QuietHours(start=start, end=end)
     day = at.astimezone(where).date()
     candidates = [
         instant

@@ -27,7 +27,7 @@ class Intake:
             try:
                 received = queue.receive(band, wait_s=self._o.long_poll_s)
                 if received:
-                    self._p.direct.park([item.parcel for item in received])
+                    self._p.direct.park([parcel for item in received for parcel in item.parcels])
                     queue.delete(band, received)
                 failures = 0
             except AWAY as error:

@@ -13,7 +13,15 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from huntaze_pipeline.delivery.limiter import Parcel
-from huntaze_pipeline.delivery.queue import BATCH, Depth, QueueError, Received, decode, encode
+from huntaze_pipeline.delivery.queue import (
+    BATCH,
+    Depth,
+    QueueError,
+    Received,
+    bundles,
+    decode,
+    encode,
+)
 from huntaze_pipeline.settings import Settings
 
 VISIBILITY_S = 30
@@ -48,10 +56,11 @@ class SqsQueue:
     def send(self, parcels: Sequence[Parcel]) -> list[Parcel]:
         """Send in tens over a few connections; entries that SQS refused are tried again."""
         self._ready()
+        notes = bundles(parcels)
         tens = [
             (band, batch)
             for band in _SUFFIXES
-            for batch in _batches([p for p in parcels if p.priority == band])
+            for batch in _batches([note for note in notes if note[0].priority == band])
         ]
         left = self._pool.map(lambda item: self._send(*item), tens)
         return [parcel for batch in left for parcel in batch]
@@ -67,7 +76,8 @@ class SqsQueue:
         found = []
         for message in answer.get("Messages", []):
             try:
-                found.append(Received(decode(message["Body"]), message["ReceiptHandle"]))
+                parcels = tuple(decode(message["Body"]))
+                found.append(Received(parcels, message["ReceiptHandle"]))
             except ValueError:
                 continue
         return found
@@ -103,11 +113,9 @@ class SqsQueue:
         """Move readable dead notes back to the queue of their priority."""
         moved = 0
         while dead := self.receive("dlq", wait_s=0):
-            left = self.send([item.parcel for item in dead])
+            left = self.send([parcel for item in dead for parcel in item.parcels])
             if left:
-                raise QueueError(
-                    f"SQS refused {len(left)} of {len(dead)} dead notes; moved {moved}"
-                )
+                raise QueueError(f"SQS refused {len(left)} dead messages; {moved} notes were moved")
             self.delete("dlq", dead)
             moved += len(dead)
         return moved
@@ -123,12 +131,13 @@ class SqsQueue:
         if self._client is not None:
             self._client.close()
 
-    def _send(self, priority: str, parcels: Sequence[Parcel]) -> list[Parcel]:
+    def _send(self, priority: str, notes: Sequence[list[Parcel]]) -> list[Parcel]:
         entries = [
-            {"Id": str(i), "MessageBody": encode(p), "MessageGroupId": _group(p.account_id)}
-            for i, p in enumerate(parcels)
+            {"Id": str(i), "MessageBody": encode(n), "MessageGroupId": _group(n[0].account_id)}
+            for i, n in enumerate(notes)
         ]
-        return [parcels[i] for i in self._batch("send_message_batch", priority, entries)]
+        left = self._batch("send_message_batch", priority, entries)
+        return [parcel for i in left for parcel in notes[i]]
 
     def _batch(self, operation: str, priority: str, entries: list[dict[str, str]]) -> list[int]:
         """Run a batch call; repeat the entries that failed; return the indexes that still do."""

@@ -62,6 +62,23 @@ class Field:
         inner = f"{how}({self.alias})"
         return f"cast({inner} as {cast})" if cast and how == "sum" else inner
 
+    def suspect(self, scope: Scope, now: datetime) -> list[str]:
+        """Return cheap SQL conditions, at least one of which holds for every faulty row.
+
+        Reasons show the raw text, and making text of every value of a good file would take longer
+        than all the rest; so only suspects are looked at closely (`faults`).
+        """
+        if not isinstance(self.value, Value):
+            return ["true"] if self.required else []
+        found = [condition for condition, _ in _limits(self, "''", now)]
+        if self.required or self.value.sum:
+            return [f"{self.alias} is null", *found]
+        if self.kind in _UNREADABLE:
+            source = scope.expression(self.value)
+            given = source.text if source.type == "VARCHAR" else source.sql
+            found.append(f"{self.alias} is null and {given} is not null")
+        return found
+
     def faults(self, scope: Scope, now: datetime) -> list[tuple[str, str]]:
         """Return (SQL condition, SQL reason) for everything that can be wrong with it."""
         if self.value is None:

@@ -49,7 +49,7 @@ def stage(con: DuckDBPyConnection, reading: Reading) -> Staged:
     fields = _fields(reading.mapping)
     _lookups(con, reading)
     _rows(con, reading, fields)
-    _hold(con, reading)
+    _hold(con, reading.mapping)
     if reading.mapping.events:
         _events(con, reading)
         _lines(con, reading)
@@ -94,20 +94,41 @@ def _rows(con: DuckDBPyConnection, reading: Reading, fields: list[Field]) -> Non
     typed = [f"{f.sql(scope)} as {f.alias}" for f in early]
     groups = [f"{scope.column(c).text} as _g{n}" for n, c in enumerate(mapping.group_by)]
     keys = [f"{_key(scope, spec, mapping)} as _k{n}" for n, spec in enumerate(mapping.events)]
-    faults = _faults(scope, early, reading)
     _complain(scope, fields, reading)
     joins = _joins(scope, mapping)
-    conditions = " or ".join(f"coalesce({c}, false)" for _, c, _ in faults) or "false"
-    reasons = ", ".join(
-        f"case when {c} then {{'field': {quoted(f)}, 'reason': {r}}} end" for f, c, r in faults
-    )
     parts = ", ".join(["_s.*", *_carried(joins), *groups, *keys, *typed])
     given = ", ".join(identifier(name) for name in reading.table.columns) or "_line"
+    suspect = [c for f in early for c in f.suspect(scope, reading.now)]
+    suspect += [condition for _, condition, _ in _references(scope, mapping)]
+    bad = " or ".join(f"coalesce({condition}, false)" for condition in suspect) or "false"
     # Two levels: a typed value is computed once and then looked at by all of its checks.
     con.execute(
         f"create or replace temp table _rows as select * exclude ({given}, _fan, _campaign),"
-        f" case when {conditions} then list_filter([{reasons}], x -> x is not null) end as _faults"
-        f" from (select {parts} from {reading.table.sql} _s {joins}) _s"
+        f" {bad} as _bad from (select {parts} from {reading.table.sql} _s {joins}) _s"
+    )
+    con.execute(
+        "create or replace temp table _held (_row bigint, field varchar, reason varchar);"
+        " create or replace temp table _suspect as select _row from _rows where _bad"
+    )
+    if con.execute("select 1 from _suspect limit 1").fetchone():
+        inner = (
+            f"select {parts} from (select * from {reading.table.sql}"
+            f" semi join _suspect using (_row)) _s {joins}"
+        )
+        _explain(con, f"({inner}) _s", _faults(scope, early, reading))
+
+
+def _explain(con: DuckDBPyConnection, relation: str, faults: list[tuple[str, str, str]]) -> None:
+    """Fill `_held` with those of the suspect rows that are bad, and why."""
+    reasons = ", ".join(
+        f"case when {c} then {{'field': {quoted(f)}, 'reason': {r}}} end" for f, c, r in faults
+    )
+    con.execute(
+        "insert into _held select _row,"
+        " array_to_string(list_distinct(list_transform(_faults, x -> x.field)), ', '),"
+        " array_to_string(list_transform(_faults, x -> x.field || ' ' || x.reason), '; ')"
+        f" from (select _row, list_filter([{reasons}], x -> x is not null) as _faults"
+        f" from {relation}) where len(_faults) > 0"
     )
 
 
@@ -136,7 +157,12 @@ def _key(scope: Scope, spec: EventSpec, mapping: Mapping) -> str:
 def _faults(scope: Scope, early: list[Field], reading: Reading) -> list[tuple[str, str, str]]:
     mapping = reading.mapping
     found = [(f.name, c, r) for f in early for c, r in f.faults(scope, reading.now)]
-    found += [
+    return found + _references(scope, mapping)
+
+
+def _references(scope: Scope, mapping: Mapping) -> list[tuple[str, str, str]]:
+    """Return what can be wrong with what names the row's group, event, fan or campaign."""
+    found = [
         (column, f"_g{n} is null", quoted("is missing; it names the group"))
         for n, column in enumerate(mapping.group_by)
     ]
@@ -187,20 +213,15 @@ def _complain(scope: Scope, fields: list[Field], reading: Reading) -> None:
         )
 
 
-def _hold(con: DuckDBPyConnection, reading: Reading) -> None:
-    """List the rows to quarantine: bad ones, and good ones of a group that has a bad one."""
-    con.execute(
-        "create or replace temp table _held as select _row,"
-        " array_to_string(list_distinct(list_transform(_faults, x -> x.field)), ', ') as field,"
-        " array_to_string(list_transform(_faults, x -> x.field || ' ' || x.reason), '; ')"
-        " as reason from _rows where _faults is not null"
-    )
-    if reading.mapping.group_by and con.execute("select 1 from _held limit 1").fetchone():
-        same = " and ".join(f"r._g{n} = b._g{n}" for n in range(len(reading.mapping.group_by)))
+def _hold(con: DuckDBPyConnection, mapping: Mapping) -> None:
+    """Hold back the good rows of a group that has a bad one: a part of a basket is no basket."""
+    if mapping.group_by and con.execute("select 1 from _held limit 1").fetchone():
+        same = " and ".join(f"r._g{n} = b._g{n}" for n in range(len(mapping.group_by)))
         con.execute(
             "insert into _held select distinct on (r._row) r._row, '', 'held back: row ' || b._row"
-            " || ' of the same group is bad' from _rows r join _rows b on"
-            f" {same} and b._faults is not null where r._faults is null"
+            " || ' of the same group is bad' from _rows r"
+            f" join (select * from _rows semi join _held using (_row)) b on {same}"
+            " anti join _held h on h._row = r._row order by r._row, b._row"
         )
 
 

@@ -161,7 +161,9 @@ class Demo:
                 "experiments": summary.experiments(store, con),
                 "automations": summary.automations(store),
                 "messages": summary.messages(store),
-                "limiter": summary.limiter(self.settings.root / "simulator" / "arrivals.jsonl", judge),
+                "limiter": summary.limiter(
+                    self.settings.root / "simulator" / "arrivals.jsonl", judge
+                ),
                 "reconciliation": summary.reconciliation(con),
                 "shift_days": shift.days,
                 "notes": [note.format(days=shift.days) for note in NOTES],

@@ -16,9 +16,10 @@ from huntaze_pipeline.warehouse.lake import quoted
 Rows = list[dict[str, Any]]
 LIMIT = 10
 
+_LOG = "{platform: 'VARCHAR', account: 'VARCHAR', t: 'DOUBLE', \"at\": 'VARCHAR'}"
 _ROLLING = """
 with log as (
-    select platform, account, t,
+    select platform, account, t, "at",
            count(*) over (partition by platform, account order by t
                           range between 60 preceding and current row) as in_window
     from {log}
@@ -35,8 +36,7 @@ from log
 _MINUTES = (
     _ROLLING
     + """
-select ((t - (select min(t) from log)) // 60)::integer as minute, count(*) as sends,
-       max(in_window) as busiest
+select substr("at", 1, 16) || ':00Z' as minute, count(*) as sends, max(in_window) as busiest
 from log group by 1 order by 1
 """
 )
@@ -176,7 +176,7 @@ def limiter(arrivals: Path, judge: dict[str, Any]) -> dict[str, Any]:
         arrivals: the simulator's append-only log of arrivals, refused ones included.
         judge: the simulator's own summary, for what the log does not say.
     """
-    log = f"read_json_auto({quoted(str(arrivals))}, format = 'newline_delimited')"
+    log = f"read_json({quoted(str(arrivals))}, columns = {_LOG})"
     with duckdb.connect() as reader:
         minutes = lake_rows(reader, _MINUTES.format(log=log))
         (total,) = lake_rows(reader, _ARRIVALS.format(log=log))

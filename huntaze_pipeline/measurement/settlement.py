@@ -44,7 +44,9 @@ _KEEP = text(
     """
     insert into looks (creator_id, experiment_id, step, counts, result, looked_at)
     values (:creator_id, :id, :step, cast(:counts as jsonb), cast(:result as jsonb), :at)
-    on conflict (creator_id, experiment_id, step) do nothing
+    on conflict (creator_id, experiment_id, step) do update
+    set counts = excluded.counts, result = excluded.result, looked_at = excluded.looked_at
+    where looks.result->>'state' in ('running', 'maturing')
     """
 )
 _DECIDE = text(

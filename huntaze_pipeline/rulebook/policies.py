@@ -50,7 +50,7 @@ class TopicPolicy(Strict):
     capped: bool = True
 
 
-class QuietHours(Strict, frozen=True):
+class QuietHours(Strict):
     """The part of the day, in the fan's zone, in which nothing goes out."""
 
     start: TimeOfDay

@@ -22,20 +22,20 @@ def queue(request: pytest.FixtureRequest) -> Iterator[Queue]:
     made.close()
 
 
-def parcel(name: str, priority: str = "medium") -> Parcel:
-    return Parcel("maya", name, "maya-onlyfans", priority, 1_772_452_800_000)
+def parcel(name: str, priority: str = "medium", account: str = "maya-onlyfans") -> Parcel:
+    return Parcel("maya", name, account, priority, 1_772_452_800_000)
 
 
 def drain(queue: Queue, priority: str = "medium") -> list[Parcel]:
     found = []
     while batch := queue.receive(priority, wait_s=0):
         queue.delete(priority, batch)
-        found += [item.parcel for item in batch]
+        found += [parcel for item in batch for parcel in item.parcels]
     return found
 
 
 def test_what_is_sent_is_received_once(queue: Queue) -> None:
-    sent = [parcel(f"m{i}") for i in range(25)]
+    sent = [parcel(f"m{i}", account=f"a{i % 7}") for i in range(400)]
 
     assert queue.send(sent) == []
     assert sorted(p.message_id for p in drain(queue)) == sorted(p.message_id for p in sent)
@@ -62,7 +62,7 @@ def test_a_received_note_is_hidden_until_it_is_deleted(queue: Queue) -> None:
 
 
 def test_a_batch_holds_at_most_ten(queue: Queue) -> None:
-    queue.send([parcel(f"m{i}") for i in range(12)])
+    queue.send([parcel(f"m{i}", account=f"a{i}") for i in range(12)])
 
     assert len(queue.receive("medium", wait_s=0)) <= 10
 
@@ -161,7 +161,7 @@ def test_the_entries_that_failed_are_sent_again(settings: Settings) -> None:
 
     queue._client.send_message_batch = flaky
 
-    assert queue.send([parcel(f"m{i}") for i in range(5)]) == []
+    assert queue.send([parcel(f"m{i}", account=f"a{i}") for i in range(5)]) == []
     assert tries == [5, 1]
     assert len(drain(queue)) == 5
     queue.close()

@@ -268,7 +268,7 @@ def test_a_second_note_for_a_sent_message_changes_nothing(bench: Bench) -> None:
     decide(bench.store, decision())
     queue = MemoryQueue()
     relay.publish(bench.store, queue, datetime.now(UTC))
-    notes = [item.parcel for item in queue.receive("medium", wait_s=0)]
+    notes = [p for item in queue.receive("medium", wait_s=0) for p in item.parcels]
     queue.send(notes * 3)
     made = bench.parts()
     made.queue = queue

@@ -113,7 +113,7 @@ def test_due_rows_ring_and_are_queued(
     assert relay.publish(store, queue, clock()) == 1
     assert relay.publish(store, queue, clock()) == 0
     (note,) = queue.receive("medium", wait_s=0)
-    assert note.parcel.message_id == decision.message_id
+    assert [p.message_id for p in note.parcels] == [decision.message_id]
     assert one(store, "select state, queued_at from messages where fan_id = 'fan-1'") == (
         "queued", clock(),
     )  # fmt: skip

@@ -6,11 +6,9 @@ have been accepted". What a platform's own codes mean belongs to its adapter.
 
 import asyncio
 import contextlib
-import importlib.util
 import json
 import math
 import ssl
-import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -30,10 +28,6 @@ _AMBIGUOUS = (502, 504)
 """A gateway speaks; what is behind it may have taken the message."""
 _PASSING = (408, 425)
 _WORDS = 200
-
-if importlib.util.find_spec("sniffio") is None:
-    # httpcore looks for it at every call; told once that it is missing, calls are 3 times faster.
-    sys.modules["sniffio"] = None  # pyright: ignore[reportArgumentType]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,7 @@ def test_fractions_of_many_fans_spread_evenly() -> None:
 
 def test_another_process_computes_the_same() -> None:
     code = (
-        "from huntaze_pipeline import hashing as h;"
-        "print(h.fraction('a', 'b'), h.identifier('x'))"
+        "from huntaze_pipeline import hashing as h;print(h.fraction('a', 'b'), h.identifier('x'))"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -28,6 +28,13 @@ def test_the_limiter_rollout_starts_off_at_ten_per_cent(monkeypatch: pytest.Monk
     assert (loaded.limiter_enabled, loaded.rollout_percentage) == (False, 10)
 
 
+def test_the_home_folder_is_not_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    monkeypatch.delenv("HUNTAZE_HOME", raising=False)
+
+    assert settings.load().home == Path(".huntaze")
+
+
 def test_rules_and_models_are_found_from_any_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

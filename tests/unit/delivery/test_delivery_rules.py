@@ -133,13 +133,15 @@ def test_priority_goes_first_until_waiting_makes_up_for_it() -> None:
 
 @given(st.text(), st.text(), st.text(), st.sampled_from(["high", "medium", "low"]), st.integers())
 def test_a_note_reads_as_it_was_written(c: str, m: str, a: str, band: str, at: int) -> None:
-    assert decode(encode(Parcel(c, m, a, band, at))) == Parcel(c, m, a, band, at)
+    parcels = [Parcel(c, m, a, band, at), Parcel(m, c, a, band, at + 1)]
+
+    assert decode(encode(parcels)) == parcels
 
 
 @pytest.mark.parametrize(
     "body",
     ["", "null", "[]", "{}", '"x"', '{"creator_id": 1, "message_id": 2, "account_id": 3,'
-     ' "priority": "high", "wanted_ms": 4}', encode(Parcel("c", "m", "a", "urgent", 1))],
+     ' "priority": "high", "wanted_ms": 4}', encode([Parcel("c", "m", "a", "urgent", 1)])],
 )  # fmt: skip
 def test_what_is_no_note_is_refused(body: str) -> None:
     with pytest.raises(ValueError):

@@ -124,7 +124,7 @@ CASES = [
     (
         "campaigns/a.yaml",
         "name: A\nplatforms: email\ntemplate: flash_sale\nschedule: {start: 2026-03-01T10:00}\n",
-        "4:11",
+        "4:19",
         "has no zone",
     ),
     (
