@@ -44,4 +44,7 @@ def duration(text: str) -> timedelta:
         raise ValueError(
             f"{text!r} is no duration: write a number with a unit, one of {', '.join(_UNITS)} (24h)"
         )
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        raise ValueError(f"{text!r} is longer than any calendar") from None

@@ -18,8 +18,9 @@ from huntaze_pipeline.delivery.queue import Queue, QueueError
 from huntaze_pipeline.delivery.rollout import Rollout
 from huntaze_pipeline.store.session import Store
 
-BATCH = 200
-"""Rows a transaction: a sender may meet a note before its row is committed, so keep it short."""
+BATCH = 1000
+"""Rows a transaction: enough for full notes, few enough that a sender, who may meet a note before
+its row is committed, does not wait long for it."""
 HOLD_S = 30.0
 """Rows of a paused campaign or account are looked at again after this long."""
 

@@ -21,7 +21,7 @@ from huntaze_pipeline.delivery.limiter import BANDS, Grant, Permit, Settlement
 from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.platforms.base import Kind, Outcome
 from huntaze_pipeline.delivery.results import Result
-from huntaze_pipeline.delivery.stamina import AWAY, LOST, Stamina
+from huntaze_pipeline.delivery.stamina import AWAY, LOST, Stamina, growing
 from huntaze_pipeline.delivery.upkeep import Upkeep
 from huntaze_pipeline.delivery.verdicts import resolve
 
@@ -54,6 +54,8 @@ class Sender:
         self._active = 0
         self._open_batches = 0
         self._unsettled = 0
+        self._failures = 0
+        """Batches in a row whose intents could not be written: claims wait longer and longer."""
         self._done: asyncio.Queue[_Answer] = asyncio.Queue()
         self._ended: asyncio.Queue[_Ended] = asyncio.Queue()
         self._fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -100,6 +102,8 @@ class Sender:
         await self._s.recover()
         while not self._halt.is_set():
             room = await self._room()
+            if self._failures:
+                await asyncio.sleep(growing(self._failures))
             started = time.monotonic()
             claim = self._p.limiter.claim
             claimed = await self._s.steady("claim", claim, room, lease_s=self._o.lease_s)
@@ -132,11 +136,13 @@ class Sender:
             )  # fmt: skip
         except (*AWAY, *LOST) as error:
             # Nothing was called. If the intents were committed all the same, the reaper finds them.
+            self._failures += 1
             self._p.journal.pause("intents", error)
             self._give_back([Settlement(g, Permit.UNUSED, requeue_s=0.2) for g in left])
             return
         finally:
             self._open_batches -= 1
+        self._failures = 0
         deadline = started + self._o.lease_s - self._o.margin_s
         stops = []
         for grant, answer in zip(left, answers, strict=True):

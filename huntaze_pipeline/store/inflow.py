@@ -35,6 +35,14 @@ class InboxEvent(Tenant, Base):
     __table_args__ = (
         UniqueConstraint("creator_id", "event_id"),
         Index("ix_inbox_arrival", "tx", "id"),
+        Index(
+            "ix_inbox_campaign",
+            "creator_id",
+            "campaign_id",
+            "name",
+            postgresql_where=text("campaign_id is not null"),
+        ),
+        Index("ix_inbox_fan", "creator_id", "fan_id", "occurred_at"),
         CheckConstraint("value_micros is null or currency is not null", name="money_has_currency"),
     )
 

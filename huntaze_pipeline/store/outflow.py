@@ -34,10 +34,17 @@ class Message(Tenant, Base):
             name="state_known",
         ),
         Index("ix_messages_relay", "not_before", postgresql_where=text("state = 'decided'")),
-        Index("ix_messages_account", "account_id", postgresql_where=text("state = 'queued'")),
+        Index(
+            "ix_messages_account",
+            "account_id",
+            postgresql_where=text("state in ('decided','queued','claimed')"),
+        ),
         Index("ix_messages_claimed", "lease_until", postgresql_where=text("state = 'claimed'")),
         Index("ix_messages_source", "creator_id", "source", "source_id", "state"),
         Index("ix_messages_fan", "creator_id", "fan_id", "sent_at"),
+        Index("ix_messages_queued_at", "queued_at"),
+        Index("ix_messages_sent_at", "sent_at"),
+        Index("ix_messages_ended_at", "ended_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

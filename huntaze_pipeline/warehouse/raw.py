@@ -1,7 +1,7 @@
 """The raw tables of the lake: their columns, and the copies of the operational tables.
 
-`raw.events` and `raw.lines` are written by imports and by `pull`; the others mirror PostgreSQL as of
-the start of a build (`refresh`). Nothing is computed here.
+`raw.events` and `raw.lines` are written by imports and by `pull`; the others mirror PostgreSQL as
+of the start of a build (`refresh`). Nothing is computed here.
 """
 
 from collections.abc import Sequence

@@ -67,7 +67,8 @@ def test_good_rows_become_events_with_exact_money_and_utc_times(
 ) -> None:
     done = take(HEAD + "1,ana,2026-03-01 10:00,19.99,a\n2,bea,2026-02-01T10:00:00+05:00,0.1,b\n")
     assert (done.rows, done.kept, done.known, done.rejected) == (2, 2, 0, 0)
-    assert events(importer, "event_id, fan_id, value_micros, currency, occurred_at, properties") == [
+    columns = "event_id, fan_id, value_micros, currency, occurred_at, properties"
+    assert events(importer, columns) == [
         ("purchase:1", "ana", 19_990_000, "EUR", datetime(2026, 3, 1, 9, tzinfo=UTC), '{"shop":"a"}'),
         ("purchase:2", "bea", 100_000, "EUR", datetime(2026, 2, 1, 5, tzinfo=UTC), '{"shop":"b"}'),
     ]  # fmt: skip

@@ -111,6 +111,19 @@ def test_migrating_twice_changes_nothing(store: Store) -> None:
     assert migrate.pending(store) == []
 
 
+def test_the_schema_can_be_taken_down_and_put_up_again(store: Store) -> None:
+    from alembic import command
+
+    with store.owner() as c:
+        config = migrate._config(c)
+        command.downgrade(config, "base")
+        left = set(inspect(c).get_table_names())
+    migrate.upgrade(store)
+
+    assert left <= {"huntaze_migrations"}
+    assert migrate.pending(store) == []
+
+
 def test_every_table_is_reachable_by_the_machinery(store: Store) -> None:
     with store.worker() as c:
         for name in metadata.tables:

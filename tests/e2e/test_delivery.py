@@ -350,3 +350,59 @@ def test_a_future_message_waits_for_its_time(bench: Bench) -> None:
 
     assert bench.platform.calls == []
     assert set(rows(bench.store).values()) == {"decided"}
+
+
+def test_a_database_that_drops_its_connections_only_makes_the_sender_wait(bench: Bench) -> None:
+    bench.platform.script = lambda _m, _n: 0.05
+    decide(bench.store, *[decision(occurrence=str(i)) for i in range(60)])
+
+    async def scene() -> None:
+        run = asyncio.create_task(_relaying(bench.parts()))
+        for _ in range(4):
+            await asyncio.sleep(0.15)
+            with bench.store.owner() as c:
+                c.execute(
+                    text("""select pg_terminate_backend(pid) from pg_stat_activity
+                        where datname = current_database() and pid <> pg_backend_pid()""")
+                )
+        await run
+
+    asyncio.run(scene())
+
+    assert set(rows(bench.store).values()) <= {"sent", "unknown"}
+    sent = [m for m, state in rows(bench.store).items() if state == "sent"]
+    assert len(bench.platform.calls) == len({m for _, m in bench.platform.calls}) >= len(sent) > 40
+
+
+def test_a_redis_that_drops_its_connections_only_makes_the_sender_wait(bench: Bench) -> None:
+    bench.limits = Limits(20, 1)
+    decide(bench.store, *[decision(occurrence=str(i)) for i in range(40)])
+
+    async def scene() -> None:
+        made = bench.parts()
+        run = asyncio.create_task(_relaying(made))
+        for _ in range(5):
+            await asyncio.sleep(0.2)
+            for client in made.breaker._client.client_list():
+                if client["addr"] and "cmd" in client and client["db"] != "0":
+                    made.breaker._client.client_kill_filter(_id=client["id"], skipme=True)
+        await run
+
+    asyncio.run(scene())
+
+    times = [t for t, _ in bench.platform.calls]
+    assert set(rows(bench.store).values()) == {"sent"}
+    assert len(times) == 40
+    assert max(sum(t <= u < t + 1 for u in times) for t in times) <= 20
+
+
+def test_a_queued_row_that_no_queue_knows_is_swept_up(bench: Bench) -> None:
+    (message,) = decide(bench.store, decision())
+    relay.publish(bench.store, MemoryQueue(), datetime.now(UTC))
+    bench.run()
+    with bench.store.worker() as c:
+        c.execute(text("update messages set state = 'queued', sent_at = null"))
+    bench.run(replace(QUICK, sweep_s=0.3))
+
+    assert rows(bench.store)[message] == "sent"
+    assert len(bench.platform.calls) == 2

@@ -19,6 +19,11 @@ def test_a_bare_or_odd_duration_is_refused_with_the_units_that_exist(text: str) 
         duration(text)
 
 
+def test_a_duration_beyond_all_calendars_is_refused() -> None:
+    with pytest.raises(ValueError, match="longer than any calendar"):
+        duration("99999999999999999999w")
+
+
 def test_a_fixed_clock_moves_only_when_told() -> None:
     clock = FixedClock(datetime(2026, 3, 2, tzinfo=UTC))
     before = clock()

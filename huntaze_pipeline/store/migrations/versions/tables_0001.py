@@ -373,6 +373,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("creator_id", "event_id", name=op.f("uq_inbox_creator_id_event_id")),
     )
     op.create_index("ix_inbox_arrival", "inbox", ["tx", "id"], unique=False)
+    op.create_index(
+        "ix_inbox_campaign",
+        "inbox",
+        ["creator_id", "campaign_id", "name"],
+        postgresql_where=sa.text("campaign_id is not null"),
+    )
+    op.create_index("ix_inbox_fan", "inbox", ["creator_id", "fan_id", "occurred_at"])
     op.create_table(
         "looks",
         sa.Column("experiment_id", sa.Text(), nullable=False),
@@ -470,8 +477,10 @@ def upgrade() -> None:
         "messages",
         ["account_id"],
         unique=False,
-        postgresql_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state in ('decided','queued','claimed')"),
     )
+    for moment in ("queued_at", "sent_at", "ended_at"):
+        op.create_index(f"ix_messages_{moment}", "messages", [moment])
     op.create_index(
         "ix_messages_claimed",
         "messages",
@@ -763,6 +772,33 @@ TENANT = (
     "templates",
     "variants",
 )
+DROPS = (
+    "variants",
+    "identities",
+    "experiments",
+    "consents",
+    "templates",
+    "suppressions",
+    "steps",
+    "segments",
+    "quarantine",
+    "messages",
+    "members",
+    "looks",
+    "inbox",
+    "imports",
+    "fans",
+    "executions",
+    "costs",
+    "campaigns",
+    "automations",
+    "automation_versions",
+    "attempts",
+    "accounts",
+    "creators",
+    "checkpoints",
+    "audit",
+)
 APPEND_ONLY = ("audit", "automation_versions", "inbox")
 
 
@@ -795,49 +831,7 @@ def _walls() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("variants")
-    op.drop_index("ix_identities_address", table_name="identities")
-    op.drop_table("identities")
-    op.drop_table("experiments")
-    op.drop_table("consents")
-    op.drop_table("templates")
-    op.drop_table("suppressions")
-    op.drop_index("ix_steps_due", table_name="steps", postgresql_where=sa.text("state = 'waiting'"))
-    op.drop_table("steps")
-    op.drop_table("segments")
-    op.drop_index("ix_quarantine_open", table_name="quarantine")
-    op.drop_table("quarantine")
-    op.drop_index("ix_messages_source", table_name="messages")
-    op.drop_index(
-        "ix_messages_relay", table_name="messages", postgresql_where=sa.text("state = 'decided'")
-    )
-    op.drop_index("ix_messages_fan", table_name="messages")
-    op.drop_index(
-        "ix_messages_claimed", table_name="messages", postgresql_where=sa.text("state = 'claimed'")
-    )
-    op.drop_index(
-        "ix_messages_account", table_name="messages", postgresql_where=sa.text("state = 'queued'")
-    )
-    op.drop_table("messages")
-    op.drop_index(
-        "ix_members_current", table_name="members", postgresql_where=sa.text("left_at is null")
-    )
-    op.drop_table("members")
-    op.drop_table("looks")
-    op.drop_index("ix_inbox_arrival", table_name="inbox")
-    op.drop_table("inbox")
-    op.drop_table("imports")
-    op.drop_table("fans")
-    op.drop_index("ix_executions_state", table_name="executions")
-    op.drop_table("executions")
-    op.drop_table("costs")
-    op.drop_index("ix_campaigns_due", table_name="campaigns")
-    op.drop_table("campaigns")
-    op.drop_table("automations")
-    op.drop_table("automation_versions")
-    op.drop_index("ix_attempts_account", table_name="attempts")
-    op.drop_table("attempts")
-    op.drop_table("accounts")
-    op.drop_table("creators")
-    op.drop_table("checkpoints")
-    op.drop_table("audit")
+    for table in DROPS:
+        op.drop_table(table)
+    for role in ("huntaze_app", "huntaze_worker"):
+        op.execute(f"revoke usage on schema public from {role}")
