@@ -3,15 +3,18 @@
 Every service address may be absent: the embedded stack (`local.stack`) then provides one.
 """
 
+import re
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from huntaze_pipeline.errors import SettingsError
 
 PACKAGE = Path(__file__).resolve().parent
+_DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+", re.IGNORECASE)
 
 
 def _shipped(name: str) -> Path:
@@ -55,11 +58,40 @@ class Settings(BaseSettings):
     smtp_url: SecretStr | None = Field(None, alias="SMTP_URL")
     """smtp://user:password@host:port; without it e-mail goes through SES."""
     webhook_secret: SecretStr | None = Field(None, alias="HUNTAZE_WEBHOOK_SECRET")
-    """HMAC-SHA256 key with which platforms sign the receipts that they post to us."""
+    """HMAC-SHA256 key of the receipts that platforms post to us and of unsubscribe links."""
+    sender_domain: str | None = Field(None, alias="HUNTAZE_SENDER_DOMAIN")
+    """Domain of e-mail senders whose account id is no address; ?domain= in SMTP_URL wins."""
 
+    public_url: str | None = Field(None, alias="HUNTAZE_PUBLIC_URL")
+    """Where fans reach the API; links in messages begin with it."""
     api_host: str = Field("127.0.0.1", alias="HUNTAZE_API_HOST")
     api_port: int = Field(8400, ge=0, le=65535, alias="HUNTAZE_API_PORT")
     dagster_port: int = Field(3000, ge=0, le=65535, alias="HUNTAZE_DAGSTER_PORT")
+
+    @field_validator("public_url")
+    @classmethod
+    def _base(cls, value: str | None) -> str | None:
+        """Accept a base address that a path can be put behind, and nothing that would hide it."""
+        if not value:
+            return None
+        parts = urlsplit(value)
+        extra = parts.query or parts.fragment or parts.username or re.search(r"[\s<>\"]", value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or extra:
+            raise ValueError("write https://host, with a path if need be, and nothing after it")
+        return value.rstrip("/")
+
+    @field_validator("sender_domain")
+    @classmethod
+    def _domain(cls, value: str | None) -> str | None:
+        if value and not _DOMAIN.fullmatch(value):
+            raise ValueError("write a domain in ASCII, such as mail.example.com")
+        return value or None
+
+    @property
+    def public(self) -> str:
+        """Base address of links in messages, without a slash at its end."""
+        host = f"[{self.api_host}]" if ":" in self.api_host else self.api_host
+        return self.public_url or f"http://{host}:{self.api_port}"
 
     @property
     def root(self) -> Path:

@@ -12,9 +12,12 @@ from huntaze_pipeline.orchestration.resources import Rooms
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Takes the steps of automations whose delay is over; conditions are asked again.",
 )
-def automations(rooms: Rooms) -> dg.SkipReason:
+def automations(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
     """Wake what is due inside the tick."""
     store, policies = rooms.store, rooms.policies
     with rooms.lake() as lake:
-        drained = drain(lambda: ticks.wake(store, lake, policies, rooms.clock()), pause_s=0.5)
+        drained = drain(
+            lambda: ticks.wake(store, lake, policies, rooms.clock(), context.log.warning),
+            pause_s=0.5,
+        )
     return dg.SkipReason(f"{drained.done} steps taken in {drained.rounds} rounds")

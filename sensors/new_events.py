@@ -12,9 +12,11 @@ from huntaze_pipeline.orchestration.resources import Rooms
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Lets automations react to new events of the inbox, within a second.",
 )
-def new_events(rooms: Rooms) -> dg.SkipReason:
+def new_events(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
     """Read, decide and write the outbox inside the tick; no run is launched (law 10)."""
     store, policies = rooms.store, rooms.policies
     with rooms.lake() as lake:
-        drained = drain(lambda: ticks.react(store, lake, policies, rooms.clock()))
+        drained = drain(
+            lambda: ticks.react(store, lake, policies, rooms.clock(), context.log.warning)
+        )
     return dg.SkipReason(f"{drained.done} events read in {drained.rounds} rounds")

@@ -155,7 +155,8 @@ def show(account: str, as_json: bool = JSON) -> None:
     """Show an account's calls in the window, in flight and waiting."""
     from dataclasses import asdict
 
-    from huntaze_pipeline.delivery.shards import RedisLimiter, connect
+    from huntaze_pipeline.delivery.scripts import connect
+    from huntaze_pipeline.delivery.shards import RedisLimiter
 
     with stack.services(settings.load(), need=("redis",)) as ready:
         view = RedisLimiter(connect(ready)).peek(account)

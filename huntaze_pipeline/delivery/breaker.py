@@ -8,13 +8,11 @@ Not here: what counts as a failure (`verdicts`).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from hashlib import sha1
-from importlib.resources import files
 from typing import Any
 
 import redis
-from redis.exceptions import NoScriptError
+
+from huntaze_pipeline.delivery import scripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +39,6 @@ class Admission:
 
     calls: int
     rest_s: float
-
-
-@cache
-def _script() -> tuple[str, str]:
-    text = (files("huntaze_pipeline.delivery") / "lua" / "breaker.lua").read_text()
-    return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 class Breaker:
@@ -99,18 +91,5 @@ class Breaker:
         return [base + name for name in ("state", "buckets", "workers", "probes")]
 
     def _run(self, calls: Mapping[str, list[Any]]) -> dict[str, Any]:
-        text, digest = _script()
-        answers = self._send(digest, calls)
-        if any(isinstance(answer, NoScriptError) for answer in answers):
-            self._client.script_load(text)
-            answers = self._send(digest, calls)
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        return dict(zip(calls, answers, strict=True))
-
-    def _send(self, digest: str, calls: Mapping[str, list[Any]]) -> list[Any]:
-        pipe = self._client.pipeline(transaction=False)
-        for platform, arguments in calls.items():
-            pipe.evalsha(digest, 4, *self._keys(platform), *arguments)
-        return pipe.execute(raise_on_error=False)
+        packed = {platform: (self._keys(platform), words) for platform, words in calls.items()}
+        return scripts.run(self._client, scripts.text("breaker"), packed)

@@ -36,7 +36,8 @@ _CLAIM = text("""
                         and k.topic = m.topic and not k.granted) then 'consent_withdrawn'
                 when c.status = 'cancelled' then 'campaign_cancelled'
                 when c.status = 'paused' then 'campaign_paused'
-                when a.status <> 'active' then 'account_' || a.status
+                when a.status is distinct from 'active'
+                    then 'account_' || coalesce(a.status, 'missing')
                 else 'go'
             end as verdict
         from asked

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline import hashing
-from huntaze_pipeline.delivery import estimate, outbox
+from huntaze_pipeline.delivery import estimate, outbox, recipients
 from huntaze_pipeline.delivery.accounts import STANDARD
 from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.platforms.directory import capabilities
@@ -25,18 +25,6 @@ from huntaze_pipeline.store.session import Store
 
 RETRIABLE = ("failed", "unknown", "expired", "cancelled")
 CANCELLABLE = ("decided", "queued")
-_RECIPIENT = text("""
-    select i.fan_id, i.account_id, i.address, a.status as account_status, s.reason as suppressed,
-        c.granted as consent, i.last_inbound_at, a.limit_count, a.limit_window_s
-    from identities i
-    join accounts a on a.creator_id = i.creator_id and a.id = i.account_id
-    left join suppressions s on s.creator_id = i.creator_id and s.platform = i.platform
-        and s.normalised = i.normalised
-    left join consents c on c.creator_id = i.creator_id and c.fan_id = i.fan_id
-        and c.topic = :topic
-    where i.creator_id = :creator and i.fan_id = :fan and i.platform = :platform
-        and (cast(:account as text) is null or i.account_id = :account)
-""")
 _STATUS = text("""
     select id, state, reason, platform, account_id, fan_id, priority, attempts, sent_at,
         estimated_delivery, last_error, decided_at, not_before, platform_ref
@@ -139,15 +127,14 @@ def submit(
         expires_at=expires_at, key=key,
     )  # fmt: skip
     with store.tenant(creator_id) as connection:
-        row = _find(connection, creator_id, request)
-        found = None if row is None else Recipient(**{k: row[k] for k in Recipient.__slots__})
+        found, own = recipients.find(connection, creator_id, request)
         problems = faults(request, found, capabilities(), now)
-        if problems or row is None or found is None:
+        if problems or found is None:
             raise MessageError(problems)
         decision = _decision(creator_id, request, found, now)
         if outbox.record(connection, [decision]).known:
             return _again(connection, decision)
-        limits = _limits(row, standard(platform))
+        limits = own(standard(platform))
         when = estimate.delivery(
             connection, decision.message_id, found.account_id, priority, decision.not_before,
             now, limits,
@@ -228,20 +215,6 @@ def _change(
         )
 
 
-def _find(connection: Connection, creator_id: str, request: Request) -> Any:
-    return (
-        connection.execute(
-            _RECIPIENT,
-            {
-                "creator": creator_id, "fan": request.recipient, "platform": request.platform,
-                "account": request.account_id, "topic": request.topic,
-            },
-        )
-        .mappings()
-        .one_or_none()
-    )  # fmt: skip
-
-
 def _decision(creator_id: str, request: Request, found: Recipient, now: datetime) -> Decision:
     content = {k: v for k, v in asdict(request).items() if k != "key"}
     own = request.key or uuid.uuid4().hex
@@ -266,8 +239,3 @@ def _again(connection: Connection, decision: Decision) -> Accepted:
     if row.rule_hash != decision.rule_hash:
         raise ConflictError(f"the key {decision.source_id!r} was used for another message")
     return Accepted(row.id, row.estimated_delivery, True, PUBLIC[row.state])
-
-
-def _limits(row: Any, standard: Limits) -> Limits:
-    count, window = row["limit_count"], row["limit_window_s"]
-    return Limits(count or standard.count, window or standard.window_s)

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from huntaze_pipeline.delivery import effects
 from huntaze_pipeline.delivery.plain import storable
 from huntaze_pipeline.errors import Problem
 from huntaze_pipeline.events import inbox
@@ -26,8 +27,6 @@ NAMES = {
     "complained": "complained",
 }  # fmt: skip
 """Kinds of receipts and the events they become."""
-_PROOF = frozenset({"delivered", "opened", "clicked", "bought"})
-"""Kinds that prove that the platform took the message."""
 _FIND = text("""
     with asked as (
         select * from jsonb_to_recordset(cast(:rows as jsonb))
@@ -51,34 +50,6 @@ _QUARANTINE = text("""
     select :creator, 'receipts', 'webhook', :row, 'message_id', :reason, cast(:raw as jsonb)
     where not exists (select 1 from quarantine where creator_id = :creator
         and import_id = 'receipts' and raw ->> 'id' = :id)
-""")
-_EFFECTS = {
-    "bounced": text("""
-        insert into suppressions (creator_id, platform, normalised, reason, created_at)
-        values (:creator, :platform, :address, 'bounced', :now) on conflict do nothing
-    """),
-    "complained": text("""
-        insert into suppressions (creator_id, platform, normalised, reason, created_at)
-        values (:creator, :platform, :address, 'complained', :now) on conflict do nothing
-    """),
-    "replied": text("""
-        update identities set last_inbound_at = greatest(last_inbound_at, :at)
-        where creator_id = :creator and fan_id = :fan and platform = :platform
-    """),
-    "unsubscribed": text("""
-        insert into consents (creator_id, fan_id, topic, granted, source, changed_at)
-        select :creator, id, :topic, false, 'receipt', :at from fans
-        where creator_id = :creator and id = :fan
-        on conflict (creator_id, fan_id, topic) do update
-            set granted = false, source = 'receipt', changed_at = excluded.changed_at
-            where consents.changed_at <= excluded.changed_at
-    """),
-}
-_SENT = text("""
-    update messages set state = 'sent', reason = null, sent_at = coalesce(sent_at, :at),
-        ended_at = coalesce(ended_at, :at), lease_until = null
-    where creator_id = :creator and id = :id and state = 'unknown'
-    returning fan_id, platform, account_id
 """)
 
 
@@ -120,7 +91,7 @@ def accept(
                 events.append((receipt, messages[receipt.line], event))
     fresh = _fresh(connection, events)
     for receipt, message, _ in fresh:
-        _effect(connection, receipt, message, now)
+        effects.apply(connection, receipt.kind, receipt.occurred_at, message, now)
     appended = inbox.append(connection, [event for _, _, event in fresh])
     strangers = [r for r in fine if r.line not in messages]
     kept = _quarantine(connection, strangers, problems)
@@ -186,21 +157,11 @@ def _event(receipt: _Receipt, message: Any, now: datetime, problems: list[Proble
         account_id=message.account_id, message_id=message.id, occurred_at=receipt.occurred_at,
         campaign_id=message.source_id if message.source == "campaign" else None,
         value_micros=value, currency=_currency(raw, message) if value is not None else None,
-        source="receipt", properties=_properties(raw, message),
+        source="receipt", properties=effects.properties(raw, message),
     )  # fmt: skip
     found = faults(event, now, where)
     problems += found
     return None if found else event
-
-
-def _properties(raw: Mapping[str, Any], message: Any) -> dict[str, Any]:
-    found = {
-        "automation": message.source_id if message.source == "automation" else None,
-        "variant": message.variant_id,
-        "template": message.template_id,
-        "user_agent": raw.get("user_agent"),
-    }
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def _currency(raw: Mapping[str, Any], message: Any) -> str:
@@ -229,29 +190,6 @@ def _fresh(
             fresh.append(item)
             known.add(key)
     return fresh
-
-
-def _effect(connection: Connection, receipt: _Receipt, message: Any, now: datetime) -> None:
-    values = {
-        "creator": message.creator_id, "fan": message.fan_id, "platform": message.platform,
-        "address": message.address.strip().lower(), "topic": message.topic, "id": message.id,
-        "at": receipt.occurred_at, "now": now,
-    }  # fmt: skip
-    if receipt.kind in _EFFECTS:
-        connection.execute(_EFFECTS[receipt.kind], values)
-    if receipt.kind in _PROOF and connection.execute(_SENT, values).first() is not None:
-        inbox.append(connection, [_proved(receipt, message)])
-
-
-def _proved(receipt: _Receipt, message: Any) -> Event:
-    """The `sent` that the sender could not write, because its answer was lost."""
-    return Event(
-        creator_id=message.creator_id, event_id=f"sent:{message.id}", name="sent",
-        fan_id=message.fan_id, platform=message.platform, account_id=message.account_id,
-        message_id=message.id, occurred_at=receipt.occurred_at, source="receipt",
-        campaign_id=message.source_id if message.source == "campaign" else None,
-        properties=_properties({}, message),
-    )  # fmt: skip
 
 
 def _quarantine(

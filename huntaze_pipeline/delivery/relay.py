@@ -31,7 +31,8 @@ _DUE = text("""
                 when m.expires_at <= :now then 'expired'
                 when c.status = 'cancelled' then 'campaign_cancelled'
                 when c.status = 'paused' then 'campaign_paused'
-                when a.status <> 'active' then 'account_' || a.status
+                when a.status is distinct from 'active'
+                    then 'account_' || coalesce(a.status, 'missing')
                 else 'go'
             end as verdict
         from messages m

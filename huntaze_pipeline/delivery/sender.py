@@ -10,36 +10,18 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Coroutine
+from typing import Any
 
-from huntaze_pipeline.delivery import intents, results
+from huntaze_pipeline.delivery import intents
+from huntaze_pipeline.delivery.closing import Call, Closing
 from huntaze_pipeline.delivery.intake import Intake
-from huntaze_pipeline.delivery.intents import Intent, Stop
+from huntaze_pipeline.delivery.intents import Stop
 from huntaze_pipeline.delivery.limiter import BANDS, Grant, Permit, Settlement
 from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.platforms.base import Kind, Outcome
-from huntaze_pipeline.delivery.results import Result
 from huntaze_pipeline.delivery.stamina import AWAY, LOST, Stamina, growing
 from huntaze_pipeline.delivery.upkeep import Upkeep
-from huntaze_pipeline.delivery.verdicts import resolve
-
-_T = TypeVar("_T")
-
-
-@dataclass(slots=True)
-class _Call:
-    grant: Grant
-    intent: Intent
-    deadline: float
-    """Monotonic: the call must be over by then."""
-
-
-_Answer = tuple[_Call, Outcome | None, float]
-"""A call, what came of it (None: it was not made), and how long it took."""
-_Ended = tuple[list[Settlement], dict[str, list[int]]]
-"""Permits to settle, and (good, bad) calls a platform."""
 
 
 class Sender:
@@ -51,20 +33,18 @@ class Sender:
         self._halt = threading.Event()
         self._s = Stamina(parts, 8 + 3 * self._o.receivers, self._o.lease_s)
         self._upkeep = Upkeep(parts, self._o, self._s, self._halt)
-        self._active = 0
+        self._closing = Closing(parts, self._s)
         self._open_batches = 0
-        self._unsettled = 0
         self._failures = 0
         """Batches in a row whose intents could not be written: claims wait longer and longer."""
-        self._done: asyncio.Queue[_Answer] = asyncio.Queue()
-        self._ended: asyncio.Queue[_Ended] = asyncio.Queue()
         self._fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event, *, until_idle: bool = False) -> None:
         """Work until `stop` is set, or until nothing is left to do; then finish calls under way."""
-        loops = [self._results(), self._settle(), *self._fronts(until_idle), _told(stop)]
-        watched = {asyncio.create_task(loop) for loop in loops}
+        claims = asyncio.create_task(self._claims())
+        loops = [*self._loops(until_idle), _told(stop)]
+        watched = {claims, *(asyncio.create_task(loop) for loop in loops)}
         try:
             done, _ = await asyncio.wait(
                 {*watched, self._fault}, return_when=asyncio.FIRST_COMPLETED
@@ -73,16 +53,17 @@ class Sender:
                 task.result()
         finally:
             self._halt.set()
-            await self._drain()
+            await self._drain(claims)
             for task in watched:
                 task.cancel()
             await asyncio.gather(*watched, return_exceptions=True)
             self._s.close()
 
-    def _fronts(self, until_idle: bool) -> list[Coroutine[Any, Any, None]]:
+    def _loops(self, until_idle: bool) -> list[Coroutine[Any, Any, None]]:
         intake = Intake(self._p, self._o, self._halt)
         loops: list[Coroutine[Any, Any, None]] = [
-            self._claims(), self._upkeep.reap(), self._upkeep.keep(),
+            self._closing.write(), self._closing.settle(), self._upkeep.reap(),
+            self._upkeep.keep(),
         ]  # fmt: skip
         if self._p.queue is not None:
             loops += [
@@ -108,7 +89,7 @@ class Sender:
             claim = self._p.limiter.claim
             claimed = await self._s.steady("claim", claim, room, lease_s=self._o.lease_s)
             if claimed.grants:
-                self._active += len(claimed.grants)
+                self._closing.active += len(claimed.grants)
                 self._open_batches += 1
                 self._spawn(self._dispatch(claimed.grants, started))
             else:
@@ -118,7 +99,9 @@ class Sender:
     async def _room(self) -> int:
         """Wait for free calls; a quarter of them makes a batch worth its commit."""
         waited = 0.0
-        while (room := self._o.concurrency - self._active) < max(1, self._o.concurrency // 4):
+        while (room := self._o.concurrency - self._closing.active) < max(
+            1, self._o.concurrency // 4
+        ):
             if (room > 0 and waited > 0.05) or self._halt.is_set():
                 break
             await asyncio.sleep(0.005)
@@ -138,7 +121,7 @@ class Sender:
             # Nothing was called. If the intents were committed all the same, the reaper finds them.
             self._failures += 1
             self._p.journal.pause("intents", error)
-            self._give_back([Settlement(g, Permit.UNUSED, requeue_s=0.2) for g in left])
+            self._closing.give_back([Settlement(g, Permit.UNUSED, requeue_s=0.2) for g in left])
             return
         finally:
             self._open_batches -= 1
@@ -150,8 +133,8 @@ class Sender:
                 stops.append(Settlement(grant, Permit.UNUSED, requeue_s=answer.wait_s))
                 self._p.journal.stopped(grant, answer.reason)
             else:
-                self._spawn(self._call(_Call(grant, answer, deadline)))
-        self._give_back(stops)
+                self._spawn(self._call(Call(grant, answer, deadline)))
+        self._closing.give_back(stops)
 
     async def _admitted(self, grants: list[Grant]) -> list[Grant]:
         """Ask the breakers; the accounts of a platform that rests, rest too."""
@@ -170,14 +153,14 @@ class Sender:
             rest = allowed[platform].rest_s if platform in allowed else 30.0
             kept += theirs[:calls]
             refused += [Settlement(g, Permit.UNUSED, 0, rest) for g in theirs[calls:]]
-        self._give_back(refused)
+        self._closing.give_back(refused)
         return kept
 
-    async def _call(self, call: _Call) -> None:
+    async def _call(self, call: Call) -> None:
         platform = self._p.platforms[call.intent.platform]
         began = time.monotonic()
         if self._halt.is_set() or began + self._o.timeout_s > call.deadline:
-            self._done.put_nowait((call, None, 0.0))
+            self._closing.answered(call, None, 0.0)
             return
         try:
             async with asyncio.timeout(self._o.timeout_s + 0.5):
@@ -186,63 +169,7 @@ class Sender:
             outcome = Outcome(Kind.UNKNOWN, detail="no answer in time")
         except Exception as error:
             outcome = Outcome(Kind.UNKNOWN, detail=f"adapter fault: {type(error).__name__}")
-        self._done.put_nowait((call, outcome, time.monotonic() - began))
-
-    def _give_back(self, settlements: list[Settlement]) -> None:
-        if settlements:
-            self._active -= len(settlements)
-            self._unsettled += 1
-            self._ended.put_nowait((settlements, {}))
-
-    # -- results ------------------------------------------------------------------------------
-
-    async def _results(self) -> None:
-        """Commit results in the books first, then settle the permits."""
-        while True:
-            batch = await _gather(self._done, 500)
-            unsent = [call for call, outcome, _ in batch if outcome is None]
-            answered = [(c, o, took) for c, o, took in batch if o is not None]
-            found = [self._resolved(call, outcome) for call, outcome, _ in answered]
-            if unsent:
-                back = [call.intent for call in unsent]
-                await self._s.steady("release", results.release, self._p.store, back)
-            if found:
-                now = self._p.clock()
-                kept = await self._s.steady(
-                    "results", results.commit, self._p.store, found, now=now
-                )
-                self._p.journal.sent(found, [took for _, _, took in answered], kept)
-            settlements = [Settlement(c.grant, Permit.UNUSED, 0.0) for c in unsent]
-            settlements += [
-                _settlement(c.grant, r) for (c, _, _), r in zip(answered, found, strict=True)
-            ]
-            self._active -= len(batch)
-            self._unsettled += 1
-            self._ended.put_nowait((settlements, _health(found)))
-
-    def _resolved(self, call: _Call, outcome: Outcome) -> Result:
-        intent = call.intent
-        resolution = resolve(
-            outcome, message_id=intent.outgoing.message_id, fence=intent.fence,
-            attempts=intent.attempts,
-            capabilities=self._p.platforms[intent.platform].capabilities,
-        )  # fmt: skip
-        return Result(intent, outcome, resolution)
-
-    async def _settle(self) -> None:
-        while True:
-            batch = await _gather(self._ended, 50)
-            settlements = [s for part, _ in batch for s in part]
-            await self._s.steady("settle", self._p.limiter.commit, settlements)
-            health: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-            for _, part in batch:
-                for platform, (good, bad) in part.items():
-                    health[platform][0] += good
-                    health[platform][1] += bad
-            if health:
-                told = {p: (good, bad) for p, (good, bad) in health.items()}
-                await self._s.steady("breaker", self._p.breaker.report, told)
-            self._unsettled -= len(batch)
+        self._closing.answered(call, outcome, time.monotonic() - began)
 
     # -- ends ---------------------------------------------------------------------------------
 
@@ -256,14 +183,15 @@ class Sender:
 
     @property
     def _busy(self) -> int:
-        return self._active + self._open_batches + self._unsettled
+        return self._closing.busy + self._open_batches
 
-    async def _drain(self) -> None:
-        """Let calls end and write their results; give up after `drain_s`."""
+    async def _drain(self, claims: "asyncio.Task[None]") -> None:
+        """Let the last claim and all calls end and write their results; give up after `drain_s`."""
         until = time.monotonic() + self._o.drain_s
+        await asyncio.wait({claims}, timeout=self._o.drain_s)
         while self._busy:
             if time.monotonic() > until:
-                self._p.journal.note(f"gave up {self._active} messages that were under way")
+                self._p.journal.note(f"gave up {self._closing.active} messages that were under way")
                 return
             await asyncio.sleep(0.01)
 
@@ -282,24 +210,3 @@ class Sender:
 
 async def _told(stop: asyncio.Event) -> None:
     await stop.wait()
-
-
-async def _gather(queue: "asyncio.Queue[_T]", most: int) -> list[_T]:
-    """Wait for one item and take what else is there."""
-    batch = [await queue.get()]
-    while len(batch) < most and not queue.empty():
-        batch.append(queue.get_nowait())
-    return batch
-
-
-def _settlement(grant: Grant, result: Result) -> Settlement:
-    r = result.resolution
-    return Settlement(grant, r.permit, r.wait_s, r.block_s)
-
-
-def _health(found: Sequence[Result]) -> dict[str, list[int]]:
-    health: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for result in found:
-        if result.resolution.healthy is not None:
-            health[result.intent.platform][not result.resolution.healthy] += 1
-    return dict(health)

@@ -1,6 +1,6 @@
 """The limiter in Redis: accounts spread over shards, one script call a shard, its clock only.
 
-Here: keys, the Lua scripts (`lua/`), and packing. Not here: what a permit means (`limiter`), nor
+Here: keys and packing; the rules are Lua (`lua/`). Not here: what a permit means (`limiter`), nor
 how a lost memory is rebuilt (`epoch`). Every key of a shard carries its hash tag, so a script
 stays legal on a Redis Cluster.
 """
@@ -10,16 +10,13 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from hashlib import sha1
-from importlib.resources import files
 from typing import Any
 from zlib import crc32
 
 import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
-from redis.retry import Retry
+from redis.exceptions import RedisError
 
+from huntaze_pipeline.delivery import scripts
 from huntaze_pipeline.delivery.limiter import (
     BANDS,
     SHARE,
@@ -33,8 +30,6 @@ from huntaze_pipeline.delivery.limiter import (
     StepError,
     View,
 )
-from huntaze_pipeline.errors import ServiceError
-from huntaze_pipeline.settings import Settings
 
 SHARDS = 16
 GUARD_S = 5.0
@@ -48,29 +43,6 @@ _ENQUEUE = 1000
 
 class ChangedServerError(RedisError):
     """Another Redis answers than the one that the books know: restarted or failed over."""
-
-
-@cache
-def _script(name: str) -> tuple[str, str]:
-    folder = files("huntaze_pipeline.delivery") / "lua"
-    text = (folder / "state.lua").read_text() + (folder / f"{name}.lua").read_text()
-    return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def connect(settings: Settings, *, timeout_s: float = 3.0) -> redis.Redis:
-    """Open Redis without silent retries: a lost connection may mean a lost memory.
-
-    Raises:
-        ServiceError: REDIS_URL is not set.
-    """
-    if settings.redis_url is None:
-        raise ServiceError("REDIS_URL is not set and no embedded stack is running")
-    return redis.Redis.from_url(
-        settings.redis_url.get_secret_value(),
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
-    )
 
 
 class RedisLimiter:
@@ -247,27 +219,11 @@ class RedisLimiter:
 
     def _run(self, name: str, calls: Mapping[int, Sequence[Any]]) -> list[Any]:
         """Run one script in several shards in one round trip."""
-        text, digest = _script(name)
-        answers = self._send(digest, calls)
-        missing = [i for i, a in enumerate(answers) if isinstance(a, NoScriptError)]
-        if missing:
-            self.client.script_load(text)
-            shards = list(calls)
-            again = self._send(digest, {shards[i]: calls[shards[i]] for i in missing})
-            for i, answer in zip(missing, again, strict=True):
-                answers[i] = answer
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        return answers
-
-    def _send(self, digest: str, calls: Mapping[int, Sequence[Any]]) -> list[Any]:
-        pipe = self.client.pipeline(transaction=False)
+        packed = {}
         for shard, arguments in calls.items():
             keys = self._keys(shard)
-            queues = keys[0].removesuffix("meta") + "q:"
-            pipe.evalsha(digest, len(keys), *keys, queues, *arguments)
-        return pipe.execute(raise_on_error=False)
+            packed[shard] = (keys, [keys[0].removesuffix("meta") + "q:", *arguments])
+        return list(scripts.run(self.client, scripts.text("state", name), packed).values())
 
 
 def _grant(handle: bytes) -> Grant:

@@ -25,8 +25,9 @@ from huntaze_pipeline.delivery.platforms.base import Platform
 from huntaze_pipeline.delivery.platforms.directory import platforms as open_platforms
 from huntaze_pipeline.delivery.queue import Queue
 from huntaze_pipeline.delivery.rollout import Rollout
+from huntaze_pipeline.delivery.scripts import connect
 from huntaze_pipeline.delivery.sender import Sender
-from huntaze_pipeline.delivery.shards import RedisLimiter, connect
+from huntaze_pipeline.delivery.shards import RedisLimiter
 from huntaze_pipeline.delivery.sqs import SqsQueue
 from huntaze_pipeline.delivery.stamina import AWAY, growing
 from huntaze_pipeline.rulebook.policies import load_policies

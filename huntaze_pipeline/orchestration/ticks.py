@@ -4,6 +4,7 @@ Each function is one transaction that confirms its work and its checkpoint toget
 much it did, so that `drain` can repeat it. Running one twice, or two at once, changes nothing more.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 import duckdb
@@ -25,38 +26,60 @@ READER = "automations"
 BATCH = 500
 
 Lake = duckdb.DuckDBPyConnection
+Tell = Callable[[str], object]
+"""Hears, in a sentence, what a person should look at."""
+
+
+def _nobody(_: str) -> None:
+    """Listen to nothing."""
+
 
 _EVALUATED = text("select creator_id || '/' || id from segments where refreshed_at is not null")
 
 
-def react(store: Store, lake: Lake | None, policies: Policies, now: datetime) -> int:
-    """Let the automations react to the next events of the inbox; return how many were read."""
+def react(
+    store: Store, lake: Lake | None, policies: Policies, now: datetime, tell: Tell = _nobody
+) -> int:
+    """Let the automations react to the next events of the inbox; return how many were read.
+
+    A live rule that cannot be read does not react; `tell` hears which, and the others go on.
+    """
     with store.worker() as connection:
-        place = checkpoints.take(connection, READER)
-        after = inbox.Position(place.get("tx", 0), place.get("id", 0))
-        events = inbox.tail(connection, after, BATCH)
+        if not inbox.tail(connection, _place(checkpoints.read(connection, READER)), 1):
+            return 0
+        events = inbox.tail(connection, _place(checkpoints.take(connection, READER)), BATCH)
         if not events:
             return 0
         reaction = reactions.react(connection, lake, events, policies, now)
         outbox.record(connection, reaction.decisions)
+        for fault in reaction.faults:
+            tell(str(fault))
         checkpoints.move(connection, READER, events[-1].position._asdict())
     return len(events)
 
 
-def wake(store: Store, lake: Lake | None, policies: Policies, now: datetime) -> int:
+def _place(position: dict[str, int]) -> inbox.Position:
+    return inbox.Position(position.get("tx", 0), position.get("id", 0))
+
+
+def wake(
+    store: Store, lake: Lake | None, policies: Policies, now: datetime, tell: Tell = _nobody
+) -> int:
     """Take the automations' steps that have come due; return how many."""
     with store.worker() as connection:
         reaction = reactions.wake(connection, lake, policies, now, BATCH)
         outbox.record(connection, reaction.decisions)
+        for fault in reaction.faults:
+            tell(str(fault))
     return reaction.steps
 
 
 def start(store: Store, lake: Lake | None, policies: Policies, now: datetime) -> int:
     """Decide the campaigns whose time has come, audience and all; return how many decisions."""
-    snapshot = lakes.snapshot(lake) if lake is not None else None
     with store.worker() as connection:
         decided = 0
         for campaign in launch.due(connection, now):
+            snapshot = lakes.snapshot(lake) if lake is not None else None
             decisions = launch.plan(
                 connection, campaign, now, policies, lake=lake, snapshot_id=snapshot
             )

@@ -5,13 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-_TAKE = text(
-    """
-    insert into checkpoints (name) values (:name)
-    on conflict (name) do update set name = excluded.name
-    returning position
-    """
-)
+_READ = text("select position from checkpoints where name = :name")
+_FIRST = text("insert into checkpoints (name) values (:name) on conflict (name) do nothing")
+_TAKE = text("select position from checkpoints where name = :name for update")
 _MOVE = text(
     """
     update checkpoints set position = cast(:position as jsonb), updated_at = clock_timestamp()
@@ -20,9 +16,18 @@ _MOVE = text(
 )
 
 
+def read(connection: Connection, name: str) -> dict[str, Any]:
+    """Return a reader's position without holding it: to see cheaply whether there is anything."""
+    return connection.execute(_READ, {"name": name}).scalar() or {}
+
+
 def take(connection: Connection, name: str) -> dict[str, Any]:
     """Return a reader's position and hold it until the transaction ends; a second reader waits."""
-    return connection.execute(_TAKE, {"name": name}).scalar_one()
+    held = connection.execute(_TAKE, {"name": name}).scalar()
+    if held is None:
+        connection.execute(_FIRST, {"name": name})
+        held = connection.execute(_TAKE, {"name": name}).scalar_one()
+    return held
 
 
 def move(connection: Connection, name: str, position: dict[str, Any]) -> None:

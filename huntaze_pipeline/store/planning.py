@@ -215,6 +215,7 @@ class Execution(Tenant, Base):
     __table_args__ = (
         UniqueConstraint("creator_id", "automation_id", "fan_id", "entry_key"),
         Index("ix_executions_state", "creator_id", "automation_id", "state"),
+        Index("ix_executions_fan", "creator_id", "fan_id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

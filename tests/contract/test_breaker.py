@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from huntaze_pipeline.delivery.breaker import Admission, Breaker, Tuning
-from huntaze_pipeline.delivery.shards import connect
+from huntaze_pipeline.delivery.scripts import connect
 from huntaze_pipeline.settings import Settings
 
 TUNING = Tuning(minimum=10, share=0.5, open_s=0.2, probes=2, probe_s=0.2, most_s=0.6)

@@ -67,11 +67,12 @@ def test_good_rows_become_events_with_exact_money_and_utc_times(
 ) -> None:
     done = take(HEAD + "1,ana,2026-03-01 10:00,19.99,a\n2,bea,2026-02-01T10:00:00+05:00,0.1,b\n")
     assert (done.rows, done.kept, done.known, done.rejected) == (2, 2, 0, 0)
+    first, second = (datetime(2026, month, 1, hour, tzinfo=UTC) for month, hour in ((3, 9), (2, 5)))
     columns = "event_id, fan_id, value_micros, currency, occurred_at, properties"
     assert events(importer, columns) == [
-        ("purchase:1", "ana", 19_990_000, "EUR", datetime(2026, 3, 1, 9, tzinfo=UTC), '{"shop":"a"}'),
-        ("purchase:2", "bea", 100_000, "EUR", datetime(2026, 2, 1, 5, tzinfo=UTC), '{"shop":"b"}'),
-    ]  # fmt: skip
+        ("purchase:1", "ana", 19_990_000, "EUR", first, '{"shop":"a"}'),
+        ("purchase:2", "bea", 100_000, "EUR", second, '{"shop":"b"}'),
+    ]
 
 
 def test_every_bad_row_is_held_with_its_reason_and_the_rest_is_kept(
@@ -180,7 +181,8 @@ def test_a_basket_is_worth_the_sum_of_its_lines(take: Take, importer: Importer) 
         ("purchase:b", 3_000_000),
     ]
     lines = importer.con.execute("select event_id, line, item_id from lake.raw.lines order by all")
-    assert lines.fetchall() == [("purchase:a", 1, "x"), ("purchase:a", 2, "y"), ("purchase:b", 1, "x")]  # fmt: skip
+    a, b = "purchase:a", "purchase:b"
+    assert lines.fetchall() == [(a, 1, "x"), (a, 2, "y"), (b, 1, "x")]
 
 
 def test_a_basket_with_one_bad_line_is_held_whole_and_replayed_whole(
@@ -230,9 +232,10 @@ def test_a_crash_between_lake_and_receipt_is_completed_by_a_second_run(
     take: Take, importer: Importer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = HEAD + "1,ana,2026-03-01 10:00,5,a\n2,ana,bad,5,a\n"
-    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+    with monkeypatch.context() as patch:
         patch.setattr(quarantine, "store", lambda *_, **__: 1 / 0)
-        take(rows)
+        with pytest.raises(ZeroDivisionError):
+            take(rows)
     assert len(events(importer)) == 1
     done = take(rows)
     assert (done.state, done.known, done.rejected) == ("done", 1, 1)
@@ -242,9 +245,10 @@ def test_a_crash_between_lake_and_receipt_is_completed_by_a_second_run(
 def test_a_crash_inside_the_lake_transaction_leaves_nothing(
     take: Take, importer: Importer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+    with monkeypatch.context() as patch:
         patch.setattr(landing, "Landed", lambda *_, **__: 1 / 0)
-        take(HEAD + "1,ana,2026-03-01 10:00,5,a\n")
+        with pytest.raises(ZeroDivisionError):
+            take(HEAD + "1,ana,2026-03-01 10:00,5,a\n")
     assert events(importer) == []
     assert take(HEAD + "1,ana,2026-03-01 10:00,5,a\n").kept == 1
 
@@ -325,7 +329,7 @@ def test_an_object_in_s3_is_a_file_too(
     client.create_bucket(Bucket="orders")
     client.put_object(Bucket="orders", Key="a.csv", Body=(HEAD + "1,a,2026-03-01,5,a\n").encode())
     assert importer.ingest(["s3://orders/a.csv"], parse(ORDERS, "m"), creator)[0].kept == 1
-    with pytest.raises(ImportFileError, match="s3://orders/b.csv"):
+    with pytest.raises(ImportFileError, match=r"s3://orders/b\.csv"):
         importer.ingest(["s3://orders/b.csv"], parse(ORDERS, "m"), creator)
 
 

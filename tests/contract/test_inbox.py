@@ -76,8 +76,12 @@ def test_a_reader_goes_on_where_it_stopped(store: Store, creator: str) -> None:
 
 
 def test_a_transaction_that_rolls_back_leaves_nothing(store: Store, creator: str) -> None:
-    with pytest.raises(ZeroDivisionError), store.worker() as connection:
-        inbox.append(connection, [event(1)])
-        1 / 0  # noqa: B018
+    def half() -> None:
+        with store.worker() as connection:
+            inbox.append(connection, [event(1)])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half()
     with store.worker() as connection:
         assert connection.scalar(text("select count(*) from inbox")) == 0

@@ -19,7 +19,8 @@ from huntaze_pipeline.delivery.limiter import (
     StepError,
 )
 from huntaze_pipeline.delivery.model import MemoryLimiter
-from huntaze_pipeline.delivery.shards import ChangedServerError, RedisLimiter, connect
+from huntaze_pipeline.delivery.scripts import connect
+from huntaze_pipeline.delivery.shards import ChangedServerError, RedisLimiter
 from huntaze_pipeline.settings import Settings
 
 LIMIT = Limits(3, 0.4)

@@ -322,9 +322,8 @@ def test_the_breaker_opens_for_a_platform_that_is_down_and_closes_after_probes(
 ) -> None:
     monkeypatch.setattr("huntaze_pipeline.delivery.verdicts.BASE_S", 0.01)
     bench.tuning = Tuning(minimum=5, open_s=0.5, probes=2)
-    began = time.monotonic()
-    down = Outcome(Kind.RETRY, status_code=503)
-    bench.platform.script = lambda _m, _n: down if time.monotonic() - began < 0.6 else SENT
+    down, calls = Outcome(Kind.RETRY, status_code=503), bench.platform.calls
+    bench.platform.script = lambda _m, _n: down if len(calls) <= 8 else SENT
     decide(bench.store, *[decision(occurrence=str(i)) for i in range(60)])
     bench.run(replace(QUICK, concurrency=8))
 

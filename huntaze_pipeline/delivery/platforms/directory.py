@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from huntaze_pipeline.delivery.platforms import email, instagram, onlyfans, tiktok
 from huntaze_pipeline.delivery.platforms.base import Capabilities, Platform
 from huntaze_pipeline.delivery.platforms.credentials import Credentials
-from huntaze_pipeline.delivery.platforms.letter import Letterhead
+from huntaze_pipeline.delivery.platforms.letter import DOMAIN, Letterhead
 from huntaze_pipeline.delivery.platforms.ses import Ses
 from huntaze_pipeline.delivery.platforms.smtp import Pool, server
 from huntaze_pipeline.delivery.platforms.wire import Wire
@@ -73,13 +73,18 @@ def _tiktok(settings: Settings) -> Platform:
 
 
 def _email(settings: Settings) -> Platform:
-    url = f"http://{settings.api_host}:{settings.api_port}/unsubscribe"
-    secret = _secret(settings.webhook_secret).get_secret_value().encode()
     if settings.smtp_url is None:
-        head = Letterhead(unsubscribe_url=url, secret=secret)
-        return email.Email(Ses(settings.aws_region, settings.aws_endpoint_url), head)
+        carrier = Ses(settings.aws_region, settings.aws_endpoint_url)
+        return email.Email(carrier, letterhead(settings))
     where = server(settings.smtp_url.get_secret_value())
-    return email.Email(Pool(where), Letterhead(where.domain, url, secret))
+    return email.Email(Pool(where), letterhead(settings, where.domain))
+
+
+def letterhead(settings: Settings, domain: str | None = None) -> Letterhead:
+    """Return what all letters share; a domain named by SMTP_URL wins over the setting."""
+    secret = _secret(settings.webhook_secret).get_secret_value().encode()
+    domain = domain or settings.sender_domain or DOMAIN
+    return Letterhead(domain, f"{settings.public}/unsubscribe", secret)
 
 
 def _wire(variable: str, url: str) -> Wire:

@@ -19,7 +19,7 @@ from email.utils import format_datetime
 from huntaze_pipeline.delivery.platforms.base import Outgoing
 
 DOMAIN = "creators.example"
-"""The sender's domain for accounts whose id is no address, until SMTP_URL names another."""
+"""The sender's domain for accounts whose id is no address, until a setting names another."""
 
 _LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)]")
 

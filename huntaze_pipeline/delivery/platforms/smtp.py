@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from huntaze_pipeline.delivery.platforms.base import Kind, Outcome
-from huntaze_pipeline.delivery.platforms.letter import DOMAIN, Letter
+from huntaze_pipeline.delivery.platforms.letter import Letter
 from huntaze_pipeline.delivery.platforms.wire import words
 from huntaze_pipeline.errors import SettingsError
 
@@ -35,8 +35,8 @@ class Server:
     tls: bool
     user: str | None
     password: str | None = field(repr=False)
-    domain: str = DOMAIN
-    """Domain of senders whose account id is no address."""
+    domain: str | None = None
+    """Domain of senders whose account id is no address, if the URL names one."""
 
 
 def server(url: str) -> Server:
@@ -57,7 +57,7 @@ def server(url: str) -> Server:
         parts.hostname, port or (465 if tls else 587), tls,
         unquote(parts.username) if parts.username else None,
         unquote(parts.password) if parts.password else None,
-        parse_qs(parts.query).get("domain", [DOMAIN])[0],
+        parse_qs(parts.query).get("domain", [None])[0],
     )  # fmt: skip
 
 

@@ -262,6 +262,7 @@ def upgrade() -> None:
             name=op.f("uq_executions_creator_id_automation_id_fan_id_entry_key"),
         ),
     )
+    op.create_index("ix_executions_fan", "executions", ["creator_id", "fan_id"])
     op.create_index(
         "ix_executions_state", "executions", ["creator_id", "automation_id", "state"], unique=False
     )
