@@ -75,8 +75,8 @@ class Settings(BaseSettings):
         if not value:
             return None
         parts = urlsplit(value)
-        extra = parts.query or parts.fragment or parts.username or re.search(r"[\s<>\"]", value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or extra:
+        hidden = "@" in parts.netloc or re.search(r"[?#\s<>\"]", value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or hidden or parts.port == 0:
             raise ValueError("write https://host, with a path if need be, and nothing after it")
         return value.rstrip("/")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
-from huntaze_pipeline.api import campaigns, events, health, messages, problems, webhooks
+from huntaze_pipeline.api import campaigns, events, health, messages, problems, unsubscribe, webhooks
 from huntaze_pipeline.api.bodies import Guard
 from huntaze_pipeline.api.documents import DESCRIPTION
 from huntaze_pipeline.clock import Clock, system_clock
@@ -43,7 +43,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         lambda: checks.check(settings, app.state.store, queue), FRESH_S
     )
     app.state.numbers = health.Remembered(lambda: _numbers(app, queue), FRESH_S)
-    for room in (campaigns, messages, events, webhooks, health):
+    for room in (campaigns, messages, events, webhooks, unsubscribe, health):
         app.include_router(room.router)
     problems.install(app)
     app.add_middleware(Guard)

@@ -66,7 +66,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
     """Say in a few lines what happened."""
     money, limiter = report["revenue"], report["limiter"]
     sums = {k: sum(c[k] for c in report["campaigns"]) for k in ("audience", "clicked", "converted")}
-    won = ", ".join(f"{name}: {arm}" for name, arm in report["experiments"]["winners"].items())
+    won = ", ".join(f"{w['experiment']}: {w['variant']}" for w in report["experiments"]["winners"])
     states = ", ".join(f"{n} {state}" for state, n in report["messages"]["by_status"].items())
     return [
         f"data     {report['lines']:,} purchase lines in {report['baskets']:,} baskets of "
@@ -78,7 +78,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
         f"live     {states}",
         f"limiter  {limiter['accounts']} accounts, at most {limiter['max_in_any_60s']} in any "
         f"60 s, {limiter['bans']} bans",
-        f"A/B      {won or 'no winner'} ({report['experiments']['by_state']})",
+        f"A/B      {won or 'no winner'} ({report['experiments']['analysed']} test)",
         f"books    {'balanced' if report['reconciliation']['balanced'] else 'NOT BALANCED'}",
         f"time     {report['seconds']:.0f} s",
     ]

@@ -117,7 +117,11 @@ def experiments(store: Connection, lake: duckdb.DuckDBPyConnection) -> dict[str,
     return {
         "analysed": len(rows),
         "by_state": {s: sum(row["state"] == s for row in rows) for s in states},
-        "winners": {r["id"]: r["winner_variant_id"] for r in rows if r["winner_variant_id"]},
+        "winners": [
+            {"experiment": row["id"], "variant": row["winner_variant_id"]}
+            for row in rows
+            if row["winner_variant_id"]
+        ],
         "arms": [_arm(row) for row in lake_rows(lake, "from lake.metrics.experiment_arms")],
     }
 
