@@ -4,7 +4,15 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
-from huntaze_pipeline.api import campaigns, events, health, messages, problems, unsubscribe, webhooks
+from huntaze_pipeline.api import (
+    campaigns,
+    events,
+    health,
+    messages,
+    problems,
+    unsubscribe,
+    webhooks,
+)
 from huntaze_pipeline.api.bodies import Guard
 from huntaze_pipeline.api.documents import DESCRIPTION
 from huntaze_pipeline.clock import Clock, system_clock

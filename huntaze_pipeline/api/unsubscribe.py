@@ -6,9 +6,8 @@ A GET changes nothing: scanners follow every link of a letter.
 
 import hmac
 from html import escape
-from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from huntaze_pipeline.api.documents import ERRORS
@@ -22,8 +21,6 @@ router = APIRouter(
     default_response_class=HTMLResponse,
     responses={status: ERRORS[status] for status in (404, 503)},
 )
-MessageId = Annotated[str, Path(max_length=200)]
-Token = Annotated[str, Query(max_length=200)]
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
@@ -49,7 +46,7 @@ _BUTTON = '<form method="post"><button type="submit">Unsubscribe</button></form>
 
 
 @router.get("/{message_id}", summary="Ask whether to unsubscribe")
-def ask(request: Request, message_id: MessageId, token: Token = "") -> HTMLResponse:
+def ask(request: Request, message_id: str, token: str = "") -> HTMLResponse:
     """Show what would end, and the button that ends it."""
     _verify(request, message_id, token)
     with request.app.state.store.worker() as connection:
@@ -58,7 +55,7 @@ def ask(request: Request, message_id: MessageId, token: Token = "") -> HTMLRespo
 
 
 @router.post("/{message_id}", summary="Unsubscribe")
-def unsubscribe(request: Request, message_id: MessageId, token: Token = "") -> HTMLResponse:
+def unsubscribe(request: Request, message_id: str, token: str = "") -> HTMLResponse:
     """Withdraw the fan's consent for the message's topic; again changes nothing more.
 
     The body is not read: a mail program posts `List-Unsubscribe=One-Click`, a browser nothing.

@@ -53,9 +53,23 @@ order by try_cast(regexp_extract(m.campaign_id, '\\d+$') as integer), m.campaign
 """
 
 _TIMELINE = """
-select cast(day as varchar) as day, sum(sent)::bigint as sent, sum(clicked)::bigint as clicked,
-       sum(converted)::bigint as converted, sum(revenue_micros) / 1e6 as revenue
-from lake.metrics.campaign_daily group by day order by day
+with bought as (
+    select cast(p.occurred_at at time zone c.zone as date) as day,
+           sum(p.value_micros) / 1e6 as revenue
+    from lake.staging.stg_purchases p join lake.raw.creators c on c.id = p.creator_id group by 1
+), touched as (
+    select day, sum(sent) as sent, sum(clicked) as clicked, sum(converted) as converted
+    from lake.metrics.campaign_daily group by 1
+), edges as (
+    select min(day) as first, max(day) as last
+    from (select day from bought union all select day from touched)
+), days as (
+    select cast(unnest(generate_series(first, last, interval 1 day)) as date) as day from edges
+)
+select cast(day as varchar) as day, coalesce(sent, 0)::bigint as sent,
+       coalesce(clicked, 0)::bigint as clicked, coalesce(converted, 0)::bigint as converted,
+       coalesce(revenue, 0) as revenue
+from days left join touched using (day) left join bought using (day) order by day
 """
 
 _COUNTS = {
@@ -163,7 +177,7 @@ def segments(store: Connection) -> Rows:
 
 
 def timeline(lake: duckdb.DuckDBPyConnection) -> Rows:
-    """Return sends, clicks, conversions and revenue by day."""
+    """Return sends, clicks, conversions and all revenue by day of the creator's zone, no gaps."""
     return [_plain(row) for row in lake_rows(lake, _TIMELINE)]
 
 

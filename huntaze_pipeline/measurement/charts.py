@@ -37,7 +37,11 @@ _CONFIG = {
 
 
 def funnel(campaigns: Rows) -> str:
-    """Sent, opened, clicked and converted of every campaign, one bar inside the other."""
+    """Sent, opened, clicked and converted of every campaign, one bar inside the other.
+
+    Converted counts recipients (`converters`) where they are known: somebody who converts twice
+    is one recipient of the funnel.
+    """
     import altair as alt
 
     stages = ("sent", "opened", "clicked", "converted")
@@ -45,7 +49,9 @@ def funnel(campaigns: Rows) -> str:
         {
             "campaign": row["name"],
             "stage": stage,
-            "count": row.get(stage) or 0,
+            "count": (row.get("converters") if stage == "converted" else None)
+            or row.get(stage)
+            or 0,
             "size": 13 - 3 * place,
         }
         for row in campaigns
@@ -57,7 +63,7 @@ def funnel(campaigns: Rows) -> str:
         .mark_bar()
         .encode(
             y=alt.Y("campaign:N", sort=order, title=None),
-            x=alt.X("count:Q", stack=None, title="messages (converted: purchases)"),
+            x=alt.X("count:Q", stack=None, title="recipients"),
             size=alt.Size("size:Q", scale=alt.Scale(domain=[0, 13], range=[0, 13]), legend=None),
             color=alt.Color(
                 "stage:N",

@@ -20,6 +20,29 @@ def test_every_bad_variable_is_named_at_once() -> None:
     assert "HUNTAZE_API_PORT" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "url", ["huntaze.example.com", "ftp://x", "https://", "https://x?a=1", "https://u@x",
+            "https://x:web", "https://x y", "https://[x"],
+)  # fmt: skip
+def test_a_base_that_no_link_can_begin_with_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="HUNTAZE_PUBLIC_URL"):
+        settings.load(HUNTAZE_PUBLIC_URL=url)
+
+
+def test_links_begin_with_the_public_address_or_else_with_the_apis_own() -> None:
+    named = settings.load(HUNTAZE_PUBLIC_URL="https://h.example.com/mail/")
+
+    assert named.public == "https://h.example.com/mail"
+    assert settings.load(HUNTAZE_API_PORT="9").public == "http://127.0.0.1:9"
+    assert settings.load(HUNTAZE_PUBLIC_URL="").public == "http://127.0.0.1:8400"
+
+
+@pytest.mark.parametrize("domain", ["localhost", "a b.com", "x@y.com", "-a.com", "münchen.de"])
+def test_a_sender_domain_that_is_none_is_refused(domain: str) -> None:
+    with pytest.raises(SettingsError, match="HUNTAZE_SENDER_DOMAIN"):
+        settings.load(HUNTAZE_SENDER_DOMAIN=domain)
+
+
 def test_the_limiter_rollout_starts_off_at_ten_per_cent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RATE_LIMITER_ENABLED", raising=False)
     monkeypatch.delenv("RATE_LIMITER_ROLLOUT_PERCENTAGE", raising=False)

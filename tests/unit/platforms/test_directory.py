@@ -1,8 +1,11 @@
 """Which platforms open with which settings."""
 
+from typing import Any
+
 import pytest
 
 from huntaze_pipeline.delivery.platforms import directory
+from huntaze_pipeline.delivery.platforms.smtp import server
 from huntaze_pipeline.errors import SettingsError
 from huntaze_pipeline.settings import load
 
@@ -24,6 +27,36 @@ def test_what_is_not_configured_is_left_out_and_says_what_to_set() -> None:
     assert directory.missing(load())["onlyfans"] == "set ONLYFANS_API_URL and ONLYFANS_API_TOKEN"
     assert directory.missing(load(**ALL)) == {}
     assert set(directory.platforms(load(**ALL))) == set(directory.capabilities())
+
+
+@pytest.mark.parametrize(
+    ("set_", "domain", "link"),
+    [
+        ({}, "creators.example", "http://127.0.0.1:8400/unsubscribe/m?token="),
+        ({"api_host": "::1", "api_port": 9}, "creators.example", "http://[::1]:9/unsubscribe/m?"),
+        (
+            {"public_url": "https://h.example.com/mail/", "sender_domain": "h.example.com"},
+            "h.example.com",
+            "https://h.example.com/mail/unsubscribe/m?token=",
+        ),
+    ],
+)
+def test_links_and_senders_of_letters_come_from_the_settings(
+    set_: dict[str, Any], domain: str, link: str
+) -> None:
+    head = directory.letterhead(load(**set_))
+
+    assert head.domain == domain
+    assert head.link("m").startswith(link)
+
+
+def test_the_domain_in_smtp_url_wins_over_the_setting() -> None:
+    ours = server("smtp://127.0.0.1:1?domain=news.example.com")
+    other = server("smtp://127.0.0.1:1")
+    settings = load(sender_domain="h.example.com")
+
+    assert directory.letterhead(settings, ours.domain).domain == "news.example.com"
+    assert directory.letterhead(settings, other.domain).domain == "h.example.com"
 
 
 def test_a_value_that_cannot_be_used_is_named() -> None:
