@@ -1,5 +1,5 @@
-"""Where the links in our e-mails lead: a page with one button, and the button's (or the mail
-program's, RFC 8058) POST. The link's token is the only key. What it does is `delivery.withdrawal`'s.
+"""Where the links in our e-mails lead: a page with one button, and the POST of that button or of
+the mail program (RFC 8058). The link's token is the only key. The deed is `delivery.withdrawal`'s.
 
 A GET changes nothing: scanners follow every link of a letter.
 """
@@ -36,7 +36,8 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark }}
-body {{ font: 17px/1.5 system-ui, sans-serif; max-width: 30rem; margin: 15vh auto; padding: 0 1rem }}
+body {{ font: 17px/1.5 system-ui, sans-serif }}
+main {{ max-width: 30rem; margin: 15vh auto; padding: 0 1rem }}
 button {{ font: inherit; padding: .5rem 1.2rem; cursor: pointer }}
 </style></head>
 <body><main><h1>{title}</h1>{body}</main></body>

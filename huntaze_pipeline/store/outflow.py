@@ -42,6 +42,12 @@ class Message(Tenant, Base):
         Index("ix_messages_claimed", "lease_until", postgresql_where=text("state = 'claimed'")),
         Index("ix_messages_source", "creator_id", "source", "source_id", "state"),
         Index("ix_messages_fan", "creator_id", "fan_id", "sent_at"),
+        Index(
+            "ix_messages_ref",
+            "account_id",
+            "platform_ref",
+            postgresql_where=text("platform_ref is not null"),
+        ),
         Index("ix_messages_queued_at", "queued_at"),
         Index("ix_messages_sent_at", "sent_at"),
         Index("ix_messages_ended_at", "ended_at"),

@@ -480,6 +480,12 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state in ('decided','queued','claimed')"),
     )
+    op.create_index(
+        "ix_messages_ref",
+        "messages",
+        ["account_id", "platform_ref"],
+        postgresql_where=sa.text("platform_ref is not null"),
+    )
     for moment in ("queued_at", "sent_at", "ended_at"):
         op.create_index(f"ix_messages_{moment}", "messages", [moment])
     op.create_index(
