@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from huntaze_pipeline.orchestration import ticks
+from huntaze_pipeline.orchestration import pictures, ticks
 from huntaze_pipeline.orchestration.factory import key
 from huntaze_pipeline.orchestration.resources import Rooms
 
@@ -29,5 +29,6 @@ def segments(rooms: Rooms) -> dg.MaterializeResult:
         metadata={
             "dagster/row_count": sum(delta.size for delta in deltas),
             "sizes": dg.MetadataValue.md(table),
+            **pictures.segments(deltas),
         }
     )

@@ -22,8 +22,10 @@ def api(
 ) -> None:
     """Serve the HTTP API until stopped; the first line printed is its address, as JSON."""
     from huntaze_pipeline.api import server
+    from huntaze_pipeline.store.session import Store
 
     with stack.services(settings.load()) as ready:
+        Store(ready).probe()
         server.serve(
             ready,
             host=ready.api_host if host is None else host,

@@ -44,9 +44,11 @@ def sender(
     """Send what is queued, under the limits. Any number may run at once; Ctrl-C finishes calls."""
     from huntaze_pipeline.delivery import worker
     from huntaze_pipeline.delivery.outfit import Options
+    from huntaze_pipeline.store.session import Store
 
     options = Options(concurrency=concurrency, relay=with_relay or once)
     with stack.services(settings.load(), need=ALL) as ready:
+        Store(ready).probe()
         worker.send(ready, options, until_idle=until_idle or once)
 
 
@@ -58,11 +60,13 @@ def relay(
     import threading
 
     from huntaze_pipeline.delivery import worker
+    from huntaze_pipeline.store.session import Store
 
     stop = threading.Event()
     with stack.services(settings.load(), need=ALL) as ready:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        Store(ready).probe()
         moved = worker.relay_until(ready, stop, once=once)
     typer.echo(f"{moved} messages on their way", err=True)
 

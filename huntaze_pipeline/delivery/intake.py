@@ -6,10 +6,13 @@ Runs in threads, for long polls block. Not here: claiming and calling (`sender`)
 import threading
 import time
 
-from huntaze_pipeline.delivery import relay
+from huntaze_pipeline.delivery import epoch, relay
 from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.queue import Queue
 from huntaze_pipeline.delivery.stamina import AWAY, growing
+
+RECALL_S = 15
+"""Rows that may have lost their note are looked for at most this often, by one sender at a time."""
 
 
 class Intake:
@@ -22,16 +25,18 @@ class Intake:
 
     def receive(self, band: str, queue: Queue) -> None:
         """Park what SQS rings for, then delete it; a crash in between parks it again, no more."""
-        failures = 0
+        failures, doubtful = 0, band == "medium"
         while not self._halt.is_set():
             try:
                 received = queue.receive(band, wait_s=self._o.long_poll_s)
                 if received:
                     self._p.direct.park([parcel for item in received for parcel in item.parcels])
                     queue.delete(band, received)
+                doubtful = doubtful and not self._recalled()
                 failures = 0
             except AWAY as error:
                 failures += 1
+                doubtful = band == "medium"
                 self._p.journal.pause(f"receive {band}", error)
                 self._halt.wait(growing(failures))
 
@@ -52,3 +57,11 @@ class Intake:
             if not moved:
                 spent = time.monotonic() - began
                 self._halt.wait(growing(failures) if failures else max(0, self._o.poll_s - spent))
+
+    def _recalled(self) -> bool:
+        """Park queued rows whose notes were lost while SQS, or every sender, was away."""
+        p = self._p
+        if not p.limiter.turn("recall", p.worker, RECALL_S):
+            return False
+        epoch.repark(p.store, p.limiter, p.directory)
+        return True

@@ -50,6 +50,8 @@ class SqsQueue:
         self._settings = settings
         self._lock = threading.Lock()
         self._urls: dict[str, str] = {}
+        self._gone = False
+        """Whether a queue that was there is not there any more: the server lost its memory."""
         self._client: Any = None
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="sqs")
 
@@ -156,6 +158,7 @@ class SqsQueue:
         try:
             return getattr(client, operation)(**arguments)
         except (BotoCoreError, ClientError) as error:
+            self._gone = self._gone or type(error).__name__ == "QueueDoesNotExist"
             raise QueueError(f"SQS {operation} on {self.name}: {error}") from None
 
     def _url(self, band: str) -> str:
@@ -167,10 +170,11 @@ class SqsQueue:
         from botocore.exceptions import BotoCoreError, ClientError
 
         with self._lock:
-            if not self._urls:
+            if self._gone or not self._urls:
                 try:
                     self._client = self._client or self._open()
                     self._urls = self._make() if self._create else self._find()
+                    self._gone = False
                 except (BotoCoreError, ClientError) as error:
                     raise QueueError(f"SQS queue {self.name}: {error}") from None
             return self._client

@@ -6,6 +6,8 @@ style, so one drawing serves both schemes and paper.
 """
 
 import re
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -264,6 +266,31 @@ def rules(rows: Rows, *, false: bool, alpha: float) -> str:
         mark = _chart([{"alpha": alpha}], height=alt.Step(24)).mark_rule(strokeDash=[5, 3])
         layers.append(mark.encode(x="alpha:Q"))
     return _svg(alt.layer(*layers).properties(background="white"), "rules", "Winners by rule")
+
+
+def png(svg: str) -> bytes:
+    """Return a drawing as a PNG on white, for places that show no SVG; its own size, in pixels."""
+    import vl_convert
+
+    head, mark, rest = svg.partition(">")
+    white = '<rect width="100%" height="100%" fill="#fff"/>'
+    return _packed(vl_convert.svg_to_png(f"{head}{mark}{white}{rest}"))
+
+
+def _packed(png: bytes) -> bytes:
+    """Compress a PNG's pixels anew: the renderer hurries, and leaves it three times as large."""
+    chunks, start = [], 8
+    while start < len(png):
+        (size,) = struct.unpack_from(">I", png, start)
+        chunks.append((png[start + 4 : start + 8], png[start + 8 : start + 8 + size]))
+        start += size + 12
+    pixels = zlib.decompress(b"".join(data for kind, data in chunks if kind == b"IDAT"))
+    kept = [(kind, data) for kind, data in chunks if kind == b"IHDR"]
+    written = [*kept, (b"IDAT", zlib.compress(pixels, 9)), (b"IEND", b"")]
+    return png[:8] + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in written
+    )
 
 
 def _chart(rows: Sequence[Mapping[str, Any]], height: Any, width: int = WIDTH) -> Any:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import dagster as dg
 
 from huntaze_pipeline.errors import ModelError
+from huntaze_pipeline.orchestration import pictures
 from huntaze_pipeline.orchestration.resources import Rooms
-from huntaze_pipeline.warehouse import runner
+from huntaze_pipeline.warehouse import lineage, runner
 from huntaze_pipeline.warehouse.models import Audit, Model, Project
 
 WRITERS = "lake"
@@ -20,7 +21,8 @@ def key(name: str) -> dg.AssetKey:
 
 def assets(project: Project) -> list[dg.AssetsDefinition]:
     """Return one asset per model file."""
-    return [_asset(model) for model in project.models]
+    tables = lineage.shapes(project)
+    return [_asset(model, tables) for model in project.models]
 
 
 def checks(project: Project) -> list[dg.AssetChecksDefinition]:
@@ -34,7 +36,21 @@ def schema(model: Model) -> dg.TableSchema:
     return dg.TableSchema(columns=columns)
 
 
-def _asset(model: Model) -> dg.AssetsDefinition:
+def ancestry(model: Model, tables: lineage.Shapes) -> dict[str, dg.MetadataValue]:
+    """Return the lineage of the model's columns as Dagster shows it; without one, the reason."""
+    try:
+        found = lineage.columns(model, tables)
+    except ModelError as error:
+        return {"column_lineage": dg.MetadataValue.text(str(error))}
+    deps = {
+        column: [dg.TableColumnDep(asset_key=key(o.table), column_name=o.column) for o in origins]
+        for column, origins in found.items()
+        if origins
+    }
+    return {"dagster/column_lineage": dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps))}
+
+
+def _asset(model: Model, tables: lineage.Shapes) -> dg.AssetsDefinition:
     layer, _ = model.name.split(".")
 
     @dg.asset(
@@ -52,9 +68,9 @@ def _asset(model: Model) -> dg.AssetsDefinition:
     def build(rooms: Rooms) -> dg.MaterializeResult:
         with rooms.lake() as lake:
             built = _build(lake, model)
-        return dg.MaterializeResult(
-            metadata={"dagster/row_count": built.rows, "seconds": round(built.seconds, 3)}
-        )
+            picture = pictures.of(model.name, lake, lambda: rooms.policies)
+        figures = {"dagster/row_count": built.rows, "seconds": round(built.seconds, 3)}
+        return dg.MaterializeResult(metadata=figures | picture | ancestry(model, tables))
 
     return build
 

@@ -13,11 +13,14 @@ from functools import cache
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from huntaze_pipeline.errors import SettingsError, StoreError
 from huntaze_pipeline.settings import Settings
+
+_UNREADY = ('role "', 'relation "')
+"""How PostgreSQL's answer begins when a role or a table is missing."""
 
 
 def url(settings: Settings, driver: str = "psycopg") -> str:
@@ -75,6 +78,15 @@ class Store:
         with self._reachable() as connection, connection.begin():
             yield connection
 
+    def probe(self) -> None:
+        """Return when the database can be worked with.
+
+        Raises:
+            StoreError: it does not answer, refuses the password or was never migrated.
+        """
+        with self.worker() as connection:
+            connection.execute(text("select from creators limit 0"))
+
     def authenticate(self, api_key: str) -> str | None:
         """Return the creator who holds this API key, or None."""
         digest = hashlib.sha256(api_key.encode()).hexdigest()
@@ -86,7 +98,7 @@ class Store:
 
     @contextmanager
     def _begin(self, role: str, creator_id: str) -> Iterator[Connection]:
-        with self._reachable() as connection, connection.begin():
+        with self._reachable() as connection, _migrated(self.engine), connection.begin():
             connection.execute(
                 text(
                     "select set_config('role', :role, true),"
@@ -107,8 +119,23 @@ class Store:
             yield connection
 
 
+@contextmanager
+def _migrated(engine: Engine) -> Iterator[None]:
+    """Say in one sentence when what a migration makes, a role or a table, is not there."""
+    try:
+        yield
+    except DBAPIError as error:
+        reason = str(error.orig).partition("\n")[0]
+        if not (reason.startswith(_UNREADY) and reason.endswith("does not exist")):
+            raise
+        raise StoreError(
+            f"the database {engine.url.database} is not ready: {reason} (run `huntaze migrate`)"
+        ) from None
+
+
 def _why(error: OperationalError, engine: Engine) -> str:
     place = f"{engine.url.host}:{engine.url.port}/{engine.url.database} as {engine.url.username}"
-    reason = str(error.orig).strip().splitlines()[-1] if error.orig else "no answer"
+    lines = [line for line in str(error.orig or "no answer").splitlines() if line[:1].strip()]
+    reason = (lines or ["no answer"])[-1].removeprefix("connection failed: ")
     hint = "check the password in DATABASE_URL" if "password" in reason else "is the server up?"
     return f"cannot connect to PostgreSQL at {place}: {reason} ({hint})"

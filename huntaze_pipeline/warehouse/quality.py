@@ -1,8 +1,8 @@
 """Data contracts on a batch, checked by Great Expectations: suites are files, results are values.
 
-A suite (`dbt_like_sql/quality/*.yaml`) lists expectations by their Great Expectations names. It runs
-on one batch as a frame, never on the whole lake: the library reads pandas, and a batch is what can
-be wrong.
+A suite (`dbt_like_sql/quality/*.yaml`) lists expectations by their Great Expectations names. It
+runs on one batch as a frame, never on the whole lake: the library reads pandas, and a batch is what
+can be wrong.
 """
 
 from dataclasses import dataclass

@@ -50,7 +50,7 @@ BEHAVIOUR = {
 }
 CAMPAIGN = {
     "name": "Blast", "platforms": list(PLATFORMS), "template": "flash_sale",
-    "settings": {"topic": "service"},
+    "topic": "service",
 }  # fmt: skip
 TIP = {
     "name": "Tip", "trigger": {"event": "tip"}, "entry": {"every": "12h"},

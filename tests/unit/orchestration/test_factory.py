@@ -1,0 +1,46 @@
+"""What a model's asset tells Dagster besides its rows."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+
+from huntaze_pipeline.orchestration import factory
+from huntaze_pipeline.settings import load as settings
+from huntaze_pipeline.warehouse import lineage
+from huntaze_pipeline.warehouse.models import load
+
+
+def test_columns_lead_to_the_columns_that_they_are_made_of() -> None:
+    project = load(settings().models_dir)
+    told = factory.ancestry(project.model("metrics.campaign_roi"), lineage.shapes(project))
+    shown = told["dagster/column_lineage"].value
+
+    assert isinstance(shown, dg.TableColumnLineage)
+    assert shown.deps_by_column["cost_micros"] == [
+        dg.TableColumnDep(asset_key=dg.AssetKey(["raw", "costs"]), column_name="amount_micros")
+    ]
+
+
+def test_a_lineage_that_cannot_be_read_says_why_and_fails_nothing() -> None:
+    project = load(settings().models_dir)
+    broken = replace(project.model("metrics.revenue"), sql="select (")
+    told = factory.ancestry(broken, lineage.shapes(project))
+
+    assert set(told) == {"column_lineage"}
+    assert "revenue.sql: no lineage" in str(told["column_lineage"].value)
+
+
+def test_definitions_load_without_the_optimizer() -> None:
+    code = (
+        "import sys; from huntaze_pipeline.definitions import defs;"
+        "print([m for m in ('sqlglot.lineage', 'sqlglot.optimizer.qualify') if m in sys.modules])"
+    )
+    root = Path(__file__).parents[3]
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
+    )
+
+    assert run.stdout.strip() == "[]"

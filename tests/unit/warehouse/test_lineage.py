@@ -1,0 +1,75 @@
+"""Which columns a column is made of."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from huntaze_pipeline.errors import ModelError
+from huntaze_pipeline.settings import load as settings
+from huntaze_pipeline.warehouse import lineage
+from huntaze_pipeline.warehouse.lineage import Origin
+from huntaze_pipeline.warehouse.models import Project, load
+
+COUNTED = {
+    "metrics.sends_per_minute": {"sends"},
+    "metrics.revenue": {"purchases"},
+    "metrics.reconciliation": {"sent_events"},
+    "staging.stg_touches": {"touch"},
+    "marts.fct_conversions": {"goal"},
+}
+"""Columns that count rows or say a constant."""
+
+
+@cache
+def project() -> Project:
+    return load(settings().models_dir)
+
+
+def traced(name: str) -> dict[str, tuple[Origin, ...]]:
+    return lineage.columns(project().model(name), lineage.shapes(project()))
+
+
+def test_a_column_is_followed_through_joins_and_common_tables() -> None:
+    found = traced("metrics.campaign_roi")
+
+    assert found["roi"] == (
+        Origin("metrics.campaign_metrics", "revenue_micros"),
+        Origin("raw.costs", "amount_micros"),
+    )
+    assert found["revenue_micros"] == (Origin("metrics.campaign_metrics", "revenue_micros"),)
+
+
+def test_both_sides_of_a_union_are_named() -> None:
+    assert traced("metrics.reconciliation")["source_id"] == (
+        Origin("staging.stg_messages", "source_id"),
+        Origin("staging.stg_touches", "campaign_id"),
+    )
+
+
+@pytest.mark.parametrize("name", [model.name for model in project().models])
+def test_every_column_of_every_model_has_an_origin_that_exists(name: str) -> None:
+    model, tables = project().model(name), lineage.shapes(project())["lake"]
+    found = traced(name)
+    read = {*model.refs, *model.sources}
+
+    assert list(found) == [column.name for column in model.columns]
+    assert {column for column, origins in found.items() if not origins} == COUNTED.get(name, set())
+    for origin in {o for origins in found.values() for o in origins}:
+        layer, _, table = origin.table.partition(".")
+        assert origin.table in read
+        assert origin.column in tables[layer][table]
+
+
+def test_sql_that_cannot_be_followed_is_told_with_its_file(tmp_path: Path) -> None:
+    model = replace(project().model("metrics.revenue"), sql="select (", path=tmp_path / "x.sql")
+    with pytest.raises(ModelError, match=r"x\.sql: no lineage: "):
+        lineage.columns(model, lineage.shapes(project()))
+
+
+def test_a_column_that_no_table_has_is_told() -> None:
+    model = project().model("metrics.sends_per_minute")
+    model = replace(model, sql=model.sql.replace("account_id", "acount_id"))
+    with pytest.raises(ModelError, match="acount_id"):
+        lineage.columns(model, lineage.shapes(project()))
