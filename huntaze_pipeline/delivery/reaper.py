@@ -1,7 +1,7 @@
 """The reaper: claimed rows whose lease ended, because their sender died or lost the answer.
 
-Their intent is in the books, so the call may have been made. What follows is the platform's
-policy: again with the same key, ask the platform, or leave it to a person. Rows that go again
+Their intent is in the books, so the call may have been made. A receipt that has come meanwhile
+proves that it was. Without one, what follows is the platform's policy: again with the same key, ask the platform, or leave it to a person. Rows that go again
 become `decided`: the relay carries them, and no crash here can lose them.
 """
 
@@ -43,7 +43,11 @@ _TAKE = text("""
         m.subject, m.content, m.idempotency_key,
         (select extract(epoch from clock_timestamp() - a.intent_at)::float8 from attempts a
             where a.creator_id = m.creator_id and a.message_id = m.id and a.fence = m.fence
-        ) as age_s
+        ) as age_s,
+        exists (select from inbox i where i.creator_id = m.creator_id and i.fan_id = m.fan_id
+            and i.message_id = m.id and i.source = 'receipt'
+            and i.name in ('delivered', 'opened', 'clicked', 'purchase')
+        ) as proved
 """)
 _REQUEUED = text("""
     update messages set state = 'decided', queued_at = null
@@ -59,13 +63,15 @@ class Lapsed:
     intent: Intent
     age_s: float
     """Seconds since the intent."""
+    proved: bool
+    """Whether the fan has it: a receipt says so."""
 
 
 def take(store: Store) -> list[Lapsed]:
     """Take claimed rows whose lease ended; another reaper will not, for a while."""
     with store.worker() as connection:
         rows = connection.execute(_TAKE, {"limit": BATCH, "again": ASK_AGAIN_S}).all()
-    return [Lapsed(_intent(row), row.age_s or GIVE_UP_S) for row in rows]
+    return [Lapsed(_intent(row), row.age_s or GIVE_UP_S, row.proved) for row in rows]
 
 
 async def ask(
@@ -82,6 +88,9 @@ async def ask(
 async def _ask(item: Lapsed, platform: Platform, timeout_s: float) -> Result | None:
     """None: no answer yet; asked again when the new lease ends."""
     intent, capabilities = item.intent, platform.capabilities
+    if item.proved:
+        known = Outcome(Kind.SENT, detail="proved by a receipt")
+        return Result(intent, known, _resolution(intent, known, capabilities))
     if capabilities.unknown != "look_up":
         lost = Outcome(Kind.UNKNOWN, detail="the sender died after it may have called")
         return Result(intent, lost, _resolution(intent, lost, capabilities))

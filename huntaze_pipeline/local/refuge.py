@@ -22,9 +22,11 @@ def account() -> Account | None:
     """Return the (uid, gid) to drop to: None unless we are root.
 
     Raises:
-        ServiceError: root, and the system knows no unprivileged account.
+        ServiceError: root, and the system knows no unprivileged account; or a user without a name,
+            which PostgreSQL refuses as well.
     """
     if os.geteuid() != 0:
+        _named(os.geteuid())
         return None
     try:
         entry = pwd.getpwnam("nobody")
@@ -34,6 +36,16 @@ def account() -> Account | None:
             "run as another user, or set DATABASE_URL"
         ) from None
     return entry.pw_uid, entry.pw_gid
+
+
+def _named(uid: int) -> None:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        raise ServiceError(
+            f"PostgreSQL runs only as a user with a name, and user id {uid} has no entry in "
+            "/etc/passwd (a container started with a bare number?): add one, or set DATABASE_URL"
+        ) from None
 
 
 def paths(home: Path) -> list[Path]:

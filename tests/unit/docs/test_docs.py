@@ -16,6 +16,7 @@ from huntaze_pipeline.events import mapping
 from huntaze_pipeline.events.envelope import NAMES
 from huntaze_pipeline.rulebook import fields, language, loader
 from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.store.outflow import PUBLIC
 from huntaze_pipeline.warehouse import models, raw
 
 ROOT = Path(__file__).parents[3]
@@ -209,6 +210,11 @@ def test_every_reason_in_rules_is_one_that_the_code_gives():
     code = "\n".join(f.read_text("utf-8") for room in rooms for f in room.rglob("*.py"))
     assert len(reasons) >= 18
     assert [r for r in reasons if not re.search(rf"[\"']{r}(?![a-z])", code)] == []
+
+
+def test_the_states_that_sending_lists_are_those_of_the_code():
+    table = text("docs/sending.md").partition("## States")[2].partition("\n## ")[0]
+    assert dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", table, re.M)) == PUBLIC
 
 
 def tables():

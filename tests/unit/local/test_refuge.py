@@ -81,3 +81,11 @@ def test_reach_is_asked_of_the_kernel(tmp_path: Path) -> None:
         for path in (tmp_path / "closed", Path("/"))
     ]
     assert answers == ["False", "True"]
+
+
+def test_a_user_without_a_name_is_told_what_postgresql_wants(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1_999_999_999)
+    with pytest.raises(ServiceError, match="no entry in /etc/passwd"):
+        refuge.account()
