@@ -1,8 +1,9 @@
 """The reaper: claimed rows whose lease ended, because their sender died or lost the answer.
 
 Their intent is in the books, so the call may have been made. A receipt that has come meanwhile
-proves that it was. Without one, what follows is the platform's policy: again with the same key, ask the platform, or leave it to a person. Rows that go again
-become `decided`: the relay carries them, and no crash here can lose them.
+proves that it was. Without one, what follows is the platform's policy: again with the same key, ask
+the platform, or leave it to a person. Rows that go again become `decided`: the relay carries them,
+and no crash here can lose them.
 """
 
 import asyncio

@@ -141,14 +141,14 @@ def experiments(store: Connection, lake: duckdb.DuckDBPyConnection) -> dict[str,
 
 
 def _arm(row: dict[str, Any]) -> dict[str, Any]:
-    """Give one arm's rate with its 95 % Wilson interval."""
-    n, z = row["n"], 1.959964
-    rate = row["sum"] / n if n else 0.0
-    middle = (rate + z * z / (2 * n)) / (1 + z * z / n) if n else 0.0
-    half = z * ((rate * (1 - rate) + z * z / (4 * n)) / n) ** 0.5 / (1 + z * z / n) if n else 0.0
+    """Give one arm's rate with its 95 % interval."""
+    from huntaze_pipeline.measurement.proportions import wilson
+
+    n = row["n"]
+    low, high = (float(bound) for bound in wilson(row["sum"], n)) if n else (0.0, 1.0)
     return {
-        "experiment": row["experiment_id"], "variant": row["variant_id"], "n": n, "rate": rate,
-        "ci": [max(0.0, middle - half), min(1.0, middle + half)],
+        "experiment": row["experiment_id"], "variant": row["variant_id"], "n": n,
+        "rate": row["sum"] / n if n else 0.0, "ci": [low, high],
     }  # fmt: skip
 
 

@@ -148,7 +148,11 @@ def load(folder: Path) -> Project:
     models: dict[str, Model] = {}
     audits: list[Audit] = []
     for path in sorted(folder.glob("*/*.sql")):
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem(str(path), f"cannot be read as UTF-8 text: {error}"))
+            continue
         kind = AuditHeader if path.parent.name == "audits" else Header
         header = _header(text, path, kind, problems)
         refs, sources = _calls(text, path, problems)

@@ -84,6 +84,32 @@ def test_the_whole_graph_materializes_and_its_checks_pass(rooms: Rooms, world: S
         )
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_tables_come_with_their_columns_origins_and_a_picture_where_there_is_one(
+    rooms: Rooms, world: Store
+) -> None:
+    with world.worker() as connection:
+        connection.execute(
+            text("""insert into messages (creator_id, id, source, source_id, fan_id, platform,
+                    account_id, address, content, state, not_before, idempotency_key, decided_at,
+                    sent_at)
+                values ('maya', 'm', 'api', 'k', 'fan-1', 'email', 'maya-email', 'a', 'Hi', 'sent',
+                    now(), 'k', now(), now())""")
+        )
+    told = {
+        str(m.asset_key.to_user_string()): m.metadata
+        for event in materialize(rooms).get_asset_materialization_events()
+        for m in [event.step_materialization_data.materialization]
+    }
+    pictures = {name: str(m["picture"].value) for name, m in told.items() if "picture" in m}
+
+    assert {"audience/segments", "metrics/sends_per_minute"} <= set(pictures)
+    assert [p for p in pictures.values() if not p.startswith("![")] == []
+    assert {name for name, m in told.items() if "dagster/column_lineage" in m} == {
+        name for name in told if name.startswith(("staging/", "marts/", "metrics/"))
+    }
+
+
 def test_building_twice_changes_no_number(rooms: Rooms, world: Store) -> None:
     def revenue() -> list[tuple[object, ...]]:
         with rooms.lake() as lake:
