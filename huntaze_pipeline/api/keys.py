@@ -69,12 +69,17 @@ def add(
             f"`huntaze creators rotate-key {creator_id}`"
         )
     for platform, handle in accounts:
-        identity = f"{creator_id}-{platform}-{handle}"
+        identity = account_id(creator_id, platform, handle)
         values = {"creator_id": creator_id, "id": identity, "platform": platform, "handle": handle}
         wanted = insert(Account).values(values).on_conflict_do_nothing()
         if connection.scalar(wanted.returning(Account.id)) is None:
             raise ConflictError(f"the account {platform}:{handle} belongs to a creator already")
     return key
+
+
+def account_id(creator_id: str, platform: str, handle: str) -> str:
+    """Return the id that `add` gives an account; files name it in `identity.account_id`."""
+    return f"{creator_id}-{platform}-{handle}"
 
 
 def _faults(

@@ -7,12 +7,14 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 import duckdb
 import polars as pl
 from sqlalchemy import Connection, text
 
+from huntaze_pipeline.errors import NotFoundError, WarehouseError
 from huntaze_pipeline.events.envelope import Event
 
 _LOCK = 0x5345474D  # "SEGM": one refresh at a time
@@ -65,6 +67,9 @@ def evaluate(
     """Return (creator_id, segment_id, fan_id) of every member, in one pass over the fans.
 
     Creators with the same segment share its question.
+
+    Raises:
+        WarehouseError: the facts about the fans were never built.
     """
     predicates = list(dict.fromkeys(segment.predicate for segment in segments))
     if not predicates:
@@ -89,6 +94,9 @@ def evaluate(
             ORDER BY ALL
             """
         ).pl()
+    except duckdb.CatalogException as error:
+        what = str(error).splitlines()[0]
+        raise WarehouseError(f"{what}; `huntaze models build` makes the tables") from None
     finally:
         lake.unregister("segment_names")
 
@@ -142,6 +150,20 @@ def published(deltas: Iterable[Delta], now: datetime) -> list[Event]:
         for name, fans in (("entered_segment", delta.entered), ("left_segment", delta.left))
         for fan in fans
     ]
+
+
+def require(connection: Connection, creator_id: str, segment_id: str) -> None:
+    """Make sure that a creator has a segment.
+
+    Raises:
+        NotFoundError: there is none; the nearest names are told.
+    """
+    query = text("select id from segments where creator_id = :creator order by id")
+    names = list(connection.execute(query, {"creator": creator_id}).scalars())
+    if segment_id not in names:
+        near = " or ".join(map(repr, get_close_matches(segment_id, names, n=3)))
+        hint = f"did you mean {near}?" if near else f"there are: {', '.join(names) or 'none'}"
+        raise NotFoundError(f"there is no segment {segment_id!r} of {creator_id!r}; {hint}")
 
 
 def members(

@@ -43,12 +43,16 @@ def add(
     account: list[str] = typer.Option([], help="Sending account, platform:handle; repeatable."),
     as_json: bool = typer.Option(False, "--json", help="For machines."),
 ) -> None:
-    """Add a creator, with the rules' templates and segments, and print its API key, once."""
+    """Add a creator, with the rules' templates and segments.
+
+    Prints the ids of its accounts, and its API key, once.
+    """
     from huntaze_pipeline.api import keys
     from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.rulebook import loader, registry
     from huntaze_pipeline.store.session import Store
 
+    accounts = [(told.partition(":")[0], told.partition(":")[2]) for told in account]
     with (
         stack.services(settings.load(), need=("postgres",)) as ready,
         Store(ready).worker() as connection,
@@ -59,10 +63,10 @@ def add(
             name=name or creator,
             zone=zone,
             currency=currency,
-            accounts=[(told.partition(":")[0], told.partition(":")[2]) for told in account],
+            accounts=accounts,
         )
         registry.apply(connection, creator, loader.load(ready.rules_dir), system_clock())
-    _show(creator, key, as_json)
+    _show(creator, key, as_json, [keys.account_id(creator, *each) for each in accounts])
 
 
 @creators.command("list")
@@ -107,8 +111,11 @@ def rotate_key(
     _show(creator, key, as_json)
 
 
-def _show(creator: str, key: str, as_json: bool) -> None:
+def _show(creator: str, key: str, as_json: bool, accounts: list[str] | None = None) -> None:
     if as_json:
-        typer.echo(json.dumps({"creator": creator, "key": key}))
+        made = {} if accounts is None else {"accounts": accounts}
+        typer.echo(json.dumps({"creator": creator, "key": key} | made))
         return
+    for account in accounts or ():
+        typer.echo(f"account {account}")
     typer.echo(f"API key of {creator} (shown once, kept nowhere): {key}")

@@ -55,7 +55,7 @@ def ingest(
     with _importer() as (importer, show):
         done = importer.ingest(files or [], read, creator, shift=_days(shift))
         show()
-    _report(done, read, as_json)
+    _report(done, read, creator, as_json)
 
 
 @quarantine.command("list")
@@ -66,7 +66,7 @@ def list_(
     limit: int = typer.Option(100, min=1, help="Rows at most."),
     as_json: bool = JSON,
 ) -> None:
-    """Show quarantined rows with their reasons."""
+    """Show quarantined rows: id, import, file:row, reason."""
     import json
     from dataclasses import asdict
 
@@ -83,7 +83,7 @@ def list_(
         typer.echo(json.dumps([asdict(row) for row in rows]))
         return
     for row in rows:
-        typer.echo(f"{row.id}  {row.file}:{row.row}  {row.reason}")
+        typer.echo(f"{row.id}  {row.import_id}  {row.file}:{row.row}  {row.reason}")
     typer.echo(f"{len(rows)} rows {state}", err=True)
 
 
@@ -98,7 +98,7 @@ def replay(
 ) -> None:
     """Try an import's open rows again, with a corrected mapping or corrected references.
 
-    Rows that fail again are quarantined anew, with the new reason.
+    Rows that fail again are quarantined anew, with the new reason and their old file and row.
     """
     from tempfile import TemporaryDirectory
 
@@ -114,7 +114,7 @@ def replay(
         with importer.store.tenant(creator) as connection:
             held.close(connection, ids, "replayed")
         show()
-    _report(done, read, as_json)
+    _report(done, read, creator, as_json)
     if len(ids) < len(rows):
         typer.echo(f"{len(rows) - len(ids)} rows are no rows of a table; they stay", err=True)
 
@@ -166,7 +166,7 @@ def _importer() -> "Iterator[tuple[Importer, Callable[[], None]]]":
             )  # fmt: skip
 
 
-def _report(done: "list[Imported]", mapping: "Mapping", as_json: bool) -> None:
+def _report(done: "list[Imported]", mapping: "Mapping", creator: str, as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
@@ -184,7 +184,8 @@ def _report(done: "list[Imported]", mapping: "Mapping", as_json: bool) -> None:
             f" ({item.seconds:.1f} s, {rate:,.0f} rows/s)"
         )
         if item.rejected:
-            typer.echo(f"  see: huntaze quarantine list --import {item.id}", err=True)
+            see = f"huntaze quarantine list --creator {creator} --import {item.id}"
+            typer.echo(f"  see: {see}", err=True)
 
 
 def _pairs(given: list[str]) -> dict[str, str]:

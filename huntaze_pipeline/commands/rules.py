@@ -1,7 +1,7 @@
 """`huntaze rules …` and `huntaze segments …`: arguments in, text out."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,8 @@ import typer
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from huntaze_pipeline.errors import Problem
+
 rules = typer.Typer(name="rules", help="Rule files: check, preview, apply.", no_args_is_help=True)
 segments = typer.Typer(
     name="segments", help="Segments: sizes, members, export.", no_args_is_help=True
@@ -19,7 +21,7 @@ segments = typer.Typer(
 Folder = Annotated[
     Path | None, typer.Option("--rules", help="Another folder than HUNTAZE_RULES_DIR or ./rules.")
 ]
-Creator = Annotated[str, typer.Option("--creator", help="The creator's id.")]
+Creator = Annotated[str, typer.Option("--creator", "-c", help="The creator's id.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,17 +43,22 @@ def _tenant(creator: str) -> "Iterator[Connection]":
     Raises:
         NotFoundError: there is no such creator.
     """
-    from huntaze_pipeline.errors import NotFoundError
     from huntaze_pipeline.local import stack
-    from huntaze_pipeline.rulebook import registry
     from huntaze_pipeline.settings import load
     from huntaze_pipeline.store.session import Store
 
     ready = stack.services(load(), need=("postgres",))
     with ready as settings, Store(settings).tenant(creator) as connection:
-        if not registry.exists(connection, creator):
-            raise NotFoundError(f"there is no creator {creator!r}; see `huntaze creators list`")
+        _known(connection, creator)
         yield connection
+
+
+def _known(connection: "Connection", creator: str) -> None:
+    from huntaze_pipeline.errors import NotFoundError
+    from huntaze_pipeline.rulebook import registry
+
+    if not registry.exists(connection, creator):
+        raise NotFoundError(f"there is no creator {creator!r}; see `huntaze creators list`")
 
 
 @rules.command()
@@ -59,22 +66,65 @@ def check(
     folder: Folder = None,
     form: Annotated[str, typer.Option("--format", help="text, json or github.")] = "text",
 ) -> None:
-    """Find every fault of every rule file, each with its line. Exit code 2 when there is one."""
+    """Find every fault of every file in rules/, each with its line. Exit code 2 when there is one.
+
+    Files and folders that nothing reads are faults too.
+    """
     from huntaze_pipeline.rulebook import loader, report
 
     if form not in report.FORMATS:
         raise typer.BadParameter(f"{form!r}: one of {', '.join(report.FORMATS)}")
-    draft = loader.drafted(_folder(folder))
-    text = report.render(draft.problems, form)
+    place = _folder(folder)
+    draft = loader.drafted(place)
+    problems = [*draft.problems, *_beside(place)]
+    text = report.render(problems, form)
     if text:
         typer.echo(text)
-    if draft.problems:
-        count = len(draft.problems)
+    if problems:
+        count = len(problems)
         typer.secho(f"{count} problem{'s'[: count > 1]}", err=True, fg="red")
         raise typer.Exit(2)
     if form == "text":
         counts = ", ".join(f"{len(items)} {kind}" for kind, items in draft.rules.items())
         typer.echo(f"all right: {counts}")
+
+
+def _beside(folder: Path) -> "list[Problem]":
+    """Faults of goals.yaml and alarms.yaml, and files that nothing reads."""
+    from huntaze_pipeline.errors import Problem
+    from huntaze_pipeline.monitoring import alarms
+    from huntaze_pipeline.rulebook.fields import nearest
+    from huntaze_pipeline.warehouse import goals
+
+    if not folder.is_dir():
+        return []
+    readers = {goals.FILE: goals.load, "alarms.yaml": alarms.load}
+    found = [p for name, load in readers.items() for p in _faults(folder, name, load)]
+    known = ("policies.yaml", *readers)
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.name not in (*known, "README.md") and path.name[0] != ".":
+            hint = nearest(path.name, list(known)) or "; rules lie in folders, such as segments/"
+            where = f"{path.relative_to(folder.parent)}:1:1"
+            found.append(Problem(where, f"nothing reads this file{hint}"))
+    return found
+
+
+def _faults(folder: Path, name: str, load: "Callable[[Path], object]") -> "list[Problem]":
+    """Read one file by its own reader; its faults get lines and columns."""
+    from huntaze_pipeline.errors import Problems
+    from huntaze_pipeline.rulebook import source
+
+    if not (folder / name).is_file():
+        return []
+    text = source.read(folder / name, folder)
+    if text.problems:
+        return text.problems
+    try:
+        load(folder)
+    except Problems as error:
+        places = [(p, p.where.rpartition(" ")[2]) for p in error.problems]
+        return [text.problem(at.split("."), f"{at}: {p.what}") for p, at in places]
+    return []
 
 
 @rules.command()
@@ -166,6 +216,38 @@ def list_segments(
 
 
 @segments.command()
+def refresh(
+    creator: Annotated[
+        str | None, typer.Option("--creator", help="Only this creator's segments.")
+    ] = None,
+    machine: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Evaluate the segments now, over the facts as of the last `models build`."""
+    from huntaze_pipeline.clock import system_clock
+    from huntaze_pipeline.local import stack
+    from huntaze_pipeline.orchestration import ticks
+    from huntaze_pipeline.settings import load
+    from huntaze_pipeline.store.session import Store
+    from huntaze_pipeline.warehouse import lake
+
+    with stack.services(load(), need=("postgres",)) as ready:
+        store = Store(ready)
+        if creator is not None:
+            with store.tenant(creator) as connection:
+                _known(connection, creator)
+        with lake.connect(ready) as con:
+            deltas = ticks.refresh(store, con, system_clock(), creator and [creator])
+    if machine:
+        rows = [{"creator_id": d.creator_id, "segment_id": d.segment_id, "size": d.size,
+                 "entered": len(d.entered), "left": len(d.left)} for d in deltas]  # fmt: skip
+        typer.echo(json.dumps(rows))
+        return
+    for d in deltas:
+        name = f"{d.creator_id}/{d.segment_id}"
+        typer.echo(f"{name:<40} {d.size:>10,}  +{len(d.entered):,} -{len(d.left):,}")
+
+
+@segments.command()
 def members(
     segment: str,
     creator: Creator,
@@ -178,6 +260,7 @@ def members(
 
     moment = at.replace(tzinfo=UTC) if at else None
     with _tenant(creator) as connection:
+        room.require(connection, creator, segment)
         for fan in room.members(connection, creator, segment, moment):
             typer.echo(fan)
 
@@ -192,9 +275,11 @@ def export(
     ] = "fan_id,name,locale,entered_at",
 ) -> None:
     """Write a segment's members to a .csv or .parquet file."""
+    from huntaze_pipeline.audience import segments as room
     from huntaze_pipeline.audience.export import export as write
 
     chosen = [name.strip() for name in columns.split(",") if name.strip()]
     with _tenant(creator) as connection:
+        room.require(connection, creator, segment)
         count = write(connection, creator, segment, path, chosen)
     typer.echo(f"{count} fans written to {path}")

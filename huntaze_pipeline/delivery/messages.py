@@ -101,6 +101,9 @@ def submit(
 ) -> Accepted:
     """Check a message and put it in the outbox.
 
+    A key that was seen before is answered first: whatever became of the fan since (a consent
+    withdrawn, an account paused, a window closed), the same request gets the same answer.
+
     Args:
         store: the database.
         creator_id: whose message it is.
@@ -127,13 +130,15 @@ def submit(
         expires_at=expires_at, key=key,
     )  # fmt: skip
     with store.tenant(creator_id) as connection:
+        if before := _before(connection, creator_id, request):
+            return before
         found, own = recipients.find(connection, creator_id, request)
         problems = faults(request, found, capabilities(), now)
         if problems or found is None:
             raise MessageError(problems)
         decision = _decision(creator_id, request, found, now)
         if outbox.record(connection, [decision]).known:
-            return _again(connection, decision)
+            return _second(connection, creator_id, request)
         limits = own(standard(platform))
         when = estimate.delivery(
             connection, decision.message_id, found.account_id, priority, decision.not_before,
@@ -216,12 +221,11 @@ def _change(
 
 
 def _decision(creator_id: str, request: Request, found: Recipient, now: datetime) -> Decision:
-    content = {k: v for k, v in asdict(request).items() if k != "key"}
     own = request.key or uuid.uuid4().hex
     return Decision(
         creator_id=creator_id, source="api", source_id=own,
         key=str(hashing.identifier("api", creator_id, own)),
-        rule_hash=hashing.content(content), fan_id=found.fan_id, platform=request.platform,
+        rule_hash=_hash(request), fan_id=found.fan_id, platform=request.platform,
         account_id=found.account_id, address=found.address, content=request.content,
         subject=request.subject, priority=request.priority, topic=request.topic,
         not_before=max(now, request.send_at or now), expires_at=request.expires_at,
@@ -229,13 +233,30 @@ def _decision(creator_id: str, request: Request, found: Recipient, now: datetime
     )  # fmt: skip
 
 
-def _again(connection: Connection, decision: Decision) -> Accepted:
+def _hash(request: Request) -> str:
+    """What was asked for, recipient and all; the key itself plays no part."""
+    return hashing.content({k: v for k, v in asdict(request).items() if k != "key"})
+
+
+def _before(connection: Connection, creator_id: str, request: Request) -> Accepted | None:
     """The key was seen before: the same request gets the same answer, another one a conflict."""
+    if request.key is None or "\x00" in request.key:
+        return None
     row = connection.execute(
         text("""select id, rule_hash, estimated_delivery, state from messages
             where creator_id = :creator and source = 'api' and source_id = :key"""),
-        {"creator": decision.creator_id, "key": decision.source_id},
-    ).one()
-    if row.rule_hash != decision.rule_hash:
-        raise ConflictError(f"the key {decision.source_id!r} was used for another message")
+        {"creator": creator_id, "key": request.key},
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.rule_hash != _hash(request):
+        raise ConflictError(f"the key {request.key!r} was used for another message")
     return Accepted(row.id, row.estimated_delivery, True, PUBLIC[row.state])
+
+
+def _second(connection: Connection, creator_id: str, request: Request) -> Accepted:
+    """Another request with the same key was faster, between the look-up and the write."""
+    found = _before(connection, creator_id, request)
+    if found is None:
+        raise ConflictError(f"the key {request.key!r} was used for another message")
+    return found

@@ -72,8 +72,9 @@ def _texts(request: Request) -> list[Problem]:
     found = []
     if not request.content.strip():
         found.append(Problem("content", "is empty; write what the fan should read"))
-    for name, text in (("content", request.content), ("subject", request.subject or "")):
-        if "\x00" in text:
+    texts = {"content": request.content, "subject": request.subject, "key": request.key}
+    for name, text in texts.items():
+        if "\x00" in (text or ""):
             found.append(Problem(name, "holds a NUL character"))
     if request.priority not in BANDS:
         found.append(Problem("priority", f"{request.priority!r} is none of {', '.join(BANDS)}"))

@@ -208,7 +208,12 @@ on conflict do nothing
 """
 _IDENTITIES = """
 insert into identities (creator_id, fan_id, platform, account_id, address, normalised)
-select :creator, id, platform, account_id, address, lower(trim(address)) from landing_fans
+select :creator, l.id, l.platform, coalesce(own.id, held.id, l.account_id), l.address,
+       lower(trim(l.address))
+from landing_fans l
+left join accounts own on own.creator_id = :creator and own.id = l.account_id
+left join accounts held on held.creator_id = :creator and l.account = l.account_id
+    and held.platform = l.account_platform and held.handle = l.handle
 on conflict do nothing
 """
 _CONSENTS = """

@@ -119,7 +119,7 @@ def fraction(seed: str, key: str) -> str:
 def time(scope: Scope, value: Value) -> str:
     """Return SQL for an instant; naive times are read in the mapping's zone, then shifted."""
     source = scope.expression(value)
-    shift = f" + interval {scope.shift_days} day" if scope.shift_days else ""
+    shift = f" + to_days({scope.shift_days})" if scope.shift_days else ""
     zone = quoted(scope.mapping.zone) if scope.mapping.zone else "cast(null as varchar)"
     if value.lookup is not None:
         return source.sql  # what we hold already has been shifted

@@ -89,18 +89,18 @@ def close(connection: Connection, ids: Sequence[int], state: str) -> int:
 
 
 def export(held: Sequence[Held], folder: Path) -> tuple[Path, list[int]]:
-    """Write rows as they came in, for another run with a corrected mapping.
+    """Write rows as they came in, and where from, for another run with a corrected mapping.
 
     Returns:
         The file, and the ids of the rows in it: lines that were no rows at all cannot be replayed.
     """
     rows = [row for row in held if "_text" not in row.raw]
-    documents = any("_line" in row.raw for row in rows)
-    path = folder / ("held.jsonl" if documents else f"held{REPLAY}")
+    path = folder / f"held{REPLAY}"
     with path.open("w", encoding="utf-8") as stream:
         for row in rows:
-            stream.write(str(row.raw["_line"]) if documents else json.dumps(row.raw))
-            stream.write("\n")
+            # The id makes each round another file: a second try is never "taken before".
+            origin = {"id": row.id, "file": row.file, "row": row.row}
+            stream.write(json.dumps(origin | {"raw": row.raw}) + "\n")
     return path, [row.id for row in rows]
 
 

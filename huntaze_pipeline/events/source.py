@@ -6,6 +6,7 @@ cannot be read at all to the quarantine. Meaning comes later (`projection`).
 
 import hashlib
 import importlib.util
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ CSV = (".csv", ".tsv", ".txt", ".csv.gz")
 JSON = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz")
 PARQUET = (".parquet", ".pq")
 REPLAY = ".rows.jsonl"
-"""Rows of a table that were held back, written by `quarantine.export`: columns are texts again."""
+"""Rows that were held back, written by `quarantine.export` with the file and row they came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +128,20 @@ def _find(name: str, folder: Path, endpoint_url: str | None) -> list[Source]:
         return [Source(name, _packaged(name))]
     path = Path(name).expanduser()
     if path.is_file():
-        return [Source(name, path)]
+        return [Source(_origin(path) if name.endswith(REPLAY) else name, path)]
     if path.is_dir():
         raise FileNotFoundError("is a folder; name files, or a glob such as folder/*.parquet")
     matches = sorted(glob(str(path), recursive=True))  # noqa: PTH207  (absolute and relative patterns)
     if not matches:
         raise FileNotFoundError("no such file")
     return [Source(match, Path(match)) for match in matches if Path(match).is_file()]
+
+
+def _origin(path: Path) -> str:
+    """The file that held-back rows came from: what people look for them in."""
+    with path.open(encoding="utf-8") as stream:
+        line = stream.readline()
+    return str(json.loads(line)["file"]) if line else str(path)
 
 
 def _packaged(name: str) -> Path:
@@ -220,15 +228,16 @@ def _json(con: DuckDBPyConnection, path: Path) -> Table:
 
 
 def _replay(con: DuckDBPyConnection, path: Path) -> Table:
-    """Read quarantined rows as the table they came from, so that they get the same ids."""
-    lines = _json(con, path)
-    row = con.execute(f"select json_keys(_line) from {lines.sql} limit 1").fetchone()
+    """Read quarantined rows as the table they came from: the same ids, the same row numbers."""
+    lines = _json(con, path).sql
+    row = con.execute(f"select json_keys(_line, '$.raw') from {lines} limit 1").fetchone()
     names = [str(name) for name in row[0]] if row else []
     columns = ", ".join(
-        f"json_extract_string(_line, {quoted('$.' + identifier(name))}) as {identifier(name)}"
+        f"json_extract_string(_line, {quoted('$.raw.' + identifier(name))}) as {identifier(name)}"
         for name in names
     )
-    return Table(f"(select _row, {columns} from {lines.sql})", dict.fromkeys(names, "VARCHAR"))
+    whole = f"(select cast(_line ->> '$.row' as bigint) as _row, {columns} from {lines})"
+    return Table(whole, {} if names == ["_line"] else dict.fromkeys(names, "VARCHAR"))
 
 
 def _described(con: DuckDBPyConnection, reader: str) -> dict[str, str]:

@@ -83,6 +83,33 @@ def _lookups(con: DuckDBPyConnection, reading: Reading) -> None:
     )
 
 
+def _accounts(con: DuckDBPyConnection, reading: Reading, scope: Scope) -> None:
+    """Bring the accounts an address may name: the creator's, and those that the file makes."""
+    if _unmade(reading.mapping) is None:
+        return
+    part = reading.mapping.fans
+    own = (
+        f" union select distinct {scope.expression(part.account.id).text}"
+        f" from {reading.table.sql} _s"
+        if part is not None and part.account is not None
+        else ""
+    )
+    con.execute(
+        "create or replace temp table _account as select id from (select id from"
+        f" ops.public.accounts where creator_id = {quoted(reading.creator_id)}{own})"
+        " where id is not null"
+    )
+
+
+def _unmade(mapping: Mapping) -> Value | None:
+    """Return the value that names an address's account, unless the mapping makes that account."""
+    part = mapping.fans
+    if mapping.kind != "fans" or part is None or part.identity is None:
+        return None
+    made = part.account is not None and part.account.id == part.identity.account_id
+    return None if made else part.identity.account_id
+
+
 def _uses(mapping: Mapping, what: str) -> bool:
     return what in mapping.check or f"'{what}." in str(mapping.model_dump())
 
@@ -95,6 +122,7 @@ def _rows(con: DuckDBPyConnection, reading: Reading, fields: list[Field]) -> Non
     groups = [f"{scope.column(c).text} as _g{n}" for n, c in enumerate(mapping.group_by)]
     keys = [f"{_key(scope, spec, mapping)} as _k{n}" for n, spec in enumerate(mapping.events)]
     _complain(scope, fields, reading)
+    _accounts(con, reading, scope)
     joins = _joins(scope, mapping)
     parts = ", ".join(["_s.*", *_carried(joins), *groups, *keys, *typed])
     given = ", ".join(identifier(name) for name in reading.table.columns) or "_line"
@@ -178,7 +206,19 @@ def _references(scope: Scope, mapping: Mapping) -> list[tuple[str, str, str]]:
             raw = scope.expression(value).text
             reason = f"'''' || coalesce({raw}, '') || ''' is no {what} of this creator'"
             found.append((column, f"_{what}.id is null", reason))
+    account = _unmade(mapping)
+    if account is not None:
+        raw = scope.expression(account).text
+        condition = f"{raw} not in (select id from _account)"
+        found.append(("identity.account_id", condition, _no_account(raw)))
     return found
+
+
+def _no_account(raw: str) -> str:
+    """SQL for the reason, with the account whose id is most like it."""
+    near = f"(select arg_max(id, jaro_winkler_similarity(id, {raw})) from _account)"
+    hint = f"coalesce('; the nearest is ' || {near}, '; add one to the creator first')"
+    return f"'''' || {raw} || ''' is no account of this creator' || {hint}"
 
 
 def _joins(scope: Scope, mapping: Mapping) -> str:

@@ -4,7 +4,7 @@ Each function is one transaction that confirms its work and its checkpoint toget
 much it did, so that `drain` can repeat it. Running one twice, or two at once, changes nothing more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 import duckdb
@@ -95,14 +95,16 @@ def ring(bell: Parts, now: datetime) -> int:
     return relay.publish(bell.store, bell.queue, now, direct=direct, rollout=bell.rollout)
 
 
-def refresh(store: Store, lake: Lake, now: datetime) -> list[Delta]:
-    """Evaluate every segment, store who came and left, and tell the rules.
+def refresh(
+    store: Store, lake: Lake, now: datetime, creators: Collection[str] | None = None
+) -> list[Delta]:
+    """Evaluate every segment (of some creators), store who came and left, and tell the rules.
 
     A segment's first evaluation tells nobody: everyone in it was there before it had a name.
     """
     with store.worker() as connection:
         known = set(connection.execute(_EVALUATED).scalars())
-        wanted = selection.selections(live.segments(connection), now)
+        wanted = selection.selections(live.segments(connection, creators), now)
         deltas = segments.refresh(connection, lake, wanted, now)
         news = [d for d in deltas if f"{d.creator_id}/{d.segment_id}" in known]
         inbox.append(connection, segments.published(news, now))

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, text
 
+from huntaze_pipeline.rulebook.entries import UNREACHED, Entry, Passage
 from huntaze_pipeline.rulebook.people import EVENTS
 from huntaze_pipeline.rulebook.planner import Plan
 
@@ -43,22 +44,28 @@ _STEPS = text(
 _CLOSE = text(
     """
     update executions e
-    set state = case when exists (select 1 from steps s
-                                  where s.creator_id = e.creator_id and s.execution_id = e.id
-                                    and s.state = 'cancelled')
-                     then 'cancelled' else 'completed' end,
+    set state = case when came.unreached then 'exited' when came.stopped then 'cancelled'
+                     else 'completed' end,
+        reason = case when came.unreached then came.reason end,
         ended_at = :now
-    from unnest(cast(:creators as text[]), cast(:ids as text[])) as k(creator_id, id)
-    where e.creator_id = k.creator_id and e.id = k.id and e.state = 'active'
-      and not exists (select 1 from steps s where s.creator_id = e.creator_id
-                      and s.execution_id = e.id and s.state = 'waiting')
+    from unnest(cast(:creators as text[]), cast(:ids as text[])) as k(creator_id, id),
+    lateral (
+        select bool_or(s.state = 'waiting') as open, bool_or(s.state = 'cancelled') as stopped,
+               bool_and(s.state = 'skipped' and s.reason = any(cast(:unreached as text[])))
+                   filter (where s.message_id is not null) as unreached,
+               (array_agg(s.reason order by s.position)
+                   filter (where s.message_id is not null))[1] as reason
+        from steps s where s.creator_id = k.creator_id and s.execution_id = k.id) as came
+    where e.creator_id = k.creator_id and e.id = k.id and e.state = 'active' and not came.open
     """
 )
 _ENTERED = text(
     """
-    select e.creator_id, e.automation_id, e.fan_id, e.entry_key, e.entered_at
+    select e.creator_id, e.automation_id, e.fan_id, e.entry_key, e.entered_at, e.event_id,
+           e.state = 'exited' as exited
     from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
     join executions e on e.creator_id = k.creator_id and e.fan_id = k.fan_id
+    order by e.entered_at, e.id
     """
 )
 _DUE = text(
@@ -93,7 +100,7 @@ def store_plan(connection: Connection, plan: Plan, now: datetime) -> None:
     touched = sorted({(step["creator_id"], step["execution_id"]) for step in plan.steps})
     if touched:
         names = {"creators": [t[0] for t in touched], "ids": [t[1] for t in touched]}
-        connection.execute(_CLOSE, {**names, "now": now})
+        connection.execute(_CLOSE, {**names, "now": now, "unreached": list(UNREACHED)})
 
 
 def _write(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
@@ -102,16 +109,15 @@ def _write(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -
         connection.execute(statement, {"rows": text_})
 
 
-def entered(
-    connection: Connection, keys: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str, str], list[tuple[str, datetime]]]:
-    """Return the entries of some fans: (creator, automation, fan) to (entry key, instant)."""
+def entered(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[Passage, list[Entry]]:
+    """Return the entries of some fans, those that exited included, oldest first."""
     wanted = sorted(set(keys))
     names = {"creators": [k[0] for k in wanted], "fans": [k[1] for k in wanted]}
-    found: dict[tuple[str, str, str], list[tuple[str, datetime]]] = {}
+    found: dict[Passage, list[Entry]] = {}
     for row in connection.execute(_ENTERED, names):
         key = (row.creator_id, row.automation_id, row.fan_id)
-        found.setdefault(key, []).append((row.entry_key, row.entered_at))
+        entry = Entry(row.entry_key, row.entered_at, row.event_id, row.exited)
+        found.setdefault(key, []).append(entry)
     return found
 
 

@@ -27,10 +27,8 @@ class Context:
 
     people: People
     policies: Policies
-    entered: Mapping[tuple[str, str, str], Sequence[tuple[str, datetime]]] = field(
-        default_factory=dict
-    )
-    """(creator, automation, fan) to (entry key, instant) of the entries there are."""
+    entered: Mapping[entries.Passage, Sequence[entries.Entry]] = field(default_factory=dict)
+    """The entries that there are."""
     snapshot_id: int | None = None
 
 
@@ -70,7 +68,8 @@ def plan(
             if key is not None:
                 fan = found.fans.get(event["position"])
                 passage = _Passage(automation, event, key, fan, context, now)
-                passage.start(result, hits)
+                if not passage.start(result, hits):
+                    memory.exit(automation, event)
     return result
 
 
@@ -143,8 +142,13 @@ class _Passage:
         a = self.automation
         return str(hashing.identifier(a.creator_id, a.id, self.event["fan_id"], self.key))
 
-    def start(self, result: Plan, hits: set[str]) -> None:
-        """Enter, decide the steps that are due and put the others down as waiting."""
+    def start(self, result: Plan, hits: set[str]) -> bool:
+        """Enter, decide the steps that are due and put the others down as waiting.
+
+        Returns:
+            Whether the entry counts: False when there was a message and none could be sent.
+        """
+        first = len(result.steps)
         entered = self.event["occurred_at"]
         rule = self.automation.rule
         result.executions.append(self._execution(entered))
@@ -156,6 +160,7 @@ class _Passage:
                 self.skip(i, due, "conditions", result)
             else:
                 self.decide(i, due, result)
+        return _counts(result.steps[first:])
 
     def decide(self, i: int, due: datetime, result: Plan) -> None:
         """Decide one step: a message, or a stored reason why there is none."""
@@ -216,6 +221,14 @@ class _Passage:
     def _row(self, i: int, due: datetime, state: str, reason: str | None) -> dict[str, Any]:
         row = {"creator_id": self.automation.creator_id, "moment": due}
         return _step(row, self.id, i, state, reason, self.now)
+
+
+def _counts(steps: Sequence[dict[str, Any]]) -> bool:
+    """Say whether an entry with these steps counts; `ledger` asks the same when it closes one."""
+    if any(step["state"] == "waiting" for step in steps):
+        return True
+    told = [step["reason"] for step in steps if step["message_id"]]
+    return not told or any(reason not in entries.UNREACHED for reason in told)
 
 
 def _step(

@@ -224,10 +224,11 @@ class Execution(Tenant, Base):
     rule_hash: Mapped[str]
     fan_id: Mapped[str]
     entry_key: Mapped[str]
-    """What makes this entry unique: the event id, an order id, or 'once'."""
+    """What makes this entry unique: the event id, an order id, or 'once'; after an entry that
+    exited, with '#' and the event id behind it."""
     event_id: Mapped[str | None]
     state: Mapped[str]
-    """active | completed | exited | cancelled"""
+    """active | completed | cancelled | exited (nothing could be sent; does not count as entry)"""
     reason: Mapped[str | None]
     entered_at: Mapped[Instant]
     ended_at: Mapped[Instant | None]

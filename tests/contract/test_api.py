@@ -445,9 +445,25 @@ def test_the_key_of_another_message_is_a_conflict(maya: Client) -> None:
     told = {"recipientId": "fan-1", "content": "hello"}
     maya.post("/api/onlyfans/messages/send", told, headers=headers)
 
-    other = maya.post("/api/onlyfans/messages/send", told | {"content": "bye"}, headers=headers)
+    for other in ({"content": "bye"}, {"recipientId": "fan-2"}, {"recipientId": "nobody"}):
+        answer = maya.post("/api/onlyfans/messages/send", told | other, headers=headers)
+        assert answer.status_code == 409
+    assert maya.post("/api/tiktok/messages/send", told, headers=headers).status_code == 409
 
-    assert other.status_code == 409
+
+def test_a_repeated_message_gets_its_first_answer_after_the_fan_has_left(
+    maya: Client, store: Store
+) -> None:
+    headers, path = {"Idempotency-Key": "once"}, "/api/onlyfans/messages/send"
+    told = {"recipientId": "fan-1", "content": "hello"}
+    first = maya.post(path, told, headers=headers)
+    with store.worker() as c:
+        c.execute(text("update consents set granted = false"))
+
+    again = maya.post(path, told, headers=headers)
+
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert maya.post(path, told).status_code == 422
 
 
 # events

@@ -218,6 +218,32 @@ def test_a_replayed_row_is_the_same_event_as_in_the_corrected_file(
     assert take(rows, fixed).known == 1
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_row_that_fails_again_keeps_its_file_and_row_and_may_be_tried_a_third_time(
+    take: Take, importer: Importer, creator: str, tmp_path: Path, form: str
+) -> None:
+    mapping = ORDERS + "check: [fan]\n"
+    rows = [("1", "fan-1"), ("2", "new")] if form == "csv" else [("2", "new")]
+    line = '{{"order": "{}", "who": "{}", "at": "2026-03-01 10:00", "paid": 5, "shop": "a"}}\n'
+    lines = (line if form == "jsonl" else "{},{},2026-03-01 10:00,5,a\n").format
+    given = (HEAD if form == "csv" else "") + "".join(lines(*row) for row in rows)
+    held = take(given, mapping, name=f"orders.{form}").id
+    for known in (False, True):
+        if known:
+            add = "insert into fans (creator_id, id) values ('maya', 'new')"
+            with importer.store.tenant(creator) as connection:
+                connection.execute(text(add))
+        with importer.store.tenant(creator) as connection:
+            found = quarantine.listed(connection, import_id=held)
+            path, ids = quarantine.export(found, tmp_path)
+        assert [(Path(r.file).name, r.row) for r in found] == [(f"orders.{form}", len(rows))]
+        (done,) = importer.ingest([str(path)], parse(mapping, "m"), creator)
+        with importer.store.tenant(creator) as connection:
+            quarantine.close(connection, ids, "replayed")
+        held = done.id
+    assert (done.state, done.kept, reasons(importer)) == ("done", 1, {})
+
+
 def test_what_a_row_refers_to_must_exist_when_the_mapping_says_so(
     take: Take, importer: Importer
 ) -> None:
@@ -278,6 +304,12 @@ def test_two_processes_with_the_same_file_take_it_once(
 def test_times_are_shifted_on_the_wall_clock(take: Take, importer: Importer) -> None:
     take(HEAD + "1,ana,2025-03-29 10:00,5,a\n", shift=timedelta(days=1))
     assert events(importer, "occurred_at") == [(datetime(2025, 3, 30, 8, tzinfo=UTC),)]
+
+
+@pytest.mark.parametrize("at", ["2026-03-01 10:00", "2026-03-01T09:00:00Z"])
+def test_times_are_shifted_into_the_past_too(take: Take, importer: Importer, at: str) -> None:
+    take(HEAD + f"1,ana,{at},5,a\n", shift=timedelta(weeks=-52))
+    assert events(importer, "occurred_at") == [(datetime(2025, 3, 2, 9, tzinfo=UTC),)]
 
 
 def test_a_shift_of_part_of_a_day_is_refused(take: Take) -> None:
@@ -367,6 +399,27 @@ def test_fans_come_with_identity_account_and_consent(take: Take, importer: Impor
     assert row[0] == "gold"
     assert "identity.platform" in row[1]
     assert tuple(row[2:]) == ("f1@x", True, True)
+
+
+def test_an_address_of_an_account_that_is_not_there_is_held_with_the_nearest_id(
+    take: Take, importer: Importer
+) -> None:
+    mapping = (
+        "kind: fans\nfans:\n  id: id\n"
+        "  identity: {platform: {value: onlyfans}, account_id: account, address: id}\n"
+    )
+    done = take("id,account\nf1,maya-onlyfans\nf2,maya-onlyfan\n", mapping)
+    assert (done.made, done.rejected) == (1, 1)
+    told = "identity.account_id 'maya-onlyfan' is no account of this creator; the nearest is"
+    assert reasons(importer) == {2: f"{told} maya-onlyfans"}
+
+
+def test_a_handle_that_has_an_account_keeps_it_for_its_fans(take: Take, importer: Importer) -> None:
+    mapping = FANS.replace('handle: {text: "x-{platform}"}', "handle: {value: maya}")
+    assert take("id,name,zone,born,since,level\nf1,Ana,,,,\n", mapping).made == 1
+    with importer.store.tenant("maya") as connection:
+        account = connection.scalar(text("select account_id from identities where fan_id = 'f1'"))
+    assert account in ("maya-email", "maya-tiktok")
 
 
 def test_a_fan_keeps_what_was_known_and_gains_what_was_not(take: Take, importer: Importer) -> None:

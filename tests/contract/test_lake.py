@@ -230,3 +230,77 @@ def test_a_question_must_be_one_select(settings: Settings, con: DuckDBPyConnecti
         for bad in ("drop table raw.events", "select 1; select 2", "selec 1", "attach 'x' as y"):
             with pytest.raises(WarehouseError):
                 query.ask(reader, bad)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "from ops.public.creators",
+        "from ops.messages",
+        "with messages as (select 1) from ops.public.messages",
+        "select (select max(key_hash) from ops.public.creators)",
+        "from __ducklake_metadata_lake.public.creators",
+        "explain analyze from __ducklake_metadata_lake.public.creators",
+        "describe __ducklake_metadata_lake.public.creators",
+        "from postgres_query('__ducklake_metadata_lake', 'select * from creators')",
+        "from postgres_scan('', 'public', 'creators')",
+        "from query('from __ducklake_metadata_lake.public.creators')",
+        "from query_table('creators')",
+        "from duckdb_secrets()",
+        "from '/etc/passwd'",
+        "from read_text('/etc/passwd')",
+        "from glob('/*')",
+        "from information_schema.tables",
+        "show databases",
+        "show tables from __ducklake_metadata_lake.public",
+        "pragma database_list",
+    ],
+)
+def test_a_question_reaches_neither_the_operational_database_nor_files(
+    settings: Settings, creator: str, question: str
+) -> None:
+    with lake.connect(settings, read_only=True) as reader, pytest.raises(WarehouseError):
+        query.ask(reader, question)
+
+
+def test_a_connection_that_was_asked_a_question_has_given_everything_else_up(
+    settings: Settings, con: DuckDBPyConnection
+) -> None:
+    with lake.connect(settings, read_only=True) as reader:
+        query.ask(reader, "select 1")
+        for direct in (
+            "from ops.public.creators",
+            "from read_text('/etc/passwd')",
+            "attach '' as y (type postgres, secret lake_catalog)",
+            "set enable_external_access = true",
+        ):
+            with pytest.raises(duckdb.Error):
+                reader.execute(direct)
+
+
+def test_a_question_larger_than_the_memory_spills_to_disk(settings: Settings) -> None:
+    with lake.connect(settings, read_only=True, threads=1) as reader:
+        reader.execute("set memory_limit = '60MiB'")
+        question = "select count(*) from (select distinct sha256(range::text) from range(1000000))"
+        assert query.ask(reader, question).rows == [(1_000_000,)]
+
+
+def test_questions_of_every_kind_read_the_lake_and_show_only_its_tables(
+    settings: Settings, con: DuckDBPyConnection, tmp_path: Path
+) -> None:
+    runner.build(con, project(tmp_path, "select range::bigint as n from range(9000)"))
+    with lake.connect(settings, read_only=True) as reader:
+        for question in (
+            "with t as (select n from staging.numbers) select count(n) from t, range(1)",
+            "select count(n) from lake.staging.numbers",
+            "select count(*) from (from STAGING.Numbers) where n not in (select unnest([-1]))",
+        ):
+            assert query.ask(reader, question).rows == [(9000,)]
+        assert query.ask(reader, "describe staging.numbers").rows[0][:2] == ("n", "BIGINT")
+        assert query.ask(reader, "summarize staging.numbers").rows[0][0] == "n"
+        assert query.ask(reader, "explain from staging.numbers").rows
+        shown = query.ask(reader, "Show Tables;").rows
+        assert ("staging", "numbers", 1) in shown
+        assert {row[0] for row in shown} <= set(lake.SCHEMAS)
+        with pytest.raises(WarehouseError, match=r"did you mean staging\.numbers"):
+            query.ask(reader, "from staging.nubmers")

@@ -43,6 +43,7 @@ def test_a_creator_is_added_and_its_key_opens_the_api(
     added = huntaze(environment, "creators", "add", "ana", "--account", "onlyfans:ana", "--json")
     assert added.returncode == 0, added.stderr
     key = json.loads(added.stdout)["key"]
+    assert json.loads(added.stdout)["accounts"] == ["ana-onlyfans-ana"]
 
     with httpx.Client(base_url=address, headers={"X-API-Key": key}) as client:
         assert client.get("/api/campaigns").json()["total"] >= 0
@@ -70,11 +71,13 @@ def test_a_key_is_kept_nowhere_and_the_same_creator_twice_is_a_clear_refusal(
     assert first.returncode == 0, first.stderr
 
     again = huntaze(environment, "creators", "add", "ana")
+    bo = huntaze(environment, "creators", "add", "bo", "--account", "email:bo@example.com")
     listed = huntaze(environment, "creators", "list", "--json").stdout
 
     assert again.returncode == 1
     assert "rotate-key ana" in again.stderr
-    assert [row["id"] for row in json.loads(listed)] == ["ana"]
+    assert [row["id"] for row in json.loads(listed)] == ["ana", "bo"]
+    assert bo.stdout.startswith("account bo-email-bo@example.com\nAPI key of bo ")
     assert json.loads(first.stdout)["key"] not in listed
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from huntaze_pipeline.store.session import Store
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 ACCOUNTS = 48
-FANS = 192
+FANS = 144
 TIPPERS = 24
 """Fans who tip at the start; as many others tip later."""
 WINDOW_S = 6
@@ -178,6 +179,19 @@ class Story:
         (row,) = self.rows(query, f=list(FINAL))
         return row["n"] > 0 and row["n"] == row["f"]
 
+    def open(self) -> list[dict[str, Any]]:
+        """Return what is still to be done, but for calls whose fate only the platform knows."""
+        return self.rows(
+            """
+            select id from messages m where state <> all(:final) and not (state = 'claimed'
+                and platform in ('instagram', 'tiktok') and exists (select from attempts a
+                    where a.message_id = m.id and a.fence = m.fence
+                    and a.intent_at < now() - interval '60 seconds'))
+            union all select id from executions where state = 'active'
+            """,
+            final=list(FINAL),
+        )
+
     def say(self, what: str) -> None:
         """Leave a line in the log of a failing test."""
         sys.stderr.write(
@@ -202,12 +216,11 @@ def until(condition: Callable[[], bool], seconds: float) -> None:
 
 def family(root: int) -> list[int]:
     """Return a process and all that descend from it, parents first."""
-    command = ["ps", "-e", "-o", "pid=,ppid="]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     children: dict[int, list[int]] = defaultdict(list)
-    for line in lines:
-        pid, parent = map(int, line.split())
-        children[parent].append(pid)
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            children[parent].append(int(status.parent.name))
     found = [root]
     for pid in found:
         found += children[pid]
@@ -293,19 +306,19 @@ def play(story: Story) -> Aftermath:
     story.kill_program("dagster")
     story.more(25)
     story.kill_program("sender")
-    story.more(10)
-    story.kill_program("sender")
+    # The calls that died with it hold their accounts' permits until their leases end.
+    lost = lose_the_queue(story)
     story.kill("code server", code_servers(story.program("dagster")["pid"]))
     story.more(20)
     story.kill_server("redis")
-    story.more(20)
+    story.more(10)
     story.kill_server("postgres")
     story.kill_program("api")
-    lost = lose_the_queue(story)
-    until(story.ended, 150)
     settle(story)
+    attempts = story.rows("select * from attempts")
+    an_hour_later(story)
     story.say("all ended")
-    return look(story, lost)
+    return look(story, lost, attempts)
 
 
 def code_servers(dagster: int) -> list[int]:
@@ -317,6 +330,7 @@ def lose_the_queue(story: Story) -> int:
     """Kill the SQS server while notes are on it: the sender sleeps, Dagster publishes."""
     sender = story.program("sender")["pid"]
     os.kill(sender, signal.SIGSTOP)
+    story.kills.append(("sender", datetime.now(UTC)))  # for those it was calling for
     before = story.count("queued")
     story.tip(TIPPERS)
     until(lambda: story.count("queued") >= before + TIPPERS // 2, 90)
@@ -328,14 +342,28 @@ def lose_the_queue(story: Story) -> int:
 
 
 def settle(story: Story) -> None:
-    """Wait for the automation's last steps, and for the receipts of all that was accepted."""
-    waiting = "select count(*) as n from executions where state = 'active'"
-    until(lambda: story.rows(waiting)[0]["n"] == 0 and story.ended(), 90)
+    """Wait until all that can end by itself has ended, and its receipts have come."""
+    until(lambda: story.open() == [], 150)
     accepted = {a["message_id"] for a in story.arrivals() if a["verdict"] == "accepted"}
     until(lambda: story.count("sent") == len(accepted), 30)
 
 
-def look(story: Story, lost: int) -> Aftermath:
+def an_hour_later(story: Story) -> None:
+    """Let the hour pass for which platforms are asked what became of calls that were lost.
+
+    Instagram and TikTok show conversations: a message that is not there may still come.
+    """
+    aged = """
+        with asked as (update messages set lease_until = now() where state = 'claimed' returning *)
+        update attempts a set intent_at = a.intent_at - interval '1 hour'
+        from asked m where a.creator_id = m.creator_id and a.message_id = m.id
+        returning a.message_id
+    """
+    story.rows(aged)
+    until(story.ended, 30)
+
+
+def look(story: Story, lost: int, attempts: list[dict[str, Any]]) -> Aftermath:
     environment = stack.environment(story.settings)
     huntaze = [sys.executable, "-P", "-m", "huntaze_pipeline.cli"]
     build = [*huntaze, "models", "build"]
@@ -349,7 +377,7 @@ def look(story: Story, lost: int) -> Aftermath:
     return Aftermath(
         arrivals=story.arrivals(),
         messages={row["id"]: row for row in messages},
-        attempts=story.rows("select * from attempts"),
+        attempts=attempts,
         executions=[tuple(row.values()) for row in executions],
         books=json.loads(books.stdout),
         judge=judge,
@@ -384,9 +412,9 @@ def test_nobody_got_a_message_twice(aftermath: Aftermath) -> None:
 def test_unknown_is_only_what_was_under_way_when_its_sender_died(aftermath: Aftermath) -> None:
     unknown = aftermath.ids("unknown")
     deaths = [at for what, at in aftermath.kills if what in ("sender", "postgres")]
-    assert {aftermath.messages[m]["platform"] for m in unknown} <= {"email"}
+    assert "onlyfans" not in {aftermath.messages[m]["platform"] for m in unknown}
     for attempt in aftermath.attempts:
-        if attempt["message_id"] in unknown and attempt["outcome"] == "unknown":
+        if attempt["message_id"] in unknown and attempt["outcome"] in (None, "unknown"):
             begun = attempt["intent_at"]
             assert any(begun <= at <= begun + timedelta(seconds=LEASE_S) for at in deaths)
 
@@ -398,7 +426,7 @@ def test_no_account_went_over_its_limit(aftermath: Aftermath) -> None:
     assert len(times) == ACCOUNTS
     for found in map(sorted, times.values()):
         assert max(sum(at - 60 < t <= at for t in found) for at in found) <= 10
-        assert min((b - a for a, b in zip(found, found[1:], strict=False)), default=9) >= WINDOW_S
+        assert min((b - a for a, b in pairwise(found)), default=9) >= WINDOW_S
     assert aftermath.judge["bans"] == 0
 
 

@@ -233,6 +233,26 @@ def test_the_same_key_is_the_same_message(store: Store, creator: str, clock: Fix
         messages.submit(store, creator, "fan-2", "Hello", now=clock(), key="k")
 
 
+def test_a_key_gets_the_same_answer_whatever_became_of_the_fan(
+    store: Store, creator: str, clock: FixedClock
+) -> None:
+    first = messages.submit(store, creator, "fan-1", "Hello", now=clock(), key="k")
+    with store.tenant(creator) as connection:
+        connection.execute(text("update consents set granted = false"))
+        connection.execute(text("update accounts set status = 'banned'"))
+    again = messages.submit(store, creator, "fan-1", "Hello", now=clock(), key="k")
+    with store.tenant(creator) as connection:
+        connection.execute(text("delete from identities"))
+    gone = messages.submit(store, creator, "fan-1", "Hello", now=clock(), key="k")
+
+    assert {again.message_id, gone.message_id} == {first.message_id}
+    assert gone.estimated_delivery == first.estimated_delivery
+    with pytest.raises(ConflictError, match="another message"):  # before any fault is looked for
+        messages.submit(store, creator, "nobody", "", now=clock(), key="k")
+    with pytest.raises(MessageError, match="NUL"):
+        messages.submit(store, creator, "fan-1", "Hello", now=clock(), key="k\x00")
+
+
 def test_the_same_text_without_a_key_is_two_messages(
     store: Store, creator: str, clock: FixedClock
 ) -> None:

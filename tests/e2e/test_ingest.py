@@ -71,6 +71,22 @@ def test_quarantined_rows_are_listed_replayed_and_dropped_by_command(run, tmp_pa
     assert json.loads(run("quarantine", "list", *common).stdout) == []
 
 
+def test_a_person_is_led_from_the_import_to_its_held_rows(run, tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(MAPPING)
+    (tmp_path / "v.csv").write_text("id,fan,at,page\n1,ana,2026-01-01,a\n2,,2026-01-01,b\n")
+    common = ("-c", "maya", "-m", str(tmp_path / "m.yaml"), "--shift=-52w")
+    told = run("ingest", str(tmp_path / "v.csv"), *common).stderr
+    hint = next(line for line in told.splitlines() if "see: huntaze " in line)
+    listed = run(*hint.split("see: huntaze ")[1].split()).stdout
+    place = f"{hint.split()[-1]}  {tmp_path / 'v.csv'}:2"
+    assert place in listed
+    run("quarantine", "replay", *common, "--import", hint.split()[-1])
+    again = run("quarantine", "list", "-c", "maya").stdout
+    assert f"{tmp_path / 'v.csv'}:2  fan_id is missing" in again
+    times = run("sql", "select occurred_at from raw.events", "-f", "csv").stdout
+    assert times == "occurred_at\n2025-01-02 00:00:00+00:00\n"
+
+
 def test_models_are_listed_tested_and_built_by_command(run) -> None:
     names = [model["name"] for model in json.loads(run("models", "list", "--json").stdout)]
     assert "metrics.campaign_metrics" in names

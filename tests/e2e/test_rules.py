@@ -45,6 +45,21 @@ def test_wrong_rules_name_file_line_and_remedy_in_all_forms(rules):
     assert marked.startswith(f"::error file={place},line=2,col=8::")
 
 
+def test_goals_alarms_and_stray_files_are_checked_too(rules):
+    (rules / "goals.yaml").write_text(
+        "goals:\n  purchase:\n    events: [purchase]\n    windows: {telegram: {clicked: 1d}}\n"
+    )
+    alarms = (rules / "alarms.yaml").read_text()
+    (rules / "alarms.yaml").write_text(alarms.replace("metric: ", "metric: X", 1))
+    (rules / "policy.yaml").write_text("{}")
+    done = run("rules", "check", "--rules", rules)
+    assert done.returncode == 2
+    assert "rules/goals.yaml:4:14: goals.purchase.windows: 'telegram' is no platform" in done.stdout
+    assert "did you mean" in next(x for x in done.stdout.splitlines() if "alarms.yaml:" in x)
+    assert "rules/policy.yaml:1:1: nothing reads this file; did you mean" in done.stdout
+    assert done.stderr == "3 problems\n"
+
+
 def test_a_folder_that_is_not_there_is_said_so(tmp_path):
     done = run("rules", "check", "--rules", tmp_path / "nothing")
     assert done.returncode == 2
@@ -78,3 +93,21 @@ def test_apply_makes_rules_live_and_segments_can_be_listed(rules, settings, stor
     assert len(listed) == 10
     unknown = run("rules", "apply", "--creator", "nobody", "--rules", rules, env=env)
     assert (unknown.returncode, "no creator 'nobody'" in unknown.stderr) == (2, True)
+
+
+def test_segments_are_refreshed_at_once_and_an_unknown_one_is_told(rules, settings, store, creator):
+    env = {"PATH": "/usr/bin:/bin", **stack.environment(settings)}
+    run("rules", "apply", "--creator", creator, "--rules", rules, env=env)
+    early = run("segments", "refresh", env=env)
+    assert (early.returncode, "`huntaze models build`" in early.stderr) == (3, True), early.stderr
+    assert run("models", "build", env=env).returncode == 0
+    done = run("segments", "refresh", "--creator", creator, "--json", env=env)
+    rows = json.loads(done.stdout)
+    assert {row["creator_id"] for row in rows} == {creator}
+    assert len(rows) == 10
+    listed = json.loads(run("segments", "list", "--creator", creator, "--json", env=env).stdout)
+    assert [row["id"] for row in listed if row["refreshed_at"] is None] == []
+    assert run("segments", "refresh", "--creator", "nobody", env=env).returncode == 2
+    for wrong in (("members", "vlp"), ("export", "vlp", "members.csv")):
+        unknown = run("segments", *wrong, "--creator", creator, env=env)
+        assert (unknown.returncode, "did you mean 'vip'" in unknown.stderr) == (2, True)

@@ -162,6 +162,71 @@ def test_a_fan_that_nobody_knows_or_can_reach_is_a_skip_and_not_an_error(applied
     assert [d.reason for d in result.decisions] == ["unknown_fan", "no_address"]
 
 
+def executions(store):
+    return rows(store, Execution.entry_key, Execution.state, Execution.reason)
+
+
+def only_once(store):
+    """Make the welcome a matter of its first step: nothing waits."""
+    with store.worker() as connection:
+        actions = text("update automations set actions = jsonb_build_array(actions -> 0)")
+        connection.execute(actions)
+
+
+def test_an_entry_without_any_way_to_write_is_left_and_the_next_event_enters(applied, policies):
+    only_once(applied)
+    with applied.worker() as connection:
+        connection.execute(text("delete from identities where fan_id = 'fan-1'"))
+    for _ in range(2):  # the same event again is the same execution
+        react(applied, policies, event("subscribed"))
+    assert executions(applied) == [("once", "exited", "no_address")]
+    add_address(applied)
+    react(applied, policies, event("subscribed"))
+    assert len(executions(applied)) == 1
+    (sent,) = react(applied, policies, event("subscribed", event_id="e2")).decisions
+    assert (sent.state, sent.occurrence) == ("decided", "once#e2")
+    react(applied, policies, event("subscribed", event_id="e3"))
+    assert [tuple(row) for row in executions(applied)] == [
+        ("once", "exited", "no_address"), ("once#e2", "completed", None)
+    ]  # fmt: skip
+    assert [row.state for row in rows(applied, Message.state)] == ["decided", "skipped"]
+
+
+def add_address(store):
+    values = "('maya', 'fan-1', 'onlyfans', 'maya-onlyfans', 'x1', 'x1')"
+    columns = "creator_id, fan_id, platform, account_id, address, normalised"
+    with store.worker() as connection:
+        connection.execute(text(f"insert into identities ({columns}) values {values}"))
+
+
+def test_an_account_that_is_not_there_uses_up_no_entry(applied, policies):
+    only_once(applied)
+    with applied.worker() as connection:
+        connection.execute(text("update accounts set id = 'gone' where id = 'maya-onlyfans'"))
+    react(applied, policies, event("subscribed"))
+    assert executions(applied) == [("once", "exited", "no_account")]
+    with applied.worker() as connection:
+        connection.execute(text("update accounts set id = 'maya-onlyfans' where id = 'gone'"))
+    react(applied, policies, event("subscribed", event_id="e2"))
+    assert executions(applied)[1] == ("once#e2", "completed", None)
+
+
+def test_an_entry_with_a_step_ahead_counts_until_that_step_is_lost_too(applied, policies):
+    react(applied, policies, event("subscribed", fan="ghost"))
+    react(applied, policies, event("subscribed", fan="ghost", event_id="e2"))
+    assert executions(applied) == [("once", "active", None)]
+    wake(applied, policies, NOON + timedelta(days=2))
+    assert executions(applied) == [("once", "exited", "unknown_fan")]
+
+
+def test_a_no_of_the_fan_uses_up_the_entry(applied, policies):
+    only_once(applied)
+    with applied.worker() as connection:
+        connection.execute(update(Consent).values(granted=False))
+    react(applied, policies, event("subscribed"))
+    assert executions(applied) == [("once", "completed", None)]
+
+
 def test_two_machines_decide_byte_for_byte_the_same(applied, policies):
     events = [event("subscribed"), purchase("p9"), event("subscribed", fan="fan-3", event_id="e3")]
     with applied.worker() as connection:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from huntaze_pipeline.rulebook.entries import Memory
+from huntaze_pipeline.rulebook.entries import Entry, Memory
 from huntaze_pipeline.rulebook.live import LiveAutomation
 from huntaze_pipeline.rulebook.schema import Automation
 
@@ -31,7 +31,28 @@ def entered(entry, *events, before=()):
 def test_once_is_once_and_always_is_once_per_event():
     assert entered("once", event(1), event(2)) == ["once", None]
     assert entered("always", event(1), event(2), event(1)) == ["e1", "e2", None]
-    assert entered("once", event(1), before=[("once", START)]) == [None]
+    assert entered("once", event(1), before=[Entry("once", START, "e0")]) == [None]
+
+
+def test_an_entry_that_exited_does_not_count_and_the_next_gets_a_key_of_its_own():
+    lost = Entry("once", START, "e0", exited=True)
+    assert entered("once", event(1), event(2), before=[lost]) == ["once#e1", None]
+    found = Entry("once#e1", START, "e1")
+    assert entered("once", event(3), before=[lost, found]) == [None]
+    assert entered({"every": "24h"}, event(1), before=[lost._replace(key="e0")]) == ["e1"]
+
+
+@pytest.mark.parametrize("entry", ["once", "always", {"every": "1h"}])
+def test_the_same_event_never_enters_again_not_even_after_an_exit(entry):
+    lost = Entry("once" if entry == "once" else "e1", START, "e1", exited=True)
+    assert entered(entry, event(1, hours=5), before=[lost]) == [None]
+
+
+def test_an_exit_in_a_batch_lets_the_next_event_of_the_batch_enter():
+    memory, rule = Memory({}), automation("once")
+    assert memory.enter(rule, event(1)) == "once"
+    memory.exit(rule, event(1))
+    assert [memory.enter(rule, event(n)) for n in (1, 2, 3)] == [None, "once#e2", None]
 
 
 def test_every_is_a_rolling_window_and_its_end_is_open_again():

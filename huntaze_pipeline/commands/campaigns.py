@@ -1,0 +1,141 @@
+"""`huntaze campaigns …`: list, show, start, pause and cancel; arguments in, text out."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from huntaze_pipeline.campaigns.progress import Count
+    from huntaze_pipeline.settings import Settings
+
+campaigns = typer.Typer(
+    name="campaigns", help="Campaigns: how far they are; start, pause, cancel.",
+    no_args_is_help=True,
+)  # fmt: skip
+Creator = Annotated[str, typer.Option("--creator", "-c", help="The creator's id.")]
+Machine = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's commands."""
+    app.add_typer(campaigns)
+
+
+@contextmanager
+def _tenant(creator: str) -> "Iterator[tuple[Connection, Settings]]":
+    """Open a transaction that sees this creator only.
+
+    Raises:
+        NotFoundError: there is no such creator.
+    """
+    from huntaze_pipeline.errors import NotFoundError
+    from huntaze_pipeline.local import stack
+    from huntaze_pipeline.rulebook import registry
+    from huntaze_pipeline.settings import load
+    from huntaze_pipeline.store.session import Store
+
+    ready = stack.services(load(), need=("postgres",))
+    with ready as settings, Store(settings).tenant(creator) as connection:
+        if not registry.exists(connection, creator):
+            raise NotFoundError(f"there is no creator {creator!r}; see `huntaze creators list`")
+        yield connection, settings
+
+
+@campaigns.command("list")
+def list_campaigns(
+    creator: Creator,
+    status: Annotated[
+        str | None, typer.Option(help="draft, scheduled, active, paused, completed or cancelled.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    machine: Machine = False,
+) -> None:
+    """Show a creator's campaigns, newest first."""
+    from huntaze_pipeline.campaigns import lookup
+    from huntaze_pipeline.store.planning import CAMPAIGN_STATUSES
+
+    if status is not None and status not in CAMPAIGN_STATUSES:
+        raise typer.BadParameter(f"{status!r}: one of {', '.join(CAMPAIGN_STATUSES)}")
+    with _tenant(creator) as (connection, _):
+        rows, total = lookup.listing(connection, creator, status=status, limit=limit)
+    if machine:
+        typer.echo(json.dumps([_described(row) for row in rows], default=str))
+        return
+    for row in rows:
+        typer.echo(f"{row.id:<32} {row.status:<10} {row.name}{_next(row)}")
+    if total > len(rows):
+        typer.echo(f"{total - len(rows):,} more: --limit {total}", err=True)
+
+
+@campaigns.command()
+def show(campaign: str, creator: Creator, machine: Machine = False) -> None:
+    """Show a campaign's status, its messages by state and reason, and when they will be out."""
+    from huntaze_pipeline.campaigns import eta, lookup, progress
+    from huntaze_pipeline.clock import system_clock
+    from huntaze_pipeline.delivery import worker
+
+    with _tenant(creator) as (connection, ready):
+        row = lookup.get(connection, creator, campaign)
+        counts = progress.counts(connection, creator, campaign)
+        limits = worker.standard_limits(ready)
+        lines = progress.lines(
+            connection, creator, campaign, system_clock(),
+            lambda platform: (limits(platform).count, limits(platform).window_s),
+        )  # fmt: skip
+    waits = None if row.status == "paused" else eta.sentence(lines)
+    if machine:
+        told = {"messages": [_count(count) for count in counts], "eta": waits,
+                "eta_seconds": None if waits is None else eta.total(lines)}  # fmt: skip
+        typer.echo(json.dumps(_described(row) | told, default=str))
+        return
+    typer.echo(f"{row.name} ({row.id}): {row.status}{_next(row)}")
+    for count in counts:
+        because = f"  {count.reason}" if count.reason else ""
+        typer.echo(f"  {count.messages:>10,} {count.state}{because}")
+    typer.echo("  paused: nothing goes out until it is started" if waits is None else f"  {waits}")
+
+
+@campaigns.command()
+def start(campaign: str, creator: Creator) -> None:
+    """Start or resume a campaign: `scheduled` when its date is ahead, else `active`."""
+    _act("start", campaign, creator)
+
+
+@campaigns.command()
+def pause(campaign: str, creator: Creator) -> None:
+    """Hold a campaign: nothing of it is decided or sent until it is started again."""
+    _act("pause", campaign, creator)
+
+
+@campaigns.command()
+def cancel(campaign: str, creator: Creator) -> None:
+    """End a campaign for good, with its waiting messages."""
+    _act("cancel", campaign, creator)
+
+
+def _act(action: str, campaign: str, creator: str) -> None:
+    from huntaze_pipeline.campaigns import lifecycle
+    from huntaze_pipeline.clock import system_clock
+
+    acts = {"start": lifecycle.start, "pause": lifecycle.pause, "cancel": lifecycle.cancel}
+    with _tenant(creator) as (connection, _):
+        row = acts[action](connection, creator, campaign, now=system_clock(), actor="cli")
+    typer.echo(f"{row.id}: {row.status}{_next(row)}")
+
+
+def _next(row: Any) -> str:
+    return f", next {row.next_send_at:%Y-%m-%d %H:%M %Z}" if row.next_send_at else ""
+
+
+def _described(row: Any) -> dict[str, Any]:
+    names = ("id", "name", "status", "platforms", "recurring", "start_at", "end_at", "next_send_at")
+    return {name: getattr(row, name) for name in names}
+
+
+def _count(count: "Count") -> dict[str, Any]:
+    return {"state": count.state, "reason": count.reason, "messages": count.messages}

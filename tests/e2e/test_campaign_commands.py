@@ -1,0 +1,67 @@
+"""`huntaze campaigns` as a person runs it: from a draft to its end, with what waits in between."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from huntaze_pipeline.delivery import outbox
+from huntaze_pipeline.local import stack
+from huntaze_pipeline.rulebook import loader, registry
+from huntaze_pipeline.rulebook.decision import Decision
+
+RULES = Path(__file__).parents[2] / "rules"
+
+
+@pytest.fixture
+def run(settings, store, creator):
+    env = {"PATH": "/usr/bin:/bin", "HUNTAZE_RULES_DIR": str(RULES), **stack.environment(settings)}
+    with store.tenant(creator) as connection:
+        registry.apply(connection, creator, loader.load(RULES), datetime.now(UTC))
+
+    def command(*arguments):
+        line = [sys.executable, "-m", "huntaze_pipeline.cli", "campaigns", *arguments]
+        return subprocess.run(
+            [*line, "--creator", creator], capture_output=True, text=True, env=env, check=False
+        )
+
+    return command
+
+
+def decide(store, campaign, count):
+    now = datetime.now(UTC)
+    base = {
+        "creator_id": "maya", "source": "campaign", "source_id": campaign, "rule_hash": "",
+        "platform": "onlyfans", "account_id": "maya-onlyfans", "address": "x", "content": "x",
+        "not_before": now, "decided_at": now,
+    }  # fmt: skip
+    with store.worker() as connection:
+        outbox.record(connection, [Decision(**base, fan_id=f"f{n}") for n in range(count)])
+
+
+def test_a_campaign_is_started_shown_paused_and_cancelled(run, store):
+    listed = json.loads(run("list", "--json").stdout)
+    assert {row["status"] for row in listed} == {"draft"}
+    name = next(row["id"] for row in listed if row["recurring"] is None)
+    started = run("start", name)
+    assert started.stdout.startswith((f"{name}: active", f"{name}: scheduled")), started.stderr
+    decide(store, name, 24)
+    shown = run("show", name).stdout
+    assert "24 decided" in shown
+    assert "24 messages on 1 account at 10 a minute: about 3 min" in shown
+    assert run("pause", name).stdout.startswith(f"{name}: paused")
+    assert json.loads(run("show", name, "--json").stdout)["eta"] is None
+    assert run("cancel", name).stdout == f"{name}: cancelled\n"
+    assert "24 cancelled  campaign cancelled" in run("show", name).stdout
+    again = run("start", name)
+    assert (again.returncode, "nothing changes it any more" in again.stderr) == (1, True)
+
+
+def test_what_is_not_there_is_told_with_exit_code_2(run):
+    for action in ("show", "start", "pause", "cancel"):
+        unknown = run(action, "nothing")
+        assert (unknown.returncode, "no campaign 'nothing'" in unknown.stderr) == (2, True)
+    assert run("list", "--status", "asleep").returncode == 2
