@@ -1,5 +1,6 @@
 """`huntaze ingest` and `huntaze quarantine`: files in, and the rows that could not be taken."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from huntaze_pipeline import settings
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from duckdb import DuckDBPyConnection
 
     from huntaze_pipeline.events.importer import Imported, Importer
     from huntaze_pipeline.events.mapping import Mapping
@@ -142,9 +145,7 @@ def drop(
 
 @contextmanager
 def _importer() -> "Iterator[tuple[Importer, Callable[[], None]]]":
-    """Open the services and the lake; the progress line is for terminals only."""
-    from rich.console import Console
-
+    """Open the services and the lake; the progress bar is for terminals only."""
     from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.events.importer import Importer
     from huntaze_pipeline.local import stack
@@ -152,18 +153,58 @@ def _importer() -> "Iterator[tuple[Importer, Callable[[], None]]]":
     from huntaze_pipeline.store.session import Store
     from huntaze_pipeline.warehouse import lake
 
-    console = Console(stderr=True)
     with stack.services(settings.load(), need=("postgres",)) as ready:
         store = Store(ready)
         migrate.upgrade(store)
-        with lake.connect(ready) as con, console.status("opening the lake") as status:
-            yield (
-                Importer(
-                    store, con, lake.write, system_clock, ready.aws_endpoint_url,
-                    lambda file, doing: status.update(f"{doing} {file}"),
-                ),
-                status.stop,
-            )  # fmt: skip
+        with lake.connect(ready) as con, _Bar(con) as bar:
+            importer = Importer(
+                store, con, lake.write, system_clock, ready.aws_endpoint_url, bar.show
+            )
+            yield importer, bar.stop
+
+
+class _Bar:
+    """How far the current file is: its phases, and within one what DuckDB says of its query."""
+
+    PHASES = ("hashing", "reading", "writing")
+
+    def __init__(self, con: "DuckDBPyConnection") -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+        from rich.progress import TimeElapsedColumn as Elapsed
+
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), Elapsed())
+        self._bar = Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal
+        )
+        self._task = self._bar.add_task("opening the lake", total=len(self.PHASES))
+        self._con, self._phase, self._over = con, 0, threading.Event()
+        con.execute("set enable_progress_bar = true; set enable_progress_bar_print = false")
+
+    def __enter__(self) -> "_Bar":
+        self._bar.start()
+        threading.Thread(target=self._follow, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def show(self, file: str, doing: str) -> None:
+        """Begin a phase of a file."""
+        self._phase = self.PHASES.index(doing) if doing in self.PHASES else self._phase
+        self._bar.update(self._task, description=f"{doing} {file}", completed=self._phase)
+
+    def stop(self) -> None:
+        """Take the bar away, so that what is printed next stands alone."""
+        self._over.set()
+        self._bar.stop()
+
+    def _follow(self) -> None:
+        """Ask DuckDB ten times a second how much of the running query is done (-1: unknown)."""
+        while not self._over.wait(0.1):
+            share = max(0.0, self._con.query_progress()) / 100
+            self._bar.update(self._task, completed=self._phase + min(share, 1.0))
 
 
 def _report(done: "list[Imported]", mapping: "Mapping", creator: str, as_json: bool) -> None:
