@@ -4,6 +4,7 @@
 files, opens nothing and imports nothing slow (law 12).
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import dagster as dg
 
 from assets import audience, delivery, events, experiments, measurement, models
 from huntaze_pipeline import settings
+from huntaze_pipeline.errors import ModelError
 from huntaze_pipeline.orchestration.resources import Rooms
 from sensors import alerts, automations, due_campaigns, due_messages, new_events, schedules
 
@@ -26,6 +28,10 @@ def build_defs(models_dir: Path | None = None, **resources: Any) -> dg.Definitio
         ModelError: SQL models have faults; all of them, with file:line.
     """
     tables, audits = models.tables(models_dir or settings.load().models_dir)
+    return _assembled(tables, audits, resources)
+
+
+def _assembled(tables: list[Any], audits: list[Any], resources: dict[str, Any]) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             events.events,
@@ -60,4 +66,28 @@ def build_defs(models_dir: Path | None = None, **resources: Any) -> dg.Definitio
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return what Dagster loads."""
-    return build_defs()
+    return loaded()
+
+
+def loaded() -> dg.Definitions:
+    """Assemble the code location, with or without its SQL models.
+
+    A broken SQL model must not stop what sends: sensors and the other assets stay, the last good
+    tables are served, and the fault stands in the log and in the graph, with file and line.
+    """
+    try:
+        return build_defs()
+    except ModelError as error:
+        logging.getLogger("dagster.huntaze").error("SQL models are broken:\n%s", error)
+        return _assembled([_broken(error)], [], {})
+
+
+def _broken(error: ModelError) -> dg.AssetSpec:
+    """Show the fault where its tables would be."""
+    return dg.AssetSpec(
+        dg.AssetKey(["models", "broken"]),
+        description=f"These files keep the SQL models from loading; mend and reload:\n\n{error}",
+        group_name="broken",
+        owners=["team:data"],
+        kinds={"sql"},
+    )

@@ -171,3 +171,24 @@ def test_models_with_a_fault_stop_the_location_with_the_file_and_line(tmp_path: 
     (folder / "broken.sql").write_text("select 1")
     with pytest.raises(ModelError, match=r"broken\.sql"):
         build_defs(models_dir=folder.parent)
+
+
+def test_a_broken_model_keeps_the_sensors_and_shows_its_fault(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from pathlib import Path
+
+    from huntaze_pipeline import definitions
+
+    folder = Path(str(tmp_path)) / "staging"
+    folder.mkdir()
+    (folder / "broken.sql").write_text("select 1")
+    monkeypatch.setenv("HUNTAZE_MODELS_DIR", str(folder.parent))
+    found = definitions.loaded()
+    described = [spec.description or "" for spec in found.resolve_all_asset_specs()]
+
+    assert {"new_events", "due_messages"} <= {sensor.name for sensor in found.sensors or []}
+    assert any("broken.sql" in text for text in described)
+    assert "broken.sql" in caplog.text
+    for name in ("models", "everything"):
+        found.resolve_job_def(name)
