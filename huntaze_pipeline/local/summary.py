@@ -145,7 +145,7 @@ def _arm(row: dict[str, Any]) -> dict[str, Any]:
     from huntaze_pipeline.measurement.proportions import wilson
 
     n = row["n"]
-    low, high = (float(bound) for bound in wilson(row["sum"], n)) if n else (0.0, 1.0)
+    low, high = (float(bound[0]) for bound in wilson([row["sum"]], [n])) if n else (0.0, 1.0)
     return {
         "experiment": row["experiment_id"], "variant": row["variant_id"], "n": n,
         "rate": row["sum"] / n if n else 0.0, "ci": [low, high],
