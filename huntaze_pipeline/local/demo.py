@@ -166,6 +166,7 @@ class Demo:
                 ),
                 "reconciliation": summary.reconciliation(con),
                 "shift_days": shift.days,
+                "home": str(self.settings.root),
                 "notes": [note.format(days=shift.days) for note in NOTES],
                 "seconds": round(time.monotonic() - self.started, 1),
             }
