@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, requires
 from importlib.metadata import version as installed
 
 from huntaze_pipeline.clock import system_clock
-from huntaze_pipeline.errors import HuntazeError
+from huntaze_pipeline.errors import HuntazeError, StoreError
 from huntaze_pipeline.local import health, stack
 from huntaze_pipeline.settings import Settings
 
@@ -66,6 +66,8 @@ def _services(settings: Settings) -> Iterator[Finding]:
 def _guarded(name: str, check: Check, settings: Settings) -> Finding:
     try:
         return check(settings)
+    except StoreError as error:  # it says itself what to do, whatever was being looked at
+        return Finding(False, name, str(error))
     except HuntazeError as error:
         return Finding(False, name, str(error), _REMEDIES.get(name, ""))
     except Exception as error:  # a doctor never falls ill itself
