@@ -110,6 +110,7 @@ def test_tables_come_with_their_columns_origins_and_a_picture_where_there_is_one
     }
 
 
+@pytest.mark.slow
 def test_building_twice_changes_no_number(rooms: Rooms, world: Store) -> None:
     def revenue() -> list[tuple[object, ...]]:
         with rooms.lake() as lake:

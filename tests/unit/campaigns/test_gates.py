@@ -117,6 +117,7 @@ def test_the_demo_can_run_at_any_hour():
 ZONES = sorted(available_timezones() - {"localtime", "Factory"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [HOURS, QuietHours(start=time(1, 0), end=time(2, 30))])
 def test_no_zone_and_no_change_of_clocks_ever_lets_a_message_into_the_quiet_hours(hours):
     for name in ZONES:
