@@ -1,6 +1,7 @@
 """`huntaze demo`: the whole loop on real data, with a report at the end."""
 
 import json
+import shlex
 from typing import Any
 
 import typer
@@ -26,7 +27,9 @@ def demo() -> None:
         typer.echo(line)
     typer.echo(f"\nreport   {page}\n         {page.with_name('report.json')}")
     typer.echo("next     make dev: everything on this machine, Dagster UI on http://127.0.0.1:3000")
-    typer.echo(f"         HUNTAZE_HOME={report['home']} make dev: the same with this demo's data")
+    typer.echo(
+        f"         HUNTAZE_HOME={shlex.quote(report['home'])} make dev: the same with this demo's data"
+    )
 
 
 class _Screen:
