@@ -28,7 +28,7 @@ def demo() -> None:
     typer.echo(f"\nreport   {page}\n         {page.with_name('report.json')}")
     typer.echo("next     make dev: everything on this machine, Dagster UI on http://127.0.0.1:3000")
     typer.echo(
-        f"         HUNTAZE_HOME={shlex.quote(report['home'])} make dev: the same with this demo's data"
+        f"         HUNTAZE_HOME={shlex.quote(report['home'])} make dev: with this demo's data"
     )
 
 
