@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import insert
 
 from huntaze_pipeline.clock import FixedClock
-from huntaze_pipeline.local import lease, stack
+from huntaze_pipeline.local import stack
 from huntaze_pipeline.settings import Settings, load
 from huntaze_pipeline.store import migrate
 from huntaze_pipeline.store.people import (
@@ -40,12 +40,15 @@ for field in Settings.model_fields.values():  # the developer's own environment 
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """PostgreSQL with a migrated template, Redis and SQS; workers of one run share them."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with stack.services(load(), home=shared / "servers", throwaway=True) as ready:
-        with lease.held(shared / "template.lock", shared=False, wait_s=60, what="the template"):
-            _template(ready)
+    """PostgreSQL with a migrated template, Redis and SQS; each worker of a run has its own.
+
+    Transaction ids are the cluster's, not a database's: in a shared cluster an open transaction of
+    one worker's test would make the inbox of another's wait, as it must.
+    """
+    with stack.services(
+        load(), home=tmp_path_factory.getbasetemp() / "servers", throwaway=True
+    ) as ready:
+        _template(ready)
         yield ready
 
 

@@ -29,7 +29,9 @@ _INITDB = (
     *("--no-sync", "--auth=scram-sha-256", "--encoding=UTF8"),
     *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
 )
-_CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_CARELESS = {
+    "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off",
+}  # fmt: skip
 """For data that is thrown away with the stack: three times faster, lost when the machine dies."""
 
 
