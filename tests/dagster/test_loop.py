@@ -15,6 +15,13 @@ from huntaze_pipeline.rulebook import loader, registry
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
 
+pytestmark = [
+    # Great Expectations' own habits, at its first import in a process, whichever test that is.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
 
 @pytest.fixture
 def rooms(settings: Settings) -> Rooms:
@@ -70,7 +77,6 @@ def materialize(rooms: Rooms) -> dg.ExecuteInProcessResult:
         return job.execute_in_process(instance=instance, raise_on_error=True)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_the_whole_graph_materializes_and_its_checks_pass(rooms: Rooms, world: Store) -> None:
     result = materialize(rooms)
     checks = result.get_asset_check_evaluations()
@@ -84,7 +90,6 @@ def test_the_whole_graph_materializes_and_its_checks_pass(rooms: Rooms, world: S
         )
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_tables_come_with_their_columns_origins_and_a_picture_where_there_is_one(
     rooms: Rooms, world: Store
 ) -> None:
