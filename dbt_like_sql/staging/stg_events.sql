@@ -10,7 +10,7 @@ columns:
   fan_id: VARCHAR | to whom
   platform: VARCHAR | where, if anywhere
   account_id: VARCHAR | the account of ours concerned
-  campaign_id: VARCHAR | the campaign the sender of the event named
+  campaign_id: VARCHAR | the campaign it is about, named by its sender or by the message
   message_id: VARCHAR | the message it is about
   message_key: VARCHAR | the message, or the campaign where messages are not told apart
   value_micros: BIGINT | money, in micro-units of the currency
@@ -18,10 +18,25 @@ columns:
   occurred_at: TIMESTAMPTZ | when it happened
   received_at: TIMESTAMPTZ | when we learned of it
   kind: VARCHAR | imported (from a file) or live
+  message_at: TIMESTAMPTZ | when the message it is about was decided
+  message_sent_at: TIMESTAMPTZ | when that message had been sent, as the event arrived
+  message_source: VARCHAR | campaign, automation or api, from the message or else the campaign
+  message_source_id: VARCHAR | which one
+  variant_id: VARCHAR | the message's arm
+  bot: BOOLEAN | an open or a click by a machine, not by the fan
+  properties: VARCHAR | what else was said, as JSON
 --- */
 select
-    creator_id, event_id, name, fan_id, platform, account_id, campaign_id, message_id,
+    creator_id, event_id, name, fan_id, platform, account_id,
+    coalesce(campaign_id, case when message_source = 'campaign' then message_source_id end)
+        as campaign_id,
+    message_id,
     coalesce(message_id, campaign_id) as message_key,
     value_micros, currency, occurred_at, received_at,
-    case when starts_with(source, 'import:') then 'imported' else 'live' end as kind
+    case when starts_with(source, 'import:') then 'imported' else 'live' end as kind,
+    message_at, message_sent_at,
+    coalesce(message_source, case when campaign_id is not null then 'campaign' end)
+        as message_source,
+    coalesce(message_source_id, campaign_id) as message_source_id,
+    variant_id, false as bot, properties
 from source('raw.events')

@@ -4,19 +4,42 @@ description: >
   delivery a sending; the first event that implies a touch gives its time.
 grain: [creator_id, fan_id, message_key, touch]
 owner: team:data
-materialization: table
+materialization: incremental
+incremental:
+  key: [creator_id, fan_id, message_key, touch]
+  reads: {staging.stg_events: {}}
+  near: message_at
+  merge:
+    message_at: min
+    touched_at: min
+    event_id: min by touched_at
+    human_at: min
+    campaign_id: min
+    message_id: min
+    platform: min
+    account_id: min
+    source: min
+    source_id: min
+    variant_id: min
+    explicit: any
+    kind: min
 columns:
   creator_id: VARCHAR | the tenant
   fan_id: VARCHAR | the recipient
   message_key: VARCHAR | the message, or the campaign where messages are not told apart
+  message_at: TIMESTAMPTZ | when the message was decided; null where it is not ours
   touch: VARCHAR | sent, delivered, opened or clicked
   touched_at: TIMESTAMPTZ | when first
   event_id: VARCHAR | the event that says so
+  human_at: TIMESTAMPTZ | when first by the fan itself; null when only machines did it
   campaign_id: VARCHAR | the campaign
   message_id: VARCHAR | the message
   platform: VARCHAR | where
   account_id: VARCHAR | from which account
-  implied: BOOLEAN | known only from a later touch
+  source: VARCHAR | campaign, automation or api
+  source_id: VARCHAR | which one
+  variant_id: VARCHAR | the message's arm
+  explicit: BOOLEAN | an event of that name came; otherwise it is implied by a later touch
   kind: VARCHAR | imported or live
 --- */
 with chain (touch, implied_by) as (
@@ -26,23 +49,24 @@ with chain (touch, implied_by) as (
         ('opened', ['opened', 'clicked']),
         ('clicked', ['clicked'])
 ),
-steps as (select touch, unnest(implied_by) as name from chain),
-events as (
-    select e.*, m.campaign_id as sent_for
-    from ref('staging.stg_events') e
-    left join ref('staging.stg_messages') m using (creator_id, message_id)
-    where e.name in ('sent', 'delivered', 'opened', 'clicked') and e.message_key is not null
-)
+steps as (select touch, unnest(implied_by) as name from chain)
 select
-    e.creator_id, e.fan_id, e.message_key, s.touch,
+    e.creator_id, e.fan_id, e.message_key,
+    min(e.message_at) as message_at,
+    s.touch,
     min(e.occurred_at) as touched_at,
     arg_min(e.event_id, (e.occurred_at, e.event_id)) as event_id,
-    min(coalesce(e.campaign_id, e.sent_for)) as campaign_id,
+    min(e.occurred_at) filter (not e.bot) as human_at,
+    min(e.campaign_id) as campaign_id,
     min(e.message_id) as message_id,
-    arg_min(e.platform, (e.occurred_at, e.event_id)) as platform,
-    arg_min(e.account_id, (e.occurred_at, e.event_id)) as account_id,
-    not bool_or(e.name = s.touch) as implied,
+    min(e.platform) as platform,
+    min(e.account_id) as account_id,
+    min(e.message_source) as source,
+    min(e.message_source_id) as source_id,
+    min(e.variant_id) as variant_id,
+    bool_or(e.name = s.touch) as explicit,
     min(e.kind) as kind
-from events e
+from ref('staging.stg_events') e
 join steps s on s.name = e.name
+where e.message_key is not null
 group by e.creator_id, e.fan_id, e.message_key, s.touch

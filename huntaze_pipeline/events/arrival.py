@@ -35,3 +35,26 @@ def following(con: DuckDBPyConnection) -> int:
         return 1
     con.execute("update lake.raw.cursors set tx = tx + 1 where name = 'arrival'")
     return int(row[0]) + 1
+
+
+ABOUT = "message_at, message_sent_at, message_source, message_source_id, variant_id"
+"""What an event carries of the message it is about: nothing has to look it up later."""
+
+
+def about(con: DuckDBPyConnection, rows: str) -> None:
+    """Make the temp table `about`: what the lake knows of the messages that `rows` speak of.
+
+    Args:
+        con: the lake.
+        rows: a table with `message_id`; its rows are about one creator, or have `creator_id`.
+    """
+    con.execute(
+        "create or replace temp table about (creator_id varchar, message_id varchar,"
+        " message_at timestamptz, message_sent_at timestamptz, message_source varchar,"
+        " message_source_id varchar, variant_id varchar)"
+    )
+    if con.execute(f"select 1 from {rows} where message_id is not null limit 1").fetchone():
+        con.execute(
+            "insert into about select creator_id, id, decided_at, sent_at, source, source_id,"
+            f" variant_id from lake.raw.messages where id in (select message_id from {rows})"
+        )

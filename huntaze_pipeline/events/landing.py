@@ -37,13 +37,15 @@ def events(con: DuckDBPyConnection, creator_id: str, import_id: str, received: s
         f" (select event_id from lake.raw.events where creator_id = {quoted(creator_id)}) k"
         " using (event_id)"
     )
+    arrival.about(con, "_new")
     con.execute(
         "insert into lake.raw.events (creator_id, event_id, name, fan_id, platform, account_id,"
         " campaign_id, message_id, value_micros, currency, occurred_at, received_at, properties,"
-        f" source, arrival) select {quoted(creator_id)}, event_id, name, fan_id, platform,"
-        " account_id, campaign_id, message_id, value_micros, currency, occurred_at,"
-        f" timestamptz {quoted(received)}, properties, {quoted('import:' + import_id)}, {batch}"
-        " from _new order by _row"
+        f" source, arrival, {arrival.ABOUT}) select {quoted(creator_id)}, event_id, name, fan_id,"
+        " platform, account_id, campaign_id, message_id, value_micros, currency, occurred_at,"
+        f" timestamptz {quoted(received)}, properties, {quoted('import:' + import_id)}, {batch},"
+        f" {arrival.ABOUT} from _new left join (from about where creator_id ="
+        f" {quoted(creator_id)}) m using (message_id) order by occurred_at, _row"
     )
     if _has_lines(con):
         con.execute(

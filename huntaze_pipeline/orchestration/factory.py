@@ -22,7 +22,7 @@ def key(name: str) -> dg.AssetKey:
 def assets(project: Project) -> list[dg.AssetsDefinition]:
     """Return one asset per model file."""
     tables = lineage.shapes(project)
-    return [_asset(model, tables) for model in project.models]
+    return [_asset(project, model, tables) for model in project.models]
 
 
 def checks(project: Project) -> list[dg.AssetChecksDefinition]:
@@ -50,7 +50,7 @@ def ancestry(model: Model, tables: lineage.Shapes) -> dict[str, dg.MetadataValue
     return {"dagster/column_lineage": dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps))}
 
 
-def _asset(model: Model, tables: lineage.Shapes) -> dg.AssetsDefinition:
+def _asset(project: Project, model: Model, tables: lineage.Shapes) -> dg.AssetsDefinition:
     layer, _ = model.name.split(".")
 
     @dg.asset(
@@ -67,18 +67,22 @@ def _asset(model: Model, tables: lineage.Shapes) -> dg.AssetsDefinition:
     )
     def build(rooms: Rooms) -> dg.MaterializeResult:
         with rooms.lake() as lake:
-            built = _build(lake, model)
+            built = _build(lake, project, model)
             picture = pictures.of(model.name, lake, lambda: rooms.policies)
-        figures = {"dagster/row_count": built.rows, "seconds": round(built.seconds, 3)}
+        figures = {
+            "dagster/row_count": built.rows,
+            "seconds": round(built.seconds, 3),
+            "how": built.how,
+        }
         return dg.MaterializeResult(metadata=figures | picture | ancestry(model, tables))
 
     return build
 
 
-def _build(lake: "runner.DuckDBPyConnection", model: Model) -> runner.Built:
+def _build(lake: "runner.DuckDBPyConnection", project: Project, model: Model) -> runner.Built:
     """Build one model; its faults are for the author of the SQL, and no retry mends them."""
     try:
-        return runner.one(lake, model)
+        return runner.one(lake, project, model)
     except ModelError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
 

@@ -26,6 +26,8 @@ from huntaze_pipeline.warehouse import raw
 EXTENSIONS = ("icu", "ducklake", "postgres_scanner")
 SCHEMAS = ("raw", "staging", "marts", "metrics", "audits")
 _LOCK = 0x4C414B45  # "LAKE": one first set-up at a time, whoever starts first
+_READY = "ready_2"
+"""A table that says the raw tables have the columns this version writes; renamed with them."""
 _TRIES = 12
 _CONFLICT = ("conflict", "concurrent", "serialize", "deadlock")
 
@@ -194,7 +196,7 @@ def _open(con: DuckDBPyConnection, settings: Settings, read_only: bool) -> bool:
     return bool(
         con.execute(
             "select 1 from duckdb_tables() where database_name = 'lake'"
-            " and schema_name = 'raw' and table_name = 'ready'"
+            f" and schema_name = 'raw' and table_name = '{_READY}'"
         ).fetchone()
     )
 
@@ -224,7 +226,11 @@ def _tables(con: DuckDBPyConnection) -> None:
     for schema in SCHEMAS:
         con.execute(f"create schema if not exists lake.{schema}")
     raw.create(con)
-    con.execute("create table if not exists lake.raw.ready (since varchar)")
+    con.execute(
+        "create table if not exists lake.audits.failures"
+        " (audit varchar, severity varchar, bad bigint, number bigint, row varchar)"
+    )
+    con.execute(f"create table if not exists lake.raw.{_READY} (since varchar)")
 
 
 def _rollback(con: DuckDBPyConnection) -> None:

@@ -8,54 +8,21 @@ audit (`audits/`) is a SELECT that returns bad rows. Running them is `runner`'s 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ValidationError
 
 from huntaze_pipeline import hashing
 from huntaze_pipeline.errors import ModelError, Problem
 from huntaze_pipeline.warehouse import raw
+from huntaze_pipeline.warehouse.header import COLUMN, AuditHeader, Header
 
 LAYERS = ("staging", "marts", "metrics")
 _HEADER = re.compile(r"^\s*/\*\s*---\n(.*?)\n---\s*\*/", re.S)
 _CALL = re.compile(r"\b(ref|source)\(\s*'([^']*)'\s*\)")
-_COLUMN = re.compile(r"^([A-Za-z ]+(?:\(\d+(?:,\s*\d+)?\))?(?:\[\])?)\s*\|\s*(.+)$", re.S)
-
-
-class Header(BaseModel):
-    """What a model says of itself."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    description: str
-    grain: list[str]
-    """The columns that name a row: never twice the same."""
-    owner: str
-    materialization: Literal["view", "table"]
-    columns: dict[str, str]
-    """Name: `TYPE | meaning`."""
-    audits: dict[str, str] = {}
-    """Name: a SELECT from `this` that returns bad rows; none may before the table is published."""
-
-    @field_validator("columns")
-    @classmethod
-    def _typed(cls, columns: dict[str, str]) -> dict[str, str]:
-        bad = [name for name, text in columns.items() if not _COLUMN.match(str(text).strip())]
-        if bad:
-            raise ValueError(f"{', '.join(bad)}: write `TYPE | meaning`")
-        return columns
-
-
-class AuditHeader(BaseModel):
-    """What an audit says of itself."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    description: str
-    owner: str
-    severity: Literal["error", "warn"] = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +42,24 @@ class Model:
     """schema.name"""
     path: Path
     header: Header
-    sql: str
-    """Ready to run: references are resolved to tables of the lake."""
+    body: str
+    """The SELECT as written, references unresolved."""
     refs: tuple[str, ...]
     sources: tuple[str, ...]
+
+    @property
+    def sql(self) -> str:
+        """Return the SELECT ready to run: references are tables of the lake."""
+        return self.reading({})
+
+    def reading(self, relations: Mapping[str, str]) -> str:
+        """Return the SELECT with some of the tables it reads replaced by other relations."""
+        return _CALL.sub(lambda call: relations.get(call[2], f"lake.{call[2]}"), self.body)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The models and raw tables that it reads."""
+        return (*self.refs, *self.sources)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -88,7 +69,10 @@ class Model:
     @property
     def version(self) -> str:
         """The content hash of the SQL: a change of code, not of a comment in the header."""
-        return hashing.content([self.sql, self.header.materialization])
+        part = self.header.incremental
+        return hashing.content(
+            [self.sql, self.header.materialization, part.model_dump() if part else None]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +92,11 @@ class Project:
 
     models: tuple[Model, ...]
     audits: tuple[Audit, ...]
+
+    @property
+    def models_by_name(self) -> Mapping[str, Model]:
+        """Return the models by their names."""
+        return {model.name: model for model in self.models}
 
     def model(self, name: str) -> Model:
         """Return a model by its name.
@@ -147,6 +136,7 @@ def load(folder: Path) -> Project:
     problems: list[Problem] = []
     models: dict[str, Model] = {}
     audits: list[Audit] = []
+    named: set[str] = set()
     for path in sorted(folder.glob("*/*.sql")):
         try:
             text = path.read_text(encoding="utf-8")
@@ -156,13 +146,14 @@ def load(folder: Path) -> Project:
         kind = AuditHeader if path.parent.name == "audits" else Header
         header = _header(text, path, kind, problems)
         refs, sources = _calls(text, path, problems)
-        name, sql = f"{path.parent.name}.{path.stem}", _resolved(text)
+        name, body = f"{path.parent.name}.{path.stem}", _body(text)
+        named.add(name)
         if isinstance(header, Header):
-            models[name] = Model(name, path, header, sql, refs, sources)
+            models[name] = Model(name, path, header, body, refs, sources)
         elif isinstance(header, AuditHeader):
-            audits.append(Audit(name, path, header, sql, refs))
+            audits.append(Audit(name, path, header, _resolved(body), refs))
     ordered = _order(models, folder, problems)
-    _known(models, audits, problems)
+    _known(models, audits, named, problems)
     if problems:
         raise ModelError(sorted(problems, key=_place))
     if not models:
@@ -199,14 +190,10 @@ def _header(
         problems += [_fault(e, match[1], path) for e in error.errors()]
         return None
     if isinstance(header, Header):
-        problems += _grain(header, match[1], path)
+        problems += [
+            Problem(f"{path}:{_line(match[1], key) + 1}", fault) for key, fault in header.faults()
+        ]
     return header
-
-
-def _grain(header: Header, text: str, path: Path) -> list[Problem]:
-    lost = [name for name in header.grain if name not in header.columns]
-    where = f"{path}:{_line(text, 'grain') + 1}"
-    return [Problem(where, f"grain names {name!r}, which is no column") for name in lost]
 
 
 def _fault(error: Any, text: str, path: Path) -> Problem:
@@ -243,18 +230,36 @@ def _calls(
     return tuple(refs), tuple(sources)
 
 
-def _resolved(text: str) -> str:
-    body = _HEADER.sub("", text).strip().rstrip(";")
+def _body(text: str) -> str:
+    return _HEADER.sub("", text).strip().rstrip(";")
+
+
+def _resolved(body: str) -> str:
     return _CALL.sub(lambda match: f"lake.{match[2]}", body)
 
 
-def _known(models: Mapping[str, Model], audits: list[Audit], problems: list[Problem]) -> None:
+def _known(
+    models: Mapping[str, Model],
+    audits: list[Audit],
+    named: set[str],
+    problems: list[Problem],
+) -> None:
+    """Complain of references to nothing; a model with a broken header is something."""
     for item in (*models.values(), *audits):
         text = item.path.read_text(encoding="utf-8")
         for ref in item.refs:
-            if ref not in models:
+            if ref not in named:
                 line = text[: text.index(f"'{ref}'")].count("\n") + 1
-                problems.append(Problem(f"{item.path}:{line}", f"ref {ref!r} is no model"))
+                near = get_close_matches(ref, models, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                problems.append(Problem(f"{item.path}:{line}", f"ref {ref!r} is no model{hint}"))
+    for model in models.values():
+        part = model.header.incremental
+        lost = [name for name in part.reads if name not in model.reads] if part else []
+        problems += [
+            Problem(f"{model.path}:1", f"incremental reads {name!r}, which its SQL does not")
+            for name in lost
+        ]
 
 
 def _order(models: Mapping[str, Model], folder: Path, problems: list[Problem]) -> tuple[Model, ...]:
@@ -275,7 +280,7 @@ def _order(models: Mapping[str, Model], folder: Path, problems: list[Problem]) -
 
 
 def _column(name: str, text: str) -> Column:
-    match = _COLUMN.match(str(text).strip())
+    match = COLUMN.match(str(text).strip())
     if match is None:
         return Column(name, "", str(text))
     return Column(name, match[1].strip().upper(), match[2].strip())

@@ -20,12 +20,15 @@ _COLUMNS = (
     " value_micros, currency, occurred_at, received_at, properties, source"
 )
 _READ = """
-select tx::text::bigint as tx, id, creator_id, event_id, name, fan_id, platform, account_id,
-       campaign_id, message_id, value_micros, currency, occurred_at, received_at,
-       properties::text as properties, source
-from public.inbox
-where (tx, id) > ('{tx}'::xid8, {id}) and tx < pg_snapshot_xmin(pg_current_snapshot())
-order by tx, id limit {limit}
+select i.tx::text::bigint as tx, i.id, i.creator_id, i.event_id, i.name, i.fan_id, i.platform,
+       i.account_id, i.campaign_id, i.message_id, i.value_micros, i.currency, i.occurred_at,
+       i.received_at, i.properties::text as properties, i.source,
+       m.decided_at as message_at, m.sent_at as message_sent_at, m.source as message_source,
+       m.source_id as message_source_id, m.variant_id
+from public.inbox i
+left join public.messages m on m.creator_id = i.creator_id and m.id = i.message_id
+where (i.tx, i.id) > ('{tx}'::xid8, {id}) and i.tx < pg_snapshot_xmin(pg_current_snapshot())
+order by i.tx, i.id limit {limit}
 """
 
 _START = Position()
@@ -87,11 +90,22 @@ def _batch(con: DuckDBPyConnection, limit: int) -> tuple[int, Pulled]:
 
 
 def _append(con: DuckDBPyConnection) -> int:
+    """Append what no file has brought; the inbox itself holds an id once, and is read once."""
     batch = arrival.following(con)
     con.execute(
-        f"insert into lake.raw.events select {_COLUMNS}, {batch} as arrival from pulled"
-        " anti join (select creator_id, event_id from lake.raw.events) known"
-        " using (creator_id, event_id) order by tx, id"
+        "create or replace temp table forgotten as from pulled where message_source is null"
+    )
+    arrival.about(con, "forgotten")  # messages that PostgreSQL has cleaned up
+    con.execute(
+        f"insert into lake.raw.events by name select {_COLUMNS}, {batch} as arrival, {_about()}"
+        " from pulled p anti join (select creator_id, event_id from lake.raw.events"
+        " where starts_with(source, 'import:')) known using (creator_id, event_id)"
+        " left join about m using (creator_id, message_id) order by tx, id"
     )
     row = con.execute(f"select count(*) from lake.raw.events where arrival = {batch}").fetchone()
     return int(row[0]) if row else 0
+
+
+def _about() -> str:
+    names = arrival.ABOUT.split(", ")
+    return ", ".join(f"coalesce(p.{name}, m.{name}) as {name}" for name in names)

@@ -22,7 +22,8 @@ _CATALOG = "__ducklake_metadata_lake"
 _SHOW = re.compile(r"^\s*show\s+(all\s+)?tables\s*;?\s*$", re.IGNORECASE)
 _TABLES = """
     select table_schema as "schema", table_name as "table", count(*) as columns
-    from information_schema.columns where table_catalog = 'lake' and table_name <> 'ready'
+    from information_schema.columns
+    where table_catalog = 'lake' and not starts_with(table_name, 'ready')
     group by all order by all
 """
 

@@ -17,6 +17,8 @@ OWN: dict[str, dict[str, str]] = {
         "message_id": "VARCHAR", "value_micros": "BIGINT", "currency": "VARCHAR",
         "occurred_at": "TIMESTAMP WITH TIME ZONE", "received_at": "TIMESTAMP WITH TIME ZONE",
         "properties": "VARCHAR", "source": "VARCHAR", "arrival": "BIGINT",
+        "message_at": "TIMESTAMP WITH TIME ZONE", "message_sent_at": "TIMESTAMP WITH TIME ZONE",
+        "message_source": "VARCHAR", "message_source_id": "VARCHAR", "variant_id": "VARCHAR",
     },
     "lines": {
         "creator_id": "VARCHAR", "event_id": "VARCHAR", "line": "BIGINT", "item_id": "VARCHAR",
@@ -24,10 +26,15 @@ OWN: dict[str, dict[str, str]] = {
         "properties": "VARCHAR",
     },
     "cursors": {"name": "VARCHAR", "tx": "BIGINT", "id": "BIGINT"},
+    "builds": {"model": "VARCHAR", "version": "VARCHAR", "snapshot": "BIGINT"},
     "clock": {"as_of": "TIMESTAMP WITH TIME ZONE"},
     "windows": {"goal": "VARCHAR", "platform": "VARCHAR", "touch": "VARCHAR", "seconds": "BIGINT"},
 }  # fmt: skip
-"""Tables that live in the lake only. `cursors.name`: a reader's position, or 'arrival'."""
+"""Tables that live in the lake only. `cursors.name`: a reader's position, or 'arrival'.
+
+An event about a message of ours carries what never changes of that message (when it was decided,
+by what, which arm) and when it had been sent as the event arrived: nothing has to look it up later.
+"""
 
 _TEXT = "VARCHAR"
 _TIME = "TIMESTAMP WITH TIME ZONE"
@@ -115,9 +122,12 @@ class Window(NamedTuple):
 
 
 def create(con: DuckDBPyConnection) -> None:
-    """Create every raw table that is missing, inside the caller's transaction."""
+    """Create every raw table and column that is missing, inside the caller's transaction."""
     for table, columns in TABLES.items():
         con.execute(f"create table if not exists lake.raw.{table} ({_declared(columns)})")
+        there = {row[0] for row in con.execute(f"describe lake.raw.{table}").fetchall()}
+        for name in columns.keys() - there:
+            con.execute(f"alter table lake.raw.{table} add column {name} {columns[name]}")
 
 
 def refresh(con: DuckDBPyConnection, now: datetime, windows: Sequence[Window]) -> None:

@@ -1,32 +1,35 @@
-"""Building models: into a table of its own, checked against the contract, then published.
+"""Building models: what is new is taken in, checked against the contract, then published.
 
-A model that fails leaves its last good table in place, and stops those that read it; the others are
+Everything about one model happens in one transaction of the lake, how far it has come included. A
+model that fails leaves its last good table in place, and stops those that read it; the others are
 built. Every failure is reported at the end with the model and what was wrong.
 """
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.errors import ModelError, Problem
-from huntaze_pipeline.warehouse import lake
+from huntaze_pipeline.warehouse import changes, contract, increment, lake
+from huntaze_pipeline.warehouse.changes import State
 from huntaze_pipeline.warehouse.models import Audit, Model, Project
 
-_ALIASES = {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE", "TEXT": "VARCHAR", "BOOL": "BOOLEAN"}
 _SAMPLE = 3
+How = Literal["full", "incremental", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """One model that was built and published."""
+    """One model that is up to date and published."""
 
     name: str
     rows: int
     seconds: float
+    how: How = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,30 @@ class Audited:
     sample: tuple[dict[str, Any], ...]
 
 
+class _Broken(Exception):
+    """A contract that does not hold; rolls the transaction back."""
+
+    def __init__(self, faults: list[str], bad: dict[str, list[dict[str, Any]]]) -> None:
+        super().__init__("; ".join(faults))
+        self.bad = bad
+
+
 def build(
     con: DuckDBPyConnection,
     project: Project,
     select: Iterable[str] | None = None,
     progress: Callable[[str], None] = lambda name: None,
+    *,
+    full: bool = False,
 ) -> list[Built]:
-    """Build models in the order of their dependencies; `select=None` builds all.
+    """Bring models up to date in the order of their dependencies; `select=None` takes all.
+
+    Args:
+        con: the lake.
+        project: the models.
+        select: names, see `Project.select`.
+        progress: called with each model's name before it is built.
+        full: build everything anew, whatever is there.
 
     Raises:
         ModelError: some could not be built, with the reason of each; the rest are published.
@@ -61,7 +81,7 @@ def build(
             )
             continue
         try:
-            built.append(one(con, model))
+            built.append(one(con, project, model, full=full))
         except ModelError as error:
             failed[model.name] = error.problems[0]
     if failed:
@@ -69,31 +89,120 @@ def build(
     return built
 
 
-def one(con: DuckDBPyConnection, model: Model) -> Built:
-    """Build, check and publish one model.
+def one(con: DuckDBPyConnection, project: Project, model: Model, *, full: bool = False) -> Built:
+    """Bring one model up to date, check and publish it.
 
     Raises:
         ModelError: the SQL fails or the result breaks the contract; the old table stays.
     """
     started = time.monotonic()
-    fresh = f"_new_{model.name.replace('.', '_')}"
-    kind = "view" if model.header.materialization == "view" else "table"
     try:
-        con.execute(f"create or replace temp {kind} {fresh} as {model.sql}")
-        _contract(con, model, fresh)
-        rows = _grain(con, model, fresh)
-        _conditions(con, model, fresh)
-        served = _served(con, model, fresh)
-        lake.write(con, lambda: _publish(con, model, fresh, served))
+        how = lake.write(con, _Work(con, project, model, full).run)
+        (rows,) = con.execute(f"select count(*) from lake.{model.name}").fetchone() or (0,)
     except duckdb.Error as error:
-        raise _broken(model, error) from None
-    finally:
-        con.execute(f"drop {kind} if exists {fresh}")
-    return Built(model.name, rows, time.monotonic() - started)
+        raise _located(model, error) from None
+    except _Broken as error:
+        for name, bad in error.bad.items():
+            contract.keep(con, f"{model.name}.{name}", "error", bad)
+        raise ModelError([Problem(str(model.path), str(error))]) from None
+    return Built(model.name, int(rows), time.monotonic() - started, how)
+
+
+class _Work:
+    """One model inside its transaction."""
+
+    def __init__(self, con: DuckDBPyConnection, project: Project, model: Model, full: bool) -> None:
+        self.con, self.project, self.model = con, project, model
+        self.kind = model.header.materialization
+        self.version = changes.version(project, model)
+        self.before = None if full else changes.state(con, model.name)
+        reads = {b for read in model.reads for b in changes.bases(project, read)}
+        self.news = changes.news(con, reads, self.before.snapshot if self.before else 0)
+
+    def run(self) -> How:
+        """Do the least that brings the table up to date."""
+        known = self.before is not None and self.before.version == self.version
+        stored = _stored(self.con, self.model)
+        if known and stored and (self.kind == "view" or not self._moved()):
+            return "unchanged"
+        self._promise(contract.columns(self.con, self.model))
+        if stored not in (None, "view" if self.kind == "view" else "table"):
+            self.con.execute(f"drop {stored} lake.{self.model.name}")
+        if not (known and stored and self._taken_in()):
+            self._anew(stored == "table" and self.kind == "table")
+            self._note()
+            return "full"
+        self._note()
+        return "incremental"
+
+    def _moved(self) -> bool:
+        return bool(self.news.changed or self.news.anew)
+
+    def _note(self) -> None:
+        changes.note(self.con, self.model.name, State(self.version, self.news.upto))
+
+    def _taken_in(self) -> bool:
+        """Take only the change in; False when that cannot be done."""
+        if self.kind != "incremental":
+            return False
+        task = increment.Task(self.con, self.project, self.model, self.news)
+        if not increment.possible(task) or not increment.apply(task):
+            return False
+        self._check(increment.DELTA)
+        self._publish(increment.DELTA, increment.GONE)
+        return True
+
+    def _anew(self, there: bool) -> None:
+        """Build the whole; small tables keep their identity and change only where they differ."""
+        name = self.model.name
+        if self.kind == "view":
+            self.con.execute(f"create or replace view lake.{name} as {self.model.sql}")
+            self._check(f"lake.{name}", grain=True)
+        elif there and self._same_shape():
+            self.con.execute(f"create or replace temp table _fresh as {self.model.sql}")
+            self._check("_fresh", grain=True)
+            task = increment.Task(self.con, self.project, self.model, self.news)
+            increment.compare(task)
+            self._publish(increment.DELTA, increment.GONE)
+        else:
+            names = ", ".join(f'"{column}"' for column in self.model.header.columns)
+            self.con.execute(
+                f"create or replace table lake.{name} as select {names} from ({self.model.sql})"
+            )
+            self._check(f"lake.{name}", grain=True)
+
+    def _same_shape(self) -> bool:
+        there = contract.shape(self.con, f"lake.{self.model.name}")
+        return there == contract.shape(self.con, f"({self.model.sql})")
+
+    def _check(self, relation: str, grain: bool = False) -> None:
+        faults = contract.grain(self.con, self.model, relation) if grain else []
+        faults += contract.numbers(self.con, self.model, relation)
+        bad = contract.audits(self.con, self.model, relation)
+        faults += [f"audit {name}: bad row {rows[0]}" for name, rows in bad.items()]
+        self._promise(faults, bad)
+
+    def _promise(
+        self, faults: list[str], bad: dict[str, list[dict[str, Any]]] | None = None
+    ) -> None:
+        if faults:
+            raise _Broken(faults, bad or {})
+
+    def _publish(self, delta: str, gone: str) -> None:
+        """Write the rows that differ; nothing at all when none do."""
+        table = f"lake.{self.model.name}"
+        if self.con.execute(f"select 1 from {gone} limit 1").fetchone():
+            same = " and ".join(
+                f"{table}.{n} is not distinct from g.{n}" for n in self.model.header.grain
+            )
+            self.con.execute(f"delete from {table} using {gone} g where {same}")
+        if self.con.execute(f"select 1 from {delta} limit 1").fetchone():
+            names = ", ".join(f'"{column}"' for column in self.model.header.columns)
+            self.con.execute(f"insert into {table} ({names}) select {names} from {delta}")
 
 
 def audit(con: DuckDBPyConnection, audits: Sequence[Audit]) -> list[Audited]:
-    """Run audits; each returns how many bad rows there are and some of them.
+    """Run audits; each returns how many bad rows there are and some of them, and keeps the rest.
 
     Raises:
         ModelError: an audit's SQL does not run.
@@ -103,103 +212,24 @@ def audit(con: DuckDBPyConnection, audits: Sequence[Audit]) -> list[Audited]:
 
 def _audited(con: DuckDBPyConnection, item: Audit) -> Audited:
     try:
-        relation = con.execute(item.sql)
-        names = [column[0] for column in relation.description or ()]
-        rows = relation.fetchall()
+        bad = contract.rows(con, item.sql)
     except duckdb.Error as error:
         raise ModelError([Problem(f"{item.path}", _first(error))]) from None
-    sample = tuple(dict(zip(names, row, strict=True)) for row in rows[:_SAMPLE])
-    return Audited(item.name, item.header.severity, len(rows), sample)
+    contract.keep(con, item.name, item.header.severity, bad)
+    return Audited(item.name, item.header.severity, len(bad), tuple(bad[:_SAMPLE]))
 
 
-def _publish(con: DuckDBPyConnection, model: Model, fresh: str, served: "_Served") -> None:
-    """Replace what is served, in one transaction; a table of the same shape keeps its identity."""
-    wanted = model.header.materialization
-    if served.kind not in (None, wanted):
-        con.execute(f"drop {served.kind} lake.{model.name}")
-    if wanted == "view":
-        con.execute(f"create or replace view lake.{model.name} as {model.sql}")
-    elif served.same:
-        con.execute(f"delete from lake.{model.name}")
-        con.execute(f"insert into lake.{model.name} select * from {fresh}")
-    else:
-        con.execute(f"create or replace table lake.{model.name} as select * from {fresh}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    """What stands under the model's name now."""
-
-    kind: str | None
-    same: bool
-    """A table whose columns are those of the new one."""
-
-
-def _served(con: DuckDBPyConnection, model: Model, fresh: str) -> _Served:
-    try:
-        shape = _shape(con, f"lake.{model.name}")
-    except duckdb.CatalogException:
-        return _Served(None, False)
-    except duckdb.BinderException:
-        return _Served("view", False)  # its tables have changed under it
+def _stored(con: DuckDBPyConnection, model: Model) -> str | None:
+    """Return what stands under the model's name: table, view or nothing."""
     schema, name = (lake.quoted(part) for part in model.name.split("."))
-    view = con.execute(
-        "select 1 from duckdb_views() where database_name = 'lake'"
-        f" and schema_name = {schema} and view_name = {name}"
+    row = con.execute(
+        "select table_type from information_schema.tables where table_catalog = 'lake'"
+        f" and table_schema = {schema} and table_name = {name}"
     ).fetchone()
-    return _Served("view" if view else "table", not view and shape == _shape(con, fresh))
+    return None if row is None else "view" if row[0] == "VIEW" else "table"
 
 
-def _shape(con: DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
-    rows = con.execute(f"describe select * from {relation}").fetchall()
-    return [(str(row[0]), str(row[1])) for row in rows]
-
-
-def _contract(con: DuckDBPyConnection, model: Model, fresh: str) -> None:
-    """Compare the columns with the header, all differences at once."""
-    has = dict(_shape(con, fresh))
-    wants = {c.name: _ALIASES.get(c.type, c.type) for c in model.columns}
-    faults = [f"column {name} is missing" for name in wants if name not in has]
-    faults += [f"column {name} is not in the header" for name in has if name not in wants]
-    faults += [
-        f"column {name} is {has[name]}, the header says {kind}"
-        for name, kind in wants.items()
-        if name in has and has[name] != kind
-    ]
-    if faults:
-        raise ModelError([Problem(str(model.path), "; ".join(faults))])
-
-
-def _grain(con: DuckDBPyConnection, model: Model, fresh: str) -> int:
-    """Count the rows; no two may have the same grain."""
-    grain = ", ".join(model.header.grain)
-    digest = f"hash({grain})" if grain else "1"
-    row = con.execute(f"select count(*), count(distinct {digest}) from {fresh}").fetchone()
-    if grain and row and row[0] != row[1]:
-        twice = con.execute(
-            f"select {grain}, count(*) as times from {fresh} group by {grain}"
-            " having count(*) > 1 limit 1"
-        ).fetchone()
-        if twice is not None:
-            key = ", ".join(f"{n}={v!r}" for n, v in zip(model.header.grain, twice, strict=False))
-            raise ModelError(
-                [
-                    Problem(
-                        str(model.path), f"grain ({grain}) is not unique: {key}, {twice[-1]} times"
-                    )
-                ]
-            )
-    return int(row[0]) if row else 0
-
-
-def _conditions(con: DuckDBPyConnection, model: Model, fresh: str) -> None:
-    for name, sql in model.header.audits.items():
-        bad = con.execute(f"with this as (from {fresh}) {sql}").fetchone()
-        if bad is not None:
-            raise ModelError([Problem(str(model.path), f"audit {name}: bad row {bad}")])
-
-
-def _broken(model: Model, error: duckdb.Error) -> ModelError:
+def _located(model: Model, error: duckdb.Error) -> ModelError:
     """Name the file and the line of it where the SQL went wrong."""
     text = model.path.read_text(encoding="utf-8")
     above = text[: text.find("--- */")].count("\n") + 1

@@ -133,8 +133,8 @@ def test_an_event_that_a_file_brought_first_is_not_pulled_again(
     store: Store, creator: str, con: DuckDBPyConnection
 ) -> None:
     con.execute(
-        "insert into lake.raw.events (creator_id, event_id, arrival) values"
-        " ('maya', 'a', 0), ('zoe', 'b', 0)"
+        "insert into lake.raw.events (creator_id, event_id, source, arrival) values"
+        " ('maya', 'a', 'import:1', 0), ('zoe', 'b', 'import:1', 0)"
     )
     live(store, "a", "b")
     pulled = pull.inbox(store, con)

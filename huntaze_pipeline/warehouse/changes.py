@@ -1,0 +1,145 @@
+"""What happened to the tables of the lake since a snapshot: nothing, rows, or a new table.
+
+The catalog tells without reading any data whether a table changed; the rows themselves come from
+DuckLake's change feed. What a model makes of them is `increment`'s.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from duckdb import DuckDBPyConnection
+
+from huntaze_pipeline.warehouse import lake
+from huntaze_pipeline.warehouse.models import Model, Project
+
+CATALOG = "__ducklake_metadata_lake.lake"
+_TOUCHED = re.compile(
+    r"(?:inserted_into_table|deleted_from_table|inlined_insert|inlined_delete):(\d+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a model's table has come."""
+
+    version: str
+    """Of the SQL that built it, views that it reads through included."""
+    snapshot: int
+    """Everything up to this snapshot is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a model has to take in."""
+
+    since: int
+    upto: int
+    changed: frozenset[str]
+    """Tables it reads whose rows changed."""
+    anew: frozenset[str]
+    """Tables it reads that were made anew: there is no feed from before."""
+
+
+def bases(project: Project, name: str) -> tuple[str, ...]:
+    """Return the stored tables behind a name: itself, or what a view reads, all the way down."""
+    model = project.models_by_name.get(name)
+    if model is None or model.header.materialization != "view":
+        return (name,)
+    found = [base for read in model.reads for base in bases(project, read)]
+    return tuple(dict.fromkeys(found))
+
+
+def relation(project: Project, name: str, instead: Mapping[str, str]) -> str:
+    """Return a FROM-able text for a table, views written out, with some base tables replaced."""
+    if name in instead:
+        return instead[name]
+    model = project.models_by_name.get(name)
+    if model is None or model.header.materialization != "view":
+        return f"lake.{name}"
+    return f"({model.reading({r: relation(project, r, instead) for r in model.reads})})"
+
+
+def version(project: Project, model: Model) -> str:
+    """Return the version of a model and of the views that it reads through."""
+    through = [
+        version(project, view)
+        for ref in model.refs
+        if (view := project.model(ref)).header.materialization == "view"
+    ]
+    return "-".join([model.version, *through])[:400]
+
+
+def state(con: DuckDBPyConnection, name: str) -> State | None:
+    """Return how far a model's table has come; None when it was never built this way."""
+    row = con.execute(
+        f"select version, snapshot from lake.raw.builds where model = {lake.quoted(name)}"
+    ).fetchone()
+    return State(str(row[0]), int(row[1])) if row else None
+
+
+def note(con: DuckDBPyConnection, name: str, reached: State) -> None:
+    """Write down how far a model's table has come; in the transaction that brings it there."""
+    con.execute(f"delete from lake.raw.builds where model = {lake.quoted(name)}")
+    con.execute(
+        f"insert into lake.raw.builds values ({lake.quoted(name)},"
+        f" {lake.quoted(reached.version)}, {reached.snapshot})"
+    )
+
+
+def news(con: DuckDBPyConnection, tables: Iterable[str], since: int) -> News:
+    """Ask the catalog which of these tables changed after a snapshot."""
+    row = con.execute("select id from lake.current_snapshot()").fetchone()
+    upto = int(row[0]) if row else since
+    ids = {name: (int(number), int(born)) for name, number, born in con.execute(_TABLES).fetchall()}
+    made = con.execute(
+        f"select changes_made from {CATALOG}.ducklake_snapshot_changes"
+        f" where snapshot_id > {since} and snapshot_id <= {upto}"
+    ).fetchall()
+    touched = {int(number) for (text,) in made for number in _TOUCHED.findall(str(text))}
+    names = [name for name in tables if name in ids]
+    return News(
+        since, upto,
+        frozenset(name for name in names if ids[name][0] in touched),
+        frozenset(name for name in names if ids[name][1] > since),
+    )  # fmt: skip
+
+
+_TABLES = f"""
+    select s.schema_name || '.' || t.table_name, t.table_id, first.born
+    from {CATALOG}.ducklake_table t
+    join {CATALOG}.ducklake_schema s on s.schema_id = t.schema_id and s.end_snapshot is null
+    join (
+        select table_id, min(begin_snapshot) as born from {CATALOG}.ducklake_table group by table_id
+    ) first on first.table_id = t.table_id
+    where t.end_snapshot is null
+"""
+
+
+def feed(con: DuckDBPyConnection, table: str, found: News) -> "Feed":
+    """Bring the rows that came into and left a table into temporary tables."""
+    schema, name = (lake.quoted(part) for part in table.split("."))
+    stem = table.replace(".", "_")
+    rows = Feed(f"_in_{stem}", f"_out_{stem}")
+    con.execute(
+        f"create or replace temp table _feed as select * exclude (snapshot_id, rowid)"
+        f" from ducklake_table_changes('lake', {schema}, {name}, {found.since + 1}, {found.upto})"
+    )
+    for kind, change in (
+        (rows.came, "'insert', 'update_postimage'"),
+        (rows.left, "'delete', 'update_preimage'"),
+    ):
+        con.execute(
+            f"create or replace temp table {kind} as select * exclude (change_type) from _feed"
+            f" where change_type in ({change})"
+        )
+    con.execute("drop table _feed")
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Two temporary tables in the shape of the table they come from."""
+
+    came: str
+    left: str

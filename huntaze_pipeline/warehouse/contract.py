@@ -1,0 +1,126 @@
+"""What a model promised in its header, held against what it made: columns, grain, numbers, audits.
+
+Every check returns faults in words; whether a fault stops a build is `runner`'s decision.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import sqlglot
+from duckdb import DuckDBPyConnection
+from sqlglot import exp
+from sqlglot.errors import ParseError
+
+from huntaze_pipeline.warehouse import lake
+from huntaze_pipeline.warehouse.models import Model
+
+_ALIASES = {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE", "TEXT": "VARCHAR", "BOOL": "BOOLEAN"}
+_FLOATS = ("DOUBLE", "FLOAT", "REAL")
+KEPT = 1000
+"""Bad rows that are kept for people to look at."""
+
+
+def shape(con: DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
+    """Return names and types of a relation's columns; plans it and runs nothing."""
+    rows = con.execute(f"describe select * from {relation}").fetchall()
+    return [(str(row[0]), str(row[1])) for row in rows]
+
+
+def columns(con: DuckDBPyConnection, model: Model) -> list[str]:
+    """Compare the columns of the SELECT with the header, all differences at once."""
+    has = dict(shape(con, f"({model.sql})"))
+    wants = {c.name: _ALIASES.get(c.type, c.type) for c in model.columns}
+    faults = [f"column {name} is missing" for name in wants if name not in has]
+    faults += [f"column {name} is not in the header" for name in has if name not in wants]
+    faults += [
+        f"column {name} is {has[name]}, the header says {kind}"
+        for name, kind in wants.items()
+        if name in has and has[name] != kind
+    ]
+    return faults
+
+
+def grain(con: DuckDBPyConnection, model: Model, relation: str) -> list[str]:
+    """Look for two rows of the same grain."""
+    if not model.header.grain or grouped(model):
+        return []
+    names = ", ".join(model.header.grain)
+    counts = con.execute(
+        f"select count(*), count(distinct hash({names})) from {relation}"
+    ).fetchone()
+    if counts is None or counts[0] == counts[1]:
+        return []
+    twice = con.execute(
+        f"select {names}, count(*) as times from {relation} group by {names}"
+        " having count(*) > 1 limit 1"
+    ).fetchone()
+    if twice is None:
+        return []
+    key = ", ".join(f"{n}={v!r}" for n, v in zip(model.header.grain, twice, strict=False))
+    return [f"grain ({names}) is not unique: {key}, {twice[-1]} times"]
+
+
+def grouped(model: Model) -> bool:
+    """Say whether the SELECT groups by its grain: then no row can be there twice, by its form."""
+    try:
+        query = sqlglot.parse_one(model.sql, read="duckdb")
+    except ParseError:
+        return False
+    group = query.args.get("group") if isinstance(query, exp.Select) else None
+    if group is None or group.args.get("all"):
+        return False
+    names = {e.name for e in group.expressions if isinstance(e, exp.Column)}
+    selected = {e.alias_or_name for e in query.expressions if isinstance(e, exp.Column)}
+    return len(names) == len(group.expressions) and names == set(model.header.grain) & selected
+
+
+def numbers(con: DuckDBPyConnection, model: Model, relation: str) -> list[str]:
+    """Look for infinity and not-a-number: what a division by zero leaves behind."""
+    floats = [column.name for column in model.columns if column.type in _FLOATS]
+    if not floats:
+        return []
+    counts = ", ".join(f'count(*) filter (not isfinite("{name}"))' for name in floats)
+    found = con.execute(f"select {counts} from {relation}").fetchone() or ()
+    return [
+        f"column {name} is no finite number in {bad} rows: was it divided by zero? (nullif(x, 0))"
+        for name, bad in zip(floats, found, strict=True)
+        if bad
+    ]
+
+
+def audits(con: DuckDBPyConnection, model: Model, relation: str) -> dict[str, list[dict[str, Any]]]:
+    """Run the header's own audits on new rows; return the bad rows of each that found some."""
+    found = {}
+    for name, sql in model.header.audits.items():
+        bad = rows(con, f"with this as (from {relation}) {sql}")
+        if bad:
+            found[name] = bad
+    return found
+
+
+def rows(con: DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    """Run a query; return its rows by column name."""
+    relation = con.execute(query)
+    names = [str(column[0]) for column in relation.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in relation.fetchall()]
+
+
+def keep(con: DuckDBPyConnection, name: str, severity: str, bad: Sequence[dict[str, Any]]) -> None:
+    """Replace the bad rows that are kept of an audit; in a transaction of its own."""
+    mine = f"audit = {lake.quoted(name)}"
+    had = con.execute(f"select 1 from lake.audits.failures where {mine} limit 1").fetchone()
+    if not bad and had is None:
+        return
+    values = ", ".join(
+        f"({lake.quoted(name)}, {lake.quoted(severity)}, {len(bad)}, {number},"
+        f" {lake.quoted(json.dumps(row, default=str))})"
+        for number, row in enumerate(bad[:KEPT], 1)
+    )
+
+    def replace() -> None:
+        con.execute(f"delete from lake.audits.failures where {mine}")
+        if values:
+            con.execute(f"insert into lake.audits.failures values {values}")
+
+    lake.write(con, replace)
