@@ -5,7 +5,7 @@ import dagster as dg
 from huntaze_pipeline.orchestration import quality
 from huntaze_pipeline.orchestration.factory import WRITERS, key
 from huntaze_pipeline.orchestration.resources import Rooms
-from huntaze_pipeline.warehouse import goals, lake, pull, raw
+from huntaze_pipeline.warehouse import goals, lake, mirror, pull, raw
 
 OWNER = ["team:data"]
 COPIED = (*raw.COPIES, "clock", "windows")
@@ -51,7 +51,7 @@ def copies(rooms: Rooms):
     now = rooms.clock()
     windows = goals.load(rooms.settings.rules_dir)
     with rooms.lake() as con:
-        lake.write(con, lambda: raw.refresh(con, now, windows))
+        lake.write(con, lambda: mirror.refresh(con, now, windows))
         for table in COPIED:
             (rows,) = con.execute(f"select count(*) from lake.raw.{table}").fetchone() or (0,)
             yield dg.MaterializeResult(

@@ -4,6 +4,8 @@ import dagster as dg
 
 from huntaze_pipeline.orchestration import retention
 from huntaze_pipeline.orchestration.resources import Rooms
+from huntaze_pipeline.warehouse import care
+from huntaze_pipeline.warehouse import models as models_
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING
 IN_PROCESS = dg.in_process_executor
@@ -32,11 +34,12 @@ nightly_measurement = dg.ScheduleDefinition(
 
 @dg.op
 def prune(context: dg.OpExecutionContext, rooms: Rooms) -> None:
-    """Delete what nobody will ask for again: old runs, old lake snapshots."""
+    """Delete what nobody will ask for again, and put the lake's files in order."""
     runs = retention.runs(context.instance, rooms.clock())
+    project = models_.load(rooms.settings.models_dir)
     with rooms.lake() as lake:
-        snapshots = retention.snapshots(lake)
-    context.log.info("deleted %s runs and %s lake snapshots", runs, snapshots)
+        cared = care.run(lake, rooms.clock(), project)
+    context.log.info("deleted %s runs; %s", runs, cared)
 
 
 @dg.job(executor_def=IN_PROCESS, description="Keeps Dagster's log and the lake from growing.")

@@ -2,7 +2,11 @@
 description: Messages that platforms accepted, by account and minute.
 grain: [creator_id, account_id, minute]
 owner: team:data
-materialization: table
+materialization: incremental
+incremental:
+  partition: minute
+  reads:
+    staging.stg_messages: {time: sent_at}
 columns:
   creator_id: VARCHAR | the tenant
   account_id: VARCHAR | the sending account

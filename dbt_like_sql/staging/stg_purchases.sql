@@ -2,7 +2,11 @@
 description: Money that fans spent; purchases and tips.
 grain: [creator_id, event_id]
 owner: team:data
-materialization: table
+materialization: incremental
+incremental:
+  partition: occurred_at
+  reads:
+    staging.stg_events: {time: occurred_at}
 columns:
   creator_id: VARCHAR | the tenant
   event_id: VARCHAR | the purchase

@@ -8,15 +8,19 @@ import typer
 from huntaze_pipeline import settings
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from huntaze_pipeline.warehouse.models import Project
 
 models = typer.Typer(help="SQL models: list, build and test them.", no_args_is_help=True)
+lake_ = typer.Typer(help="The lake's files: what they take, and their care.", no_args_is_help=True)
 JSON = typer.Option(False, "--json", help="Print one JSON document.")
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
     app.add_typer(models, name="models")
+    app.add_typer(lake_, name="lake")
     app.command()(sql)
 
 
@@ -38,6 +42,7 @@ def build(
     select: list[str] = typer.Option(
         [], "--select", "-s", help="schema.name; +name: and its sources."
     ),
+    full: bool = typer.Option(False, "--full", help="Build everything anew, whatever is there."),
     as_json: bool = JSON,
 ) -> None:
     """Pull new events, copy the operational tables, build the models and run the audits."""
@@ -54,12 +59,13 @@ def build(
     with stack.services(settings.load(), need=("postgres",)) as ready:
         store = Store(ready)
         migrate.upgrade(store)
-        done = refreshing.run(ready, store, project, system_clock(), select or None)
+        done = refreshing.run(ready, store, project, system_clock(), select or None, full=full)
     if as_json:
         typer.echo(json.dumps(asdict(done), default=str))
     else:
         for item in done.built:
-            typer.echo(f"{item.name}: {item.rows:,} rows ({item.seconds:.2f} s)")
+            rows = "" if item.rows is None else f"{item.rows:,} rows, "
+            typer.echo(f"{item.name}: {rows}{item.how} ({item.seconds:.2f} s)")
         for item in done.audited:
             sign = (
                 "ok" if not item.bad else f"{item.severity}: {item.bad} bad rows, {item.sample[0]}"
@@ -90,11 +96,103 @@ def check(
         raise typer.Exit(1)
 
 
+@models.command()
+def docs(
+    out: Path = typer.Option(Path("models.html"), "--out", "-o", help="Where the page goes."),
+) -> None:
+    """Write one page about all models: columns, lineage, SQL and the graph. Needs no server."""
+    from huntaze_pipeline.warehouse import docs as pages
+
+    out.write_text(pages.render(_project()), encoding="utf-8")
+    typer.echo(str(out))
+
+
+@models.command()
+def lineage(
+    name: str = typer.Argument(..., help="schema.name, or schema.name.column."),
+    as_json: bool = JSON,
+) -> None:
+    """Show what a model's columns are made of, down to the raw ones, and who reads the model."""
+    import json
+
+    from huntaze_pipeline.warehouse import docs as pages
+    from huntaze_pipeline.warehouse import lineage as lines
+
+    project = _project()
+    table, column = name, None
+    if name.count(".") == 2:
+        table, _, column = name.rpartition(".")
+    shapes = lines.shapes(project)
+    names = [column] if column else [c.name for c in project.model(table).columns]
+    found = {n: lines.roots(project, lines.Origin(table, n), shapes) for n in names}
+    above, below = list(project.model(table).reads), pages.readers(project, table)
+    if as_json:
+        columns = {n: [f"{o.table}.{o.column}" for o in origins] for n, origins in found.items()}
+        typer.echo(
+            json.dumps({"model": table, "reads": above, "readers": below, "columns": columns})
+        )
+        return
+    typer.echo(f"{table}\n  reads    {', '.join(above)}\n  read by  {', '.join(below) or 'nobody'}")
+    for n, origins in found.items():
+        typer.echo(
+            f"  {n}  <-  {', '.join(f'{o.table}.{o.column}' for o in origins) or 'no column'}"
+        )
+
+
+@lake_.command()
+def care(
+    keep: str = typer.Option("90d", help="How far back --as-of and replay can look."),
+) -> None:
+    """Join small files, drop deleted rows, let go of old snapshots; Dagster does so every night."""
+    from huntaze_pipeline.clock import duration, system_clock
+    from huntaze_pipeline.local import stack
+    from huntaze_pipeline.warehouse import care as caring
+    from huntaze_pipeline.warehouse import lake
+
+    with (
+        stack.services(settings.load(), need=("postgres",)) as ready,
+        lake.connect(ready) as con,
+    ):
+        done = caring.run(con, system_clock(), _project(), duration(keep))
+    typer.echo(
+        f"{done.expired} snapshots let go, {done.rewritten} tables written anew,"
+        f" {done.merged} with fewer files, {done.deleted} files deleted"
+    )
+
+
+@lake_.command()
+def status(as_json: bool = JSON) -> None:
+    """Show what each table takes on the disk."""
+    import json
+    from dataclasses import asdict
+
+    from huntaze_pipeline.local import stack
+    from huntaze_pipeline.warehouse import care as caring
+    from huntaze_pipeline.warehouse import lake
+
+    with (
+        stack.services(settings.load(), need=("postgres",)) as ready,
+        lake.connect(ready, read_only=True) as con,
+    ):
+        found = caring.stored(con)
+    if as_json:
+        typer.echo(json.dumps([asdict(item) for item in found]))
+        return
+    for item in found:
+        typer.echo(
+            f"{item.table:34} {item.bytes / 1e6:10,.1f} MB {item.files:6,} files"
+            f" {item.deletes:5,} with deletes"
+        )
+
+
 def sql(
     query: str = typer.Argument(
         ..., help="One SELECT; tables are raw.*, staging.*, marts.*, metrics.*."
     ),
     format_: str = typer.Option("table", "--format", "-f", help="table, csv or json."),
+    as_of: str | None = typer.Option(
+        None, "--as-of", help="The lake as it was: 2026-11-01T09:00Z, or a snapshot's number."
+    ),
 ) -> None:
     """Ask the lake a question; read-only, and it works while others write."""
     from huntaze_pipeline.local import stack
@@ -105,9 +203,25 @@ def sql(
         raise typer.BadParameter("--format must be table, csv or json")
     with (
         stack.services(settings.load(), need=("postgres",)) as ready,
-        lake.connect(ready, read_only=True) as con,
+        lake.connect(ready, read_only=True, as_of=_past(as_of)) as con,
     ):
         typer.echo(queries.rendered(queries.ask(con, query), format_))
+
+
+def _past(given: str | None) -> "datetime | int | None":
+    """Read an instant (without a zone: UTC) or a snapshot's number."""
+    from datetime import UTC, datetime
+
+    if given is None:
+        return None
+    if given.isdigit():
+        return int(given)
+    try:
+        when = datetime.fromisoformat(given)
+    except ValueError:
+        hint = "write an instant such as 2026-11-01T09:00Z, or a snapshot's number"
+        raise typer.BadParameter(f"--as-of {given!r}: {hint}") from None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _project() -> "Project":

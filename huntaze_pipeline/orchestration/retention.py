@@ -1,15 +1,10 @@
-"""What may go, and when: Dagster keeps every run for ever, and DuckLake every snapshot.
-
-Replay needs the snapshots of the decisions that people still ask about, hence their longer life.
-"""
+"""Which runs may go, and when: Dagster keeps every one for ever. The lake's own is `care`'s."""
 
 from datetime import datetime, timedelta
 
 import dagster as dg
-import duckdb
 
 RUNS = timedelta(days=30)
-SNAPSHOTS = timedelta(days=90)
 BATCH = 500
 
 
@@ -27,16 +22,3 @@ def runs(instance: dg.DagsterInstance, now: datetime, keep: timedelta = RUNS) ->
     for record in found:
         instance.delete_run(record.dagster_run.run_id)
     return len(found)
-
-
-def snapshots(lake: duckdb.DuckDBPyConnection, keep: timedelta = SNAPSHOTS) -> int:
-    """Expire lake snapshots older than `keep`, delete what nothing needs; return how many."""
-    days = keep.days
-    expired = lake.execute(
-        f"call ducklake_expire_snapshots('lake', older_than => now() - interval '{days} days')"
-    ).fetchall()
-    lake.execute("call ducklake_merge_adjacent_files('lake')")
-    lake.execute(
-        f"call ducklake_cleanup_old_files('lake', older_than => now() - interval '{days} days')"
-    )
-    return len(expired)

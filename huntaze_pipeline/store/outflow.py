@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from huntaze_pipeline.store.base import Base, Instant, Json, Micros, Now, Tenant
+from huntaze_pipeline.store.base import Base, Followed, Instant, Json, Micros, Now, Tenant, followed
 
 STATES = (
     "decided", "queued", "claimed", "sent", "failed", "skipped", "expired", "unknown", "cancelled",
@@ -17,7 +17,7 @@ PUBLIC = {
 """What the public API shows for each state."""
 
 
-class Message(Tenant, Base):
+class Message(Followed, Tenant, Base):
     """A decision about one recipient, on its way out or stopped with its reason (law 1).
 
     `decided` rows wait for the relay; `skipped` rows are decisions not to send and keep why, and
@@ -26,6 +26,7 @@ class Message(Tenant, Base):
 
     __tablename__ = "messages"
     __table_args__ = (
+        followed("messages"),
         UniqueConstraint("creator_id", "source", "source_id", "fan_id", "step", "occurrence"),
         UniqueConstraint("creator_id", "idempotency_key"),
         CheckConstraint(
@@ -96,14 +97,17 @@ class Message(Tenant, Base):
     estimated_delivery: Mapped[Instant | None]
 
 
-class Attempt(Tenant, Base):
+class Attempt(Followed, Tenant, Base):
     """One call of a platform: the intent is written before it, the outcome after it.
 
     The limiter of record: a lost Redis is rebuilt from the rows of the last window.
     """
 
     __tablename__ = "attempts"
-    __table_args__ = (Index("ix_attempts_account", "account_id", "intent_at"),)
+    __table_args__ = (
+        followed("attempts"),
+        Index("ix_attempts_account", "account_id", "intent_at"),
+    )
 
     message_id: Mapped[str] = mapped_column(primary_key=True)
     fence: Mapped[int] = mapped_column(BigInteger, primary_key=True)

@@ -5,7 +5,7 @@ from datetime import date
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from huntaze_pipeline.store.base import Base, Instant, Json, Now, Tenant
+from huntaze_pipeline.store.base import Base, Followed, Instant, Json, Now, Tenant, followed
 
 PLATFORMS = ("onlyfans", "instagram", "tiktok", "email")
 
@@ -46,10 +46,11 @@ class Account(Tenant, Base):
     created_at: Mapped[Now]
 
 
-class Fan(Tenant, Base):
+class Fan(Followed, Tenant, Base):
     """A recipient, known to one creator by that creator's own id."""
 
     __tablename__ = "fans"
+    __table_args__ = (followed("fans"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str | None]
@@ -64,11 +65,12 @@ class Fan(Tenant, Base):
     updated_at: Mapped[Now]
 
 
-class Identity(Tenant, Base):
+class Identity(Followed, Tenant, Base):
     """A fan's address on a platform, and the account of ours that talks to it."""
 
     __tablename__ = "identities"
     __table_args__ = (
+        followed("identities"),
         ForeignKeyConstraint(
             ["creator_id", "fan_id"], ["fans.creator_id", "fans.id"], ondelete="CASCADE"
         ),
@@ -86,11 +88,12 @@ class Identity(Tenant, Base):
     """When the fan last wrote to us there; opens Instagram's 24 h window."""
 
 
-class Consent(Tenant, Base):
+class Consent(Followed, Tenant, Base):
     """Whether a fan agreed to a topic; the newest answer wins."""
 
     __tablename__ = "consents"
     __table_args__ = (
+        followed("consents"),
         ForeignKeyConstraint(
             ["creator_id", "fan_id"], ["fans.creator_id", "fans.id"], ondelete="CASCADE"
         ),

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from huntaze_pipeline.store.base import Base, Instant, Json, Now, Tenant
+from huntaze_pipeline.store.base import Base, Followed, Instant, Json, Now, Tenant, followed
 
 CAMPAIGN_STATUSES = ("draft", "scheduled", "active", "paused", "completed", "cancelled")
 
@@ -160,11 +160,12 @@ class Segment(Tenant, Base):
     refreshed_at: Mapped[Instant | None]
 
 
-class Member(Tenant, Base):
+class Member(Followed, Tenant, Base):
     """A fan's stay in a segment; closed, never deleted, so that any moment can be asked for."""
 
     __tablename__ = "members"
     __table_args__ = (
+        followed("members"),
         Index(
             "ix_members_current",
             "creator_id",
@@ -208,11 +209,12 @@ class AutomationVersion(Tenant, Base):
     created_at: Mapped[Now]
 
 
-class Execution(Tenant, Base):
+class Execution(Followed, Tenant, Base):
     """One fan's passage through an automation."""
 
     __tablename__ = "executions"
     __table_args__ = (
+        followed("executions"),
         UniqueConstraint("creator_id", "automation_id", "fan_id", "entry_key"),
         Index("ix_executions_state", "creator_id", "automation_id", "state"),
         Index("ix_executions_fan", "creator_id", "fan_id"),

@@ -70,14 +70,6 @@ def version(project: Project, model: Model) -> str:
     return "-".join([model.version, *through])[:400]
 
 
-def state(con: DuckDBPyConnection, name: str) -> State | None:
-    """Return how far a model's table has come; None when it was never built this way."""
-    row = con.execute(
-        f"select version, snapshot from lake.raw.builds where model = {lake.quoted(name)}"
-    ).fetchone()
-    return State(str(row[0]), int(row[1])) if row else None
-
-
 def note(con: DuckDBPyConnection, name: str, reached: State) -> None:
     """Write down how far a model's table has come; in the transaction that brings it there."""
     con.execute(f"delete from lake.raw.builds where model = {lake.quoted(name)}")
@@ -89,30 +81,82 @@ def note(con: DuckDBPyConnection, name: str, reached: State) -> None:
 
 def news(con: DuckDBPyConnection, tables: Iterable[str], since: int) -> News:
     """Ask the catalog which of these tables changed after a snapshot."""
+    return survey(con, since).news(tables, since)
+
+
+def survey(con: DuckDBPyConnection, since: int | None = None) -> "Survey":
+    """Look at the whole catalog once; by default since the model that is furthest behind."""
+    states = {
+        str(name): State(str(version), int(snapshot))
+        for name, version, snapshot in con.execute("from lake.raw.builds").fetchall()
+    }
+    if since is None:
+        since = min((state.snapshot for state in states.values()), default=0)
     row = con.execute("select id from lake.current_snapshot()").fetchone()
     upto = int(row[0]) if row else since
-    ids = {name: (int(number), int(born)) for name, number, born in con.execute(_TABLES).fetchall()}
     made = con.execute(
-        f"select changes_made from {CATALOG}.ducklake_snapshot_changes"
+        f"select snapshot_id, changes_made from {CATALOG}.ducklake_snapshot_changes"
         f" where snapshot_id > {since} and snapshot_id <= {upto}"
     ).fetchall()
-    touched = {int(number) for (text,) in made for number in _TOUCHED.findall(str(text))}
-    names = [name for name in tables if name in ids]
-    return News(
-        since, upto,
-        frozenset(name for name in names if ids[name][0] in touched),
-        frozenset(name for name in names if ids[name][1] > since),
-    )  # fmt: skip
+    last: dict[int, int] = {}
+    for snapshot, text in sorted(made):
+        last |= {int(number): int(snapshot) for number in _TOUCHED.findall(str(text))}
+    things = {
+        str(name): (str(what), int(number), int(born))
+        for what, name, number, born in con.execute(_THINGS).fetchall()
+    }
+    row = con.execute(f"select min(snapshot_id) from {CATALOG}.ducklake_snapshot").fetchone()
+    return Survey(upto, states, things, last, int(row[0]) if row else 0)
 
 
-_TABLES = f"""
-    select s.schema_name || '.' || t.table_name, t.table_id, first.born
-    from {CATALOG}.ducklake_table t
-    join {CATALOG}.ducklake_schema s on s.schema_id = t.schema_id and s.end_snapshot is null
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the catalog says at one moment."""
+
+    upto: int
+    """The newest snapshot then."""
+    states: Mapping[str, State]
+    things: Mapping[str, tuple[str, int, int]]
+    """Name: table or view, its id, the snapshot that made it."""
+    last: Mapping[int, int]
+    """Table id: the last snapshot that changed its rows."""
+    oldest: int
+    """The oldest snapshot that is kept."""
+
+    def kind(self, name: str) -> str | None:
+        """Return what stands under a name: table, view or nothing."""
+        return self.things[name][0] if name in self.things else None
+
+    def _lost(self, since: int) -> bool:
+        """Say whether what happened after a snapshot was cleaned up: then nothing can be told."""
+        return since < self.upto and since + 1 < self.oldest
+
+    def news(self, tables: Iterable[str], since: int) -> News:
+        """Return which of these tables changed after a snapshot."""
+        known = [(name, *self.things[name][1:]) for name in tables if name in self.things]
+        return News(
+            since,
+            self.upto,
+            frozenset(name for name, number, _ in known if self.last.get(number, 0) > since),
+            frozenset(name for name, _, born in known if born > since or self._lost(since)),
+        )
+
+
+# DuckDB's own listing plans every view of the lake, which takes longer than a build.
+_THINGS = f"""
+    with living as (
+        select schema_id, schema_name from {CATALOG}.ducklake_schema where end_snapshot is null
+    )
+    select 'table', s.schema_name || '.' || t.table_name, t.table_id, first.born
+    from {CATALOG}.ducklake_table t join living s using (schema_id)
     join (
         select table_id, min(begin_snapshot) as born from {CATALOG}.ducklake_table group by table_id
-    ) first on first.table_id = t.table_id
+    ) first using (table_id)
     where t.end_snapshot is null
+    union all
+    select 'view', s.schema_name || '.' || v.view_name, v.view_id, v.begin_snapshot
+    from {CATALOG}.ducklake_view v join living s using (schema_id)
+    where v.end_snapshot is null
 """
 
 

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,13 +37,18 @@ T = TypeVar("T")
 
 @contextmanager
 def connect(
-    settings: Settings, *, read_only: bool = False, threads: int | None = None
+    settings: Settings,
+    *,
+    read_only: bool = False,
+    threads: int | None = None,
+    as_of: datetime | int | None = None,
 ) -> Iterator[DuckDBPyConnection]:
     """Open DuckDB with the lake attached as `lake`, time zone UTC; close it at the end.
 
     Several processes may write and read at once: each sees the last committed snapshot, and
     `write` repeats a transaction that met another one. The PostgreSQL database itself is attached
-    as `ops`, read-only, seen through the machinery's role.
+    as `ops`, read-only, seen through the machinery's role. With `as_of` (a snapshot's id, or an
+    instant) the lake is shown as it was then, and cannot be written.
 
     Raises:
         WarehouseError: the catalog or the folder cannot be reached; says which and why.
@@ -51,7 +57,10 @@ def connect(
     con = _engine(settings, threads)
     try:
         _secret(con, address)
-        _attach(con, settings, address, read_only)
+        if as_of is None:
+            _attach(con, settings, address, read_only)
+        else:
+            _attach_past(con, as_of)
         yield con
     finally:
         con.close()
@@ -101,6 +110,28 @@ def engine() -> DuckDBPyConnection:
     load(con, "icu")
     con.execute("set timezone = 'UTC'")
     return con
+
+
+@contextmanager
+def private(folder: Path) -> Iterator[DuckDBPyConnection]:
+    """Open a lake of this process alone, its catalog in a file: for benchmarks and tests.
+
+    There is no PostgreSQL behind it, hence no `ops` and no second process.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    con = duckdb.connect(config=_CONFIG)
+    try:
+        for extension in ("icu", "ducklake"):
+            load(con, extension)
+        con.execute("set timezone = 'UTC'")
+        con.execute(
+            f"attach {quoted(f'ducklake:{folder}/catalog.duckdb')} as lake"
+            f" (data_path {quoted(f'{folder}/data')}, metadata_schema 'lake')"
+        )
+        write(con, lambda: _tables(con))
+        yield con
+    finally:
+        con.close()
 
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -179,6 +210,36 @@ def _attach(con: DuckDBPyConnection, settings: Settings, address: URL, read_only
         raise WarehouseError(
             f"cannot open the lake (catalog {place}, files {settings.lake}): {reason}"
         ) from None
+
+
+def _attach_past(con: DuckDBPyConnection, as_of: datetime | int) -> None:
+    """Attach the lake as it was; there is no looking at PostgreSQL's past, so no `ops`."""
+    when = f"snapshot_version {as_of}"
+    if isinstance(as_of, datetime):
+        when = f"snapshot_time {quoted(as_of.astimezone(UTC).isoformat())}"
+    options = "meta_secret 'lake_catalog', metadata_schema 'lake', create_if_not_exists false"
+    try:
+        con.execute(f"attach 'ducklake:postgres:' as lake ({options}, read_only, {when})")
+    except duckdb.Error as error:
+        raise WarehouseError(f"{_kept(con, options)}; {as_of} is not: {_line(error)}") from None
+
+
+def _kept(con: DuckDBPyConnection, options: str) -> str:
+    """Say how far back one can look."""
+    try:
+        con.execute(f"attach 'ducklake:postgres:' as lake ({options}, read_only)")
+        row = con.execute(
+            "select min(snapshot_id), max(snapshot_id), min(snapshot_time)"
+            " from ducklake_snapshots('lake')"
+        ).fetchone()
+    except duckdb.Error as error:
+        return f"the lake cannot be opened ({_line(error)})"
+    first, last, since = row or (0, 0, None)
+    return f"snapshots {first} to {last}, from {since:%Y-%m-%dT%H:%M:%SZ} on, are kept"
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 def _open(con: DuckDBPyConnection, settings: Settings, read_only: bool) -> bool:

@@ -66,6 +66,22 @@ def columns(model: Model, tables: Shapes) -> dict[str, tuple[Origin, ...]]:
         raise ModelError([Problem(str(model.path), f"no lineage: {_first(error)}")]) from None
 
 
+def roots(project: Project, origin: Origin, tables: Shapes) -> tuple[Origin, ...]:
+    """Follow a column through all models down to the raw columns it is made of.
+
+    Raises:
+        ModelError: some model's SQL cannot be followed, or it has no such column.
+    """
+    if origin.table.startswith("raw."):
+        return (origin,)
+    found = columns(project.model(origin.table), tables)
+    if origin.column not in found:
+        has = ", ".join(found)
+        raise ModelError([Problem(origin.table, f"has no column {origin.column!r}; it has {has}")])
+    below = {root for part in found[origin.column] for root in roots(project, part, tables)}
+    return tuple(sorted(below))
+
+
 def _schema(tables: Shapes) -> dict[str, object]:
     """Give sqlglot a copy of its own."""
     return {

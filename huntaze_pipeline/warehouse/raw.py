@@ -1,11 +1,9 @@
-"""The raw tables of the lake: their columns, and the copies of the operational tables.
+"""The raw tables of the lake and their columns.
 
-`raw.events` and `raw.lines` are written by imports and by `pull`; the others mirror PostgreSQL as
-of the start of a build (`refresh`). Nothing is computed here.
+`raw.events` and `raw.lines` are written by imports and by `pull`; the copies of the operational
+tables by `mirror`. Nothing is computed here.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 from duckdb import DuckDBPyConnection
@@ -77,7 +75,7 @@ COPIES: dict[str, dict[str, str]] = {
         "step": "INTEGER", "occurrence": _TEXT, "platform": _TEXT, "account_id": _TEXT,
         "variant_id": _TEXT, "template_id": _TEXT, "priority": _TEXT, "topic": _TEXT,
         "state": _TEXT, "reason": _TEXT, "attempts": "INTEGER", "decided_at": _TIME,
-        "queued_at": _TIME, "sent_at": _TIME, "ended_at": _TIME,
+        "queued_at": _TIME, "sent_at": _TIME, "ended_at": _TIME, "snapshot_id": "BIGINT",
     },
     "attempts": {
         "creator_id": _TEXT, "message_id": _TEXT, "fence": "BIGINT", "account_id": _TEXT,
@@ -103,7 +101,7 @@ COPIES: dict[str, dict[str, str]] = {
     "executions": {
         "creator_id": _TEXT, "id": _TEXT, "automation_id": _TEXT, "rule_hash": _TEXT,
         "fan_id": _TEXT, "event_id": _TEXT, "state": _TEXT, "reason": _TEXT,
-        "entered_at": _TIME, "ended_at": _TIME,
+        "entered_at": _TIME, "ended_at": _TIME, "snapshot_id": "BIGINT",
     },
 }  # fmt: skip
 """Operational tables and the columns that analysis needs; addresses and contents stay behind."""
@@ -128,26 +126,6 @@ def create(con: DuckDBPyConnection) -> None:
         there = {row[0] for row in con.execute(f"describe lake.raw.{table}").fetchall()}
         for name in columns.keys() - there:
             con.execute(f"alter table lake.raw.{table} add column {name} {columns[name]}")
-
-
-def refresh(con: DuckDBPyConnection, now: datetime, windows: Sequence[Window]) -> None:
-    """Copy the operational tables, the clock and the windows; call it inside `lake.write`.
-
-    All copies show one snapshot of PostgreSQL. `now` becomes the only clock that models may read.
-    """
-    for table, columns in COPIES.items():
-        casts = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind in columns.items())
-        con.execute(f"delete from lake.raw.{table}")
-        con.execute(f"insert into lake.raw.{table} select {casts} from ops.public.{table}")
-    con.execute("delete from lake.raw.clock")
-    # Literals, not parameters: binding one makes DuckDB import pandas, a second each process.
-    con.execute(f"insert into lake.raw.clock values (timestamptz '{now.isoformat()}')")
-    con.execute("delete from lake.raw.windows")
-    for window in windows:
-        con.execute(
-            f"insert into lake.raw.windows values ('{window.goal}', '{window.platform}',"
-            f" '{window.touch}', {window.seconds})"
-        )
 
 
 def _declared(columns: dict[str, str]) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
-from huntaze_pipeline.warehouse import goals, lake, pull, raw, runner
+from huntaze_pipeline.warehouse import goals, lake, mirror, pull, runner
 from huntaze_pipeline.warehouse.models import Project
 from huntaze_pipeline.warehouse.runner import Audited, Built
 
@@ -30,8 +30,10 @@ def run(
     now: datetime,
     select: Iterable[str] | None = None,
     progress: Callable[[str], None] = lambda name: None,
+    *,
+    full: bool = False,
 ) -> Refreshed:
-    """Bring the lake up to date as of `now`.
+    """Bring the lake up to date as of `now`; `full` builds everything anew, whatever is there.
 
     Audits whose models were not selected run too: they read what is served.
 
@@ -42,7 +44,7 @@ def run(
     windows = goals.load(settings.rules_dir)
     with lake.connect(settings) as con:
         pulled = pull.inbox(store, con)
-        lake.write(con, lambda: raw.refresh(con, now, windows))
-        built = runner.build(con, project, select, progress)
+        lake.write(con, lambda: mirror.refresh(con, now, windows, whole=full))
+        built = runner.build(con, project, select, progress, full=full)
         audited = runner.audit(con, project.audits) if select is None else []
         return Refreshed(pulled.rows, lake.snapshot(con), tuple(built), tuple(audited))

@@ -15,7 +15,7 @@ from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.errors import ModelError, Problem
 from huntaze_pipeline.warehouse import changes, contract, increment, lake
-from huntaze_pipeline.warehouse.changes import State
+from huntaze_pipeline.warehouse.changes import State, Survey
 from huntaze_pipeline.warehouse.models import Audit, Model, Project
 
 _SAMPLE = 3
@@ -27,7 +27,8 @@ class Built:
     """One model that is up to date and published."""
 
     name: str
-    rows: int
+    rows: int | None
+    """How many there are; None where nothing changed and nobody counted."""
     seconds: float
     how: How = "full"
 
@@ -72,8 +73,14 @@ def build(
     """
     built: list[Built] = []
     failed: dict[str, Problem] = {}
+    seen = changes.survey(con)
+    moved: set[str] = set()
     for model in project.select(select):
         progress(model.name)
+        still = moved.isdisjoint(_bases(project, model))
+        if not full and still and current(seen, project, model):
+            built.append(Built(model.name, None, 0.0, "unchanged"))
+            continue
         waiting = [ref for ref in model.refs if ref in failed]
         if waiting:
             failed[model.name] = Problem(
@@ -82,6 +89,8 @@ def build(
             continue
         try:
             built.append(one(con, project, model, full=full))
+            if built[-1].how != "unchanged":
+                moved.add(model.name)
         except ModelError as error:
             failed[model.name] = error.problems[0]
     if failed:
@@ -115,16 +124,17 @@ class _Work:
         self.con, self.project, self.model = con, project, model
         self.kind = model.header.materialization
         self.version = changes.version(project, model)
-        self.before = None if full else changes.state(con, model.name)
-        reads = {b for read in model.reads for b in changes.bases(project, read)}
-        self.news = changes.news(con, reads, self.before.snapshot if self.before else 0)
+        self.full = full
 
     def run(self) -> How:
         """Do the least that brings the table up to date."""
-        known = self.before is not None and self.before.version == self.version
-        stored = _stored(self.con, self.model)
-        if known and stored and (self.kind == "view" or not self._moved()):
+        seen = changes.survey(self.con)
+        before = None if self.full else seen.states.get(self.model.name)
+        self.news = seen.news(_bases(self.project, self.model), before.snapshot if before else 0)
+        if not self.full and current(seen, self.project, self.model):
             return "unchanged"
+        known = before is not None and before.version == self.version
+        stored = seen.kind(self.model.name)
         self._promise(contract.columns(self.con, self.model))
         if stored not in (None, "view" if self.kind == "view" else "table"):
             self.con.execute(f"drop {stored} lake.{self.model.name}")
@@ -134,9 +144,6 @@ class _Work:
             return "full"
         self._note()
         return "incremental"
-
-    def _moved(self) -> bool:
-        return bool(self.news.changed or self.news.anew)
 
     def _note(self) -> None:
         changes.note(self.con, self.model.name, State(self.version, self.news.upto))
@@ -201,6 +208,22 @@ class _Work:
             self.con.execute(f"insert into {table} ({names}) select {names} from {delta}")
 
 
+def current(seen: Survey, project: Project, model: Model) -> bool:
+    """Say whether a model's table is up to date, by the catalog alone."""
+    before = seen.states.get(model.name)
+    if before is None or before.version != changes.version(project, model):
+        return False
+    kind = seen.kind(model.name)
+    if model.header.materialization == "view" or kind != "table":
+        return kind == model.header.materialization
+    news = seen.news(_bases(project, model), before.snapshot)
+    return not news.changed and not news.anew
+
+
+def _bases(project: Project, model: Model) -> set[str]:
+    return {base for read in model.reads for base in changes.bases(project, read)}
+
+
 def audit(con: DuckDBPyConnection, audits: Sequence[Audit]) -> list[Audited]:
     """Run audits; each returns how many bad rows there are and some of them, and keeps the rest.
 
@@ -217,16 +240,6 @@ def _audited(con: DuckDBPyConnection, item: Audit) -> Audited:
         raise ModelError([Problem(f"{item.path}", _first(error))]) from None
     contract.keep(con, item.name, item.header.severity, bad)
     return Audited(item.name, item.header.severity, len(bad), tuple(bad[:_SAMPLE]))
-
-
-def _stored(con: DuckDBPyConnection, model: Model) -> str | None:
-    """Return what stands under the model's name: table, view or nothing."""
-    schema, name = (lake.quoted(part) for part in model.name.split("."))
-    row = con.execute(
-        "select table_type from information_schema.tables where table_catalog = 'lake'"
-        f" and table_schema = {schema} and table_name = {name}"
-    ).fetchone()
-    return None if row is None else "view" if row[0] == "VIEW" else "table"
 
 
 def _located(model: Model, error: duckdb.Error) -> ModelError:

@@ -15,7 +15,7 @@ from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
-from huntaze_pipeline.warehouse import lake, models, pull, query, raw, runner
+from huntaze_pipeline.warehouse import lake, mirror, models, pull, query, raw, runner
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -184,7 +184,9 @@ def test_a_copy_shows_the_operational_tables_and_the_clock(
     store: Store, creator: str, con: DuckDBPyConnection
 ) -> None:
     for _ in range(2):
-        lake.write(con, lambda: raw.refresh(con, NOON, [raw.Window("purchase", "*", "clicked", 9)]))
+        lake.write(
+            con, lambda: mirror.refresh(con, NOON, [raw.Window("purchase", "*", "clicked", 9)])
+        )
     assert con.execute("select count(*), max(zone) from lake.raw.fans").fetchone() == (
         3,
         "Europe/Paris",

@@ -28,7 +28,7 @@ event = st.fixed_dictionaries(
 
 
 def world(events: list[dict[str, Any]]) -> duckdb.DuckDBPyConnection:
-    """Give a lake in memory whose raw.events hold these events, with stg_events built from them."""
+    """Give a lake in memory whose raw.events hold these events, and the mart built from them."""
     con = lake.engine()
     con.execute("attach ':memory:' as lake")
     for schema in lake.SCHEMAS:
@@ -48,9 +48,8 @@ def world(events: list[dict[str, Any]]) -> duckdb.DuckDBPyConnection:
                 START + timedelta(minutes=told["minutes"]), START,
             ],
         )  # fmt: skip
-    for name in ("staging.stg_events", "marts.fan_facts"):
-        model = PROJECT.model(name)
-        con.execute(f"create or replace table lake.{name} as {model.sql}")
+    for model in PROJECT.select(["+marts.fan_facts"]):
+        con.execute(f"create or replace table lake.{model.name} as {model.sql}")
     return con
 
 

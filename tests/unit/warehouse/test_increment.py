@@ -1,0 +1,253 @@
+"""Taking in what is new: by day, by key, and when everything has to be built anew."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from duckdb import DuckDBPyConnection
+
+from huntaze_pipeline.errors import ModelError
+from huntaze_pipeline.warehouse import lake, models, runner
+
+DAILY = """/* ---
+description: What was paid, by day.
+grain: [day]
+owner: team:data
+materialization: incremental
+incremental:
+  partition: day
+  reads: {raw.events: {time: occurred_at}}
+columns:
+  day: TIMESTAMPTZ | its beginning
+  micros: BIGINT | paid
+--- */
+select date_trunc('day', occurred_at) as day, sum(value_micros)::bigint as micros
+from source('raw.events') group by date_trunc('day', occurred_at)
+"""
+SPANS = """/* ---
+description: Each payment, and what was paid in the day before it.
+grain: [event_id]
+owner: team:data
+materialization: incremental
+incremental:
+  partition: occurred_at
+  reads: {raw.events: {time: occurred_at, reach: 1d}}
+columns:
+  event_id: VARCHAR | the payment
+  occurred_at: TIMESTAMPTZ | when
+  before: BIGINT | paid in the 24 hours before it
+--- */
+select a.event_id, a.occurred_at, coalesce(sum(b.value_micros), 0)::bigint as before
+from source('raw.events') a
+left join source('raw.events') b
+    on b.occurred_at < a.occurred_at and b.occurred_at >= a.occurred_at - interval '1 day'
+group by a.event_id, a.occurred_at
+"""
+TOTALS = """/* ---
+description: What each fan paid.
+grain: [fan_id]
+owner: team:data
+materialization: incremental
+incremental:
+  key: [fan_id]
+  reads: {raw.events: {}}
+  merge: {micros: sum, times: sum}
+columns:
+  fan_id: VARCHAR | the fan
+  micros: BIGINT | paid
+  times: BIGINT | how often
+--- */
+select fan_id, sum(value_micros)::bigint as micros, count(*) as times
+from source('raw.events') group by fan_id
+"""
+FIRSTS = """/* ---
+description: Each fan's first payment.
+grain: [fan_id]
+owner: team:data
+materialization: incremental
+incremental:
+  key: [fan_id]
+  reads: {raw.events: {}}
+  merge: {at: min, event_id: min by at}
+columns:
+  fan_id: VARCHAR | the fan
+  at: TIMESTAMPTZ | when
+  event_id: VARCHAR | which
+--- */
+select fan_id, min(occurred_at) as at, arg_min(event_id, (occurred_at, event_id)) as event_id
+from source('raw.events') group by fan_id
+"""
+
+
+@pytest.fixture
+def con(tmp_path: Path) -> Iterator[DuckDBPyConnection]:
+    with lake.private(tmp_path / "lake") as connection:
+        yield connection
+
+
+def project(folder: Path, text: str, name: str = "numbers") -> models.Project:
+    (folder / "marts").mkdir(exist_ok=True)
+    (folder / "marts" / f"{name}.sql").write_text(text)
+    return models.load(folder)
+
+
+def pay(con: DuckDBPyConnection, *events: tuple[str, str, str, int]) -> None:
+    rows = ", ".join(f"('{e}', '{f}', timestamptz '{t}', {v})" for e, f, t, v in events)
+    con.execute(
+        f"insert into lake.raw.events (event_id, fan_id, occurred_at, value_micros) values {rows}"
+    )
+
+
+def how(con: DuckDBPyConnection, found: models.Project) -> str:
+    return runner.build(con, found)[0].how
+
+
+def rows(con: DuckDBPyConnection) -> list[tuple[object, ...]]:
+    return con.execute("select * from lake.marts.numbers order by all").fetchall()
+
+
+HISTORY = [(f"e{n}", f"f{n % 3}", f"2026-01-{n + 1:02} 10:00:00Z", 10**n % 97) for n in range(20)]
+
+
+@pytest.mark.parametrize("text", [DAILY, SPANS, TOTALS, FIRSTS], ids=["day", "reach", "sum", "min"])
+def test_late_and_new_rows_are_taken_in_and_the_rest_is_left_alone(
+    con: DuckDBPyConnection, tmp_path: Path, text: str
+) -> None:
+    found = project(tmp_path, text)
+    pay(con, *HISTORY)
+    assert how(con, found) == "full"
+    assert how(con, found) == "unchanged"
+    pay(con, ("late", "f1", "2026-01-03 09:00:00Z", 5), ("new", "f9", "2026-01-21 10:30:00Z", 7))
+    assert how(con, found) == "incremental"
+    grown = rows(con)
+    runner.build(con, found, full=True)
+
+    assert grown == rows(con)
+
+
+def test_only_rows_that_differ_are_written(con: DuckDBPyConnection, tmp_path: Path) -> None:
+    found = project(tmp_path, DAILY)
+    pay(con, *HISTORY)
+    runner.build(con, found)
+    (before,) = con.execute("select id from lake.current_snapshot()").fetchone() or (0,)
+    pay(con, ("late", "f1", "2026-01-03 09:00:00Z", 5))
+    runner.build(con, found)
+    written = con.execute(
+        "select change_type, count(*) from ducklake_table_changes('lake', 'marts', 'numbers',"
+        f" {before + 1}, {before + 2}) group by 1 order by 1"
+    ).fetchall()
+
+    assert written in ([("delete", 1), ("insert", 1)],
+                       [("update_postimage", 1), ("update_preimage", 1)])  # fmt: skip
+
+
+def test_rows_that_left_are_taken_out_of_sums(con: DuckDBPyConnection, tmp_path: Path) -> None:
+    found = project(tmp_path, TOTALS)
+    pay(con, *HISTORY, ("x", "gone", "2026-01-02 10:00:00Z", 3))
+    runner.build(con, found)
+    con.execute("delete from lake.raw.events where event_id in ('x', 'e4')")
+    assert how(con, found) == "incremental"
+    grown = rows(con)
+    runner.build(con, found, full=True)
+
+    assert grown == rows(con)
+    assert "gone" not in {row[0] for row in grown}
+
+
+def test_a_minimum_whose_row_left_is_built_anew(con: DuckDBPyConnection, tmp_path: Path) -> None:
+    found = project(tmp_path, FIRSTS)
+    pay(con, *HISTORY)
+    runner.build(con, found)
+    con.execute("delete from lake.raw.events where event_id = 'e1'")
+
+    assert how(con, found) == "full"
+    assert ("f1", "e4") in {(row[0], row[2]) for row in rows(con)}
+
+
+def test_another_text_builds_anew(con: DuckDBPyConnection, tmp_path: Path) -> None:
+    pay(con, *HISTORY)
+    runner.build(con, project(tmp_path, TOTALS))
+    found = project(tmp_path, TOTALS.replace("sum(value_micros)", "sum(2 * value_micros)"))
+
+    assert how(con, found) == "full"
+
+
+def test_a_change_in_a_table_that_does_not_drive_builds_anew(
+    con: DuckDBPyConnection, tmp_path: Path
+) -> None:
+    text = DAILY.replace(
+        "group by", "where event_id not in (select event_id from source('raw.lines')) group by"
+    )
+    found = project(tmp_path, text)
+    pay(con, *HISTORY)
+    runner.build(con, found)
+    con.execute("insert into lake.raw.lines (event_id) values ('e1')")
+
+    assert how(con, found) == "full"
+    assert len(rows(con)) == 19
+
+
+def test_a_view_between_is_looked_through(con: DuckDBPyConnection, tmp_path: Path) -> None:
+    view = (
+        "/* ---\ndescription: Payments.\ngrain: [event_id]\nowner: team:data\n"
+        "materialization: view\ncolumns:\n  event_id: VARCHAR | it\n  fan_id: VARCHAR | who\n"
+        "  value_micros: BIGINT | paid\n--- */\n"
+        "select event_id, fan_id, value_micros from source('raw.events') where value_micros > 1"
+    )
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "staging" / "payments.sql").write_text(view)
+    text = TOTALS.replace("source('raw.events')", "ref('staging.payments')")
+    found = project(tmp_path, text.replace("raw.events: {}", "staging.payments: {}"))
+    pay(con, *HISTORY)
+    runner.build(con, found)
+    pay(con, ("one", "f1", "2026-01-03 09:00:00Z", 1), ("two", "f1", "2026-01-03 09:00:00Z", 2))
+
+    assert [b.how for b in runner.build(con, found)] == ["unchanged", "incremental"]
+    grown = rows(con)
+    (tmp_path / "staging" / "payments.sql").write_text(view.replace("> 1", "> 0"))
+    found = models.load(tmp_path)
+    assert [b.how for b in runner.build(con, found)] == ["full", "full"]
+    assert grown != rows(con)
+
+
+def test_a_division_by_zero_is_told_and_the_last_good_table_stays(
+    con: DuckDBPyConnection, tmp_path: Path
+) -> None:
+    text = TOTALS.replace("times: sum", "rate: max").replace(
+        "times: BIGINT | how often", "rate: DOUBLE | paid by time"
+    )
+    text = text.replace("count(*) as times", "sum(value_micros) / count(*)::double as rate")
+    pay(con, *HISTORY)
+    runner.build(con, project(tmp_path, text))
+    good = rows(con)
+    broken = project(tmp_path, text.replace("count(*)::double", "(count(*) - count(*))::double"))
+
+    with pytest.raises(
+        ModelError, match=r"numbers\.sql: column rate is no finite number in 3 rows"
+    ):
+        runner.build(con, broken)
+    assert rows(con) == good
+
+
+def test_bad_rows_of_an_audit_are_kept(con: DuckDBPyConnection, tmp_path: Path) -> None:
+    audit = "audits:\n  small: select * from this where micros > 50\n--- */"
+    found = project(tmp_path, TOTALS.replace("--- */", audit))
+    pay(con, ("a", "f1", "2026-01-01 10:00:00Z", 9))
+    runner.build(con, found)
+    pay(con, ("b", "f2", "2026-01-02 10:00:00Z", 51))
+
+    with pytest.raises(ModelError, match="audit small: bad row"):
+        runner.build(con, found)
+    kept = con.execute("select audit, bad, row from lake.audits.failures").fetchall()
+    assert kept == [("marts.numbers.small", 1, '{"fan_id": "f2", "micros": 51, "times": 1}')]
+    assert [row[0] for row in rows(con)] == ["f1"]
+
+
+def test_what_was_cleaned_up_builds_anew(con: DuckDBPyConnection, tmp_path: Path) -> None:
+    found = project(tmp_path, TOTALS)
+    pay(con, *HISTORY)
+    runner.build(con, found)
+    pay(con, ("a", "f1", "2026-01-01 10:00:00Z", 9))
+    con.execute("call ducklake_expire_snapshots('lake', older_than => now())")
+
+    assert how(con, found) == "full"
