@@ -111,8 +111,8 @@ def _beside(folder: Path) -> "list[Problem]":
 
 def _faults(folder: Path, name: str, load: "Callable[[Path], object]") -> "list[Problem]":
     """Read one file by its own reader; its faults get lines and columns."""
+    from huntaze_pipeline import source
     from huntaze_pipeline.errors import Problems
-    from huntaze_pipeline.rulebook import source
 
     if not (folder / name).is_file():
         return []
