@@ -18,7 +18,7 @@ COUNTED = {
     "metrics.reconciliation": {"sent_events"},
     "staging.stg_events": {"bot"},
     "staging.stg_touches": {"touch"},
-    "marts.fct_conversions": {"goal"},
+    "marts.fct_credits": {"model", "touches"},
 }
 """Columns that count rows or say a constant."""
 
