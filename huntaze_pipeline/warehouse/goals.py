@@ -193,7 +193,7 @@ def declared(rules_dir: Path, file: Path | None = None, model: str | None = None
     Raises:
         ModelError: the file holds faults; all of them, with line and column.
     """
-    goals = _BUILT_IN | read(file or rules_dir / FILE, rules_dir, must=file is not None)
+    goals = known(rules_dir, file)
     return Declared(
         tuple(row for name, goal in goals.items() for row in _goal_rows(name, goal, model)),
         tuple(
@@ -203,6 +203,15 @@ def declared(rules_dir: Path, file: Path | None = None, model: str | None = None
         ),
         tuple(row for name, goal in goals.items() for row in _window_rows(name, goal)),
     )
+
+
+def known(rules_dir: Path, file: Path | None = None) -> dict[str, Goal]:
+    """Read goals by name, those that are built in included; same arguments as `declared`.
+
+    Raises:
+        ModelError: the file holds faults; all of them, with line and column.
+    """
+    return _BUILT_IN | read(file or rules_dir / FILE, rules_dir, must=file is not None)
 
 
 def read(path: Path, root: Path, *, must: bool = False) -> dict[str, Goal]:

@@ -1,0 +1,97 @@
+"""Proposed goals on a real lake: what they would change, and that nothing is published."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from duckdb import DuckDBPyConnection
+
+from huntaze_pipeline.errors import WarehouseError
+from huntaze_pipeline.settings import Settings, load
+from huntaze_pipeline.warehouse import declarations, goals, lake, models, proposal, raw, runner
+
+NOON = datetime(2026, 3, 6, 12, tzinfo=UTC)
+PROJECT = models.load(load().models_dir)
+CHAIN = ("staging.stg_events", "staging.stg_messages", *proposal.CHAIN)
+LIVE = """
+goals:
+  purchase:
+    events: [purchase]
+    windows: {default: {clicked: 5d}}
+"""
+EVENTS = """
+    ('maya', 'c1', 'clicked', 'ana', 'spring', null, timestamptz '2026-03-04 12:00:00Z'),
+    ('maya', 'c2', 'clicked', 'ana', 'summer', null, timestamptz '2026-03-05 12:00:00Z'),
+    ('maya', 'p1', 'purchase', 'ana', null, 1000001, timestamptz '2026-03-06 12:00:00Z'),
+    ('maya', 'p2', 'purchase', 'bea', null, 9000000, timestamptz '2026-03-06 12:00:00Z')
+"""
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    (folder / goals.FILE).write_text(LIVE)
+    return folder
+
+
+@pytest.fixture
+def con(settings: Settings, creator: str, rules: Path) -> Iterator[DuckDBPyConnection]:
+    with lake.connect(settings) as found:
+        found.execute(
+            "insert into lake.raw.events (creator_id, event_id, name, fan_id, campaign_id,"
+            f" value_micros, occurred_at) values {EVENTS}"
+        )
+        yield found
+
+
+def build(con: DuckDBPyConnection, rules: Path) -> None:
+    lake.write(con, lambda: raw.refresh(con, NOON, declarations.load(rules)))
+    runner.build(con, PROJECT, CHAIN)
+
+
+def credits(con: DuckDBPyConnection, declared: goals.Declared) -> dict[str | None, tuple[int, int]]:
+    found = proposal.compare(con, PROJECT, declared)
+    return {credit.source_id: (credit.old_micros, credit.new_micros) for credit in found}
+
+
+def test_another_model_moves_credit_and_not_the_total(con: DuckDBPyConnection, rules: Path) -> None:
+    build(con, rules)
+    found = credits(con, goals.declared(rules, model="linear"))
+
+    assert found == {
+        "summer": (1_000_001, 500_000), "spring": (0, 500_001), None: (9_000_000, 9_000_000),
+    }  # fmt: skip
+
+
+def test_a_comparison_publishes_nothing(
+    settings: Settings, con: DuckDBPyConnection, rules: Path
+) -> None:
+    build(con, rules)
+    before = lake.snapshot(con)
+    with lake.connect(settings, read_only=True) as reader:
+        proposal.compare(reader, PROJECT, goals.declared(rules, model="first"))
+
+    assert lake.snapshot(con) == before
+
+
+def test_an_adopted_window_computes_the_history_anew(con: DuckDBPyConnection, rules: Path) -> None:
+    build(con, rules)
+    (rules / goals.FILE).write_text(
+        LIVE.replace("5d", "36h").replace("purchase]", "purchase]\n    filter: value < 9")
+    )
+    proposed = credits(con, goals.declared(rules))
+    build(con, rules)
+
+    assert proposed == {"summer": (1_000_001, 1_000_001), None: (9_000_000, 0)}
+    assert con.execute(
+        "select source_id, value_micros from lake.marts.fct_attribution"
+    ).fetchall() == [("summer", 1_000_001)]
+
+
+def test_without_a_build_there_is_nothing_to_compare_with(
+    con: DuckDBPyConnection, rules: Path
+) -> None:
+    with pytest.raises(WarehouseError, match="huntaze models build"):
+        proposal.compare(con, PROJECT, goals.declared(rules))
