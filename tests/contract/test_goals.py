@@ -8,6 +8,7 @@ import pytest
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.errors import WarehouseError
+from huntaze_pipeline.measurement import channels
 from huntaze_pipeline.settings import Settings, load
 from huntaze_pipeline.warehouse import declarations, goals, lake, models, proposal, raw, runner
 
@@ -95,3 +96,40 @@ def test_without_a_build_there_is_nothing_to_compare_with(
 ) -> None:
     with pytest.raises(WarehouseError, match="huntaze models build"):
         proposal.compare(con, PROJECT, goals.declared(rules))
+
+
+def test_every_model_shares_out_the_same_sum_with_what_nobody_earned(
+    con: DuckDBPyConnection, rules: Path
+) -> None:
+    con.execute(
+        "insert into lake.raw.events (creator_id, event_id, name, fan_id, campaign_id, occurred_at)"
+        " values ('maya', 'c3', 'clicked', 'cleo', 'spring', timestamptz '2026-03-05 12:00:00Z')"
+    )
+    build(con, rules)
+    channels.publish(con)
+    assert channels.publish(con) == 19
+    rows = con.execute(
+        "select model, sum(value_micros), sum(conversions), count(*) filter (source is null)"
+        f" from lake.{channels.TABLE} group by 1 order by 1"
+    ).fetchall()
+    assert channels.summary(con).count("\n") == 4
+    models = ["first", "last", "linear", "markov", "position", "shapley", "time_decay"]
+    assert rows == [(model, 10_000_001, 2.0, 1) for model in models]
+    found = con.execute(
+        f"select model, source_id, value_micros, effect, influenced from lake.{channels.TABLE}"
+        " where model in ('markov', 'shapley') and source is not null order by 1, 2"
+    ).fetchall()
+    assert found == [
+        ("markov", "spring", 500_001, pytest.approx(1.0), 1),
+        ("markov", "summer", 500_000, pytest.approx(1.0), 1),
+        ("shapley", "spring", 500_001, 0.5, 1),
+        ("shapley", "summer", 500_000, 0.5, 1),
+    ]
+
+
+def test_without_a_goal_reached_there_are_no_channel_credits(
+    con: DuckDBPyConnection, rules: Path
+) -> None:
+    con.execute("delete from lake.raw.events where name = 'purchase'")
+    build(con, rules)
+    assert channels.publish(con) == 0
