@@ -48,7 +48,7 @@ _COMPARISONS: dict[type[exp.Expr], tuple[str, str, str]] = {
 _ALLOWED = "=, <>, <, <=, >, >=, in, between, is null, and, or, not"
 
 
-def tests(text: str) -> list[Test]:
+def read(text: str) -> list[Test]:
     """Read a filter such as `value > 5 and platform = 'email'`.
 
     Raises:

@@ -58,7 +58,7 @@ def _currency(code: str) -> str:
 
 
 def _filter(text: str) -> str:
-    filters.tests(text)
+    filters.read(text)
     return text
 
 
@@ -199,7 +199,7 @@ def declared(rules_dir: Path, file: Path | None = None, model: str | None = None
         tuple(
             (name, *test)
             for name, goal in goals.items()
-            for test in (filters.tests(goal.filter) if goal.filter else ())
+            for test in (filters.read(goal.filter) if goal.filter else ())
         ),
         tuple(row for name, goal in goals.items() for row in _window_rows(name, goal)),
     )
