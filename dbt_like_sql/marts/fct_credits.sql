@@ -1,14 +1,19 @@
 /* ---
 description: >
   What each touch earns of each goal reached, under five attribution models side by side. A touch is
-  a message's last contact inside its window (rules/goals.yaml), at most one per message; touches are
-  ordered by time, then event id. A touch exactly one window before counts, one at the same instant
+  a message's last contact inside its window (rules/goals.yaml), at most one per message and none
+  by machines; touches are ordered by time, then event id. A touch exactly one window before counts, one at the same instant
   counts, a later one never does. Credits are whole micros by largest remainder (ties to the earlier
   touch): those of one model and conversion add up to its value exactly. Goals without a touch are
   not here; marts.fct_attribution has them.
 grain: [creator_id, goal, model, conversion_id, touch_id]
 owner: team:data
-materialization: table
+materialization: incremental
+incremental:
+  partition: occurred_at
+  reads:
+    staging.stg_conversions: {time: occurred_at}
+    staging.stg_events: {time: occurred_at, reach: windows}
 columns:
   creator_id: VARCHAR | the tenant
   goal: VARCHAR | which goal
@@ -46,6 +51,7 @@ windowed as (
     select
         r.goal, r.longest, e.creator_id, e.fan_id, e.event_id as touch_id, e.name as touch,
         e.occurred_at as touch_at, e.platform, e.message_key, e.message_id, e.campaign_id,
+        e.message_source as source, e.message_source_id as source_id, e.variant_id,
         coalesce(own.seconds, every.seconds) as seconds
     from ref('staging.stg_events') e
     cross join reaches r
@@ -54,7 +60,7 @@ windowed as (
     left join source('raw.windows') every
         on every.goal = r.goal and every.touch = e.name and every.platform = '*'
     where e.name in ('sent', 'delivered', 'opened', 'clicked') and e.message_key is not null
-        and coalesce(own.seconds, every.seconds) > 0
+        and e.bot is not true and coalesce(own.seconds, every.seconds) > 0
 ),
 -- Buckets as long as the longest window: a touch that counts lies in the conversion's or the one before.
 seeking as (
@@ -70,7 +76,8 @@ seeking as (
 met as (
     select
         s.creator_id, s.goal, s.conversion_id, s.fan_id, s.occurred_at, s.worth, s.currency,
-        t.touch_id, t.touch, t.touch_at, t.platform, t.message_id, t.campaign_id
+        t.touch_id, t.touch, t.touch_at, t.platform, t.message_id, t.campaign_id, t.source,
+        t.source_id, t.variant_id
     from seeking s
     join windowed t
         on t.creator_id = s.creator_id and t.fan_id = s.fan_id and t.goal = s.goal
@@ -83,7 +90,8 @@ met as (
     union all
     select
         creator_id, goal, event_id, fan_id, occurred_at, value_micros, currency,
-        event_id, 'named', occurred_at, platform, message_id, campaign_id
+        event_id, 'named', occurred_at, platform, message_id, campaign_id, source, source_id,
+        variant_id
     from ref('staging.stg_conversions')
     where named
 ),
@@ -148,10 +156,5 @@ select
     (s.direction * s.part)::bigint as value_micros,
     s.weight::double / s.total::double as share,
     s.place, s.touches, s.touch, s.touch_id, s.touch_at,
-    coalesce(m.source, case when s.campaign_id is not null then 'campaign' end) as source,
-    coalesce(m.source_id, s.campaign_id) as source_id,
-    coalesce(m.campaign_id, s.campaign_id) as campaign_id,
-    s.message_id, m.variant_id, s.platform
+    s.source, s.source_id, s.campaign_id, s.message_id, s.variant_id, s.platform
 from shared s
-left join ref('staging.stg_messages') m
-    on m.creator_id = s.creator_id and m.message_id = s.message_id

@@ -4,7 +4,10 @@ description: >
   Who gets the credit is in marts.fct_credits.
 grain: [creator_id, goal, event_id]
 owner: team:data
-materialization: table
+materialization: incremental
+incremental:
+  partition: occurred_at
+  reads: {staging.stg_events: {time: occurred_at}}
 columns:
   creator_id: VARCHAR | the tenant
   goal: VARCHAR | its name in rules/goals.yaml
@@ -18,6 +21,9 @@ columns:
   platform: VARCHAR | of the event
   campaign_id: VARCHAR | the campaign that the event names
   message_id: VARCHAR | the message that it names
+  source: VARCHAR | campaign, automation or api, whose it is
+  source_id: VARCHAR | which one
+  variant_id: VARCHAR | the message's arm
 --- */
 with candidates as (
     select e.*, g.goal, g.amount_micros, g.currency as own_currency, g.named, g.filtered
@@ -79,7 +85,8 @@ select
     case when c.amount_micros is null then c.currency else c.own_currency end as currency,
     c.kind,
     c.named and coalesce(c.campaign_id, c.message_id) is not null as named,
-    c.platform, c.campaign_id, c.message_id
+    c.platform, c.campaign_id, c.message_id, c.message_source as source,
+    c.message_source_id as source_id, c.variant_id
 from candidates c
 left join passed p
     on p.creator_id = c.creator_id and p.event_id = c.event_id and p.goal = c.goal

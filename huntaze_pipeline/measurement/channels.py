@@ -29,8 +29,7 @@ COLUMNS = {
 with a touch of the channel in full; `effect` is the removal effect, or the Shapley value in
 conversions with its standard error."""
 READS = (
-    "marts.fct_credits", "marts.fct_attribution", "staging.stg_events", "staging.stg_messages",
-    "raw.windows",
+    "marts.fct_credits", "marts.fct_attribution", "staging.stg_events", "raw.windows",
 )  # fmt: skip
 """The tables that it is computed from."""
 MODELS = ("first", "last", "linear", "time_decay", "position", "markov", "shapley")
@@ -200,23 +199,21 @@ _PATHS = f"""
     ),
     touched as (
         select e.creator_id, r.goal, any_value(r.longest) as longest, e.fan_id, e.message_key,
-            max(e.occurred_at) as last_at, any_value(e.campaign_id) as campaign_id,
-            any_value(e.message_id) as message_id
+            max(e.occurred_at) as last_at,
+            any_value(e.message_source) as source, any_value(e.message_source_id) as source_id
         from lake.staging.stg_events e
         cross join reaches r
         left join lake.raw.windows own
             on own.goal = r.goal and own.touch = e.name and own.platform = e.platform
         left join lake.raw.windows every
             on every.goal = r.goal and every.touch = e.name and every.platform = '*'
-        where e.message_key is not null and coalesce(own.seconds, every.seconds) > 0
+        where e.message_key is not null and e.bot is not true
+            and coalesce(own.seconds, every.seconds) > 0
         group by e.creator_id, r.goal, e.fan_id, e.message_key
     ),
     idle as (
-        select t.*, coalesce(m.source, case when t.campaign_id is not null then 'campaign' end)
-            as source, coalesce(m.source_id, t.campaign_id) as source_id
+        select t.*
         from touched t
-        left join lake.staging.stg_messages m
-            on m.creator_id = t.creator_id and m.message_id = t.message_id
         anti join (
             select creator_id, goal, fan_id, coalesce(message_id, campaign_id) as message_key
             from lake.marts.fct_credits where model = 'linear'

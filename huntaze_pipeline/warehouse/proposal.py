@@ -4,7 +4,6 @@ The models that live goals go through run on the proposed ones into temporary ta
 comparison shows what the next build would give. Adopting goals is a change of `rules/goals.yaml`.
 """
 
-import re
 from dataclasses import dataclass
 
 import duckdb
@@ -18,7 +17,6 @@ from huntaze_pipeline.warehouse.models import Project
 CHAIN = ("staging.stg_conversions", "marts.fct_credits", "marts.fct_attribution")
 """What goals go through, in order."""
 _TABLES = (*CHAIN, "raw.goals", "raw.goal_filters", "raw.windows")
-_NAMES = re.compile(rf"\blake\.({'|'.join(map(re.escape, _TABLES))})\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +64,9 @@ def compare(con: DuckDBPyConnection, project: Project, declared: Declared) -> li
             "there is nothing to compare with yet: run `huntaze models build`"
         ) from None
     raw.declare(con, declared.tables, _place("raw."), "temp table")
+    proposed = {name: _place(name) for name in _TABLES}
     for name in CHAIN:
-        sql = _NAMES.sub(lambda match: _place(match[1]), project.model(name).sql)
+        sql = project.model(name).reading(proposed)
         con.execute(f"create or replace temp table {_place(name)} as {sql}")
     rows = con.execute(_COMPARE.format(proposed=_place("marts.fct_attribution"))).fetchall()
     return [Credit(*row) for row in rows]

@@ -168,6 +168,8 @@ def declare(
 ) -> None:
     """Write declared rows into their tables, which are made when they are not there yet.
 
+    A table that holds the same rows already is left alone: a change would build history anew.
+
     Args:
         con: the lake.
         declared: rows by the name of their table in `DECLARED`; a table not named becomes empty.
@@ -176,10 +178,17 @@ def declare(
     """
     for table, columns in DECLARED.items():
         con.execute(f"create {kind} if not exists {prefix}{table} ({_declared(columns)})")
+        rows = [tuple(row) for row in declared.get(table, ())]
+        if _same(con.execute(f"from {prefix}{table}").fetchall(), rows):
+            continue
         con.execute(f"delete from {prefix}{table}")
-        rows = ", ".join(_row(row) for row in declared.get(table, ()))
         if rows:
-            con.execute(f"insert into {prefix}{table} values {rows}")
+            values = ", ".join(_row(row) for row in rows)
+            con.execute(f"insert into {prefix}{table} values {values}")
+
+
+def _same(there: list[tuple[Any, ...]], wanted: list[tuple[Any, ...]]) -> bool:
+    return sorted(map(repr, there)) == sorted(map(repr, wanted))
 
 
 def _row(values: Sequence[Any]) -> str:

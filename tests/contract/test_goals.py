@@ -14,7 +14,9 @@ from huntaze_pipeline.warehouse import declarations, goals, lake, models, propos
 
 NOON = datetime(2026, 3, 6, 12, tzinfo=UTC)
 PROJECT = models.load(load().models_dir)
-CHAIN = ("staging.stg_events", "staging.stg_messages", *proposal.CHAIN)
+CHAIN = (
+    "staging.stg_events", "staging.stg_messages", *proposal.CHAIN, "marts.fct_conversions",
+)  # fmt: skip
 LIVE = """
 goals:
   purchase:
@@ -133,3 +135,28 @@ def test_without_a_goal_reached_there_are_no_channel_credits(
     con.execute("delete from lake.raw.events where name = 'purchase'")
     build(con, rules)
     assert channels.publish(con) == 0
+
+
+LATE = """
+    ('maya', 'c0', 'clicked', 'bea', 'spring', null, timestamptz '2026-03-02 12:00:00Z'),
+    ('maya', 'c9', 'clicked', 'ana', 'winter', null, timestamptz '2026-03-06 12:00:00Z'),
+    ('maya', 'p3', 'purchase', 'ana', null, 70, timestamptz '2026-03-10 23:00:00Z'),
+    ('maya', 'p0', 'purchase', 'ana', null, 7, timestamptz '2026-01-01 12:00:00Z')
+"""
+
+
+def test_late_touches_and_goals_end_where_building_anew_does(
+    con: DuckDBPyConnection, rules: Path
+) -> None:
+    build(con, rules)
+    con.execute(
+        "insert into lake.raw.events (creator_id, event_id, name, fan_id, campaign_id,"
+        f" value_micros, occurred_at) values {LATE}"
+    )
+    build(con, rules)
+    for name in (*proposal.CHAIN, "marts.fct_conversions"):
+        whole = con.execute(f"{PROJECT.model(name).sql} order by all").fetchall()
+        assert con.execute(f"from lake.{name} order by all").fetchall() == whole
+    assert con.execute(
+        "select conversion_id, source_id from lake.marts.fct_attribution order by 1"
+    ).fetchall() == [("p0", None), ("p1", "winter"), ("p2", "spring"), ("p3", "winter")]
