@@ -4,10 +4,7 @@ description: >
   models that credit one touch). Money by campaign is summed from marts.fct_attribution.
 grain: [creator_id, goal, event_id]
 owner: team:data
-materialization: incremental
-incremental:
-  partition: occurred_at
-  reads: {marts.fct_attribution: {time: occurred_at}}
+materialization: table
 columns:
   creator_id: VARCHAR | the tenant
   event_id: VARCHAR | the event

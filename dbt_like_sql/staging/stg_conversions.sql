@@ -4,10 +4,7 @@ description: >
   Who gets the credit is in marts.fct_credits.
 grain: [creator_id, goal, event_id]
 owner: team:data
-materialization: incremental
-incremental:
-  partition: occurred_at
-  reads: {staging.stg_events: {time: occurred_at}}
+materialization: table
 columns:
   creator_id: VARCHAR | the tenant
   goal: VARCHAR | its name in rules/goals.yaml
