@@ -5,10 +5,10 @@ import dagster as dg
 from huntaze_pipeline.orchestration import quality
 from huntaze_pipeline.orchestration.factory import WRITERS, key
 from huntaze_pipeline.orchestration.resources import Rooms
-from huntaze_pipeline.warehouse import goals, lake, mirror, pull, raw
+from huntaze_pipeline.warehouse import declarations, lake, mirror, pull, raw
 
 OWNER = ["team:data"]
-COPIED = (*raw.COPIES, "clock", "windows")
+COPIED = (*raw.COPIES, *raw.DECLARED, "clock")
 
 
 @dg.asset(
@@ -47,11 +47,11 @@ def events(rooms: Rooms) -> dg.MaterializeResult:
     pool=WRITERS,
 )
 def copies(rooms: Rooms):
-    """Copy the operational tables, the build's clock and the attribution windows."""
+    """Copy the operational tables, the build's clock and what rules/ declare."""
     now = rooms.clock()
-    windows = goals.load(rooms.settings.rules_dir)
+    declared = declarations.load(rooms.settings.rules_dir)
     with rooms.lake() as con:
-        lake.write(con, lambda: mirror.refresh(con, now, windows))
+        lake.write(con, lambda: mirror.refresh(con, now, declared))
         for table in COPIED:
             (rows,) = con.execute(f"select count(*) from lake.raw.{table}").fetchone() or (0,)
             yield dg.MaterializeResult(

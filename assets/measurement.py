@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from huntaze_pipeline.measurement import settlement
-from huntaze_pipeline.orchestration.factory import key
+from huntaze_pipeline.measurement import channels, settlement
+from huntaze_pipeline.orchestration.factory import WRITERS, key
 from huntaze_pipeline.orchestration.resources import Rooms
 
 
@@ -24,3 +24,29 @@ def settled(rooms: Rooms) -> dg.MaterializeResult:
     with rooms.store.worker() as connection:
         count = settlement.publish(connection, rows, as_of)
     return dg.MaterializeResult(metadata={"dagster/row_count": count})
+
+
+@dg.asset(
+    key=key(channels.TABLE),
+    deps=[key(name) for name in channels.READS],
+    description="Credit of every campaign and automation under all models, Markov and Shapley too.",
+    group_name="marts",
+    owners=["team:data"],
+    kinds={"python", "duckdb"},
+    tags={"layer": "marts"},
+    metadata={
+        "dagster/table_name": channels.TABLE,
+        "dagster/column_schema": dg.TableSchema(
+            columns=[dg.TableColumn(name, type=kind) for name, kind in channels.COLUMNS.items()]
+        ),
+    },
+    pool=WRITERS,
+)
+def channel_credits(rooms: Rooms) -> dg.MaterializeResult:
+    """Compute the models over whole paths and put them beside the others."""
+    with rooms.lake() as lake:
+        rows = channels.publish(lake)
+        told = channels.summary(lake)
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": rows, "models": dg.MetadataValue.md(told)}
+    )

@@ -10,7 +10,7 @@ from huntaze_pipeline.settings import version
 
 ROOMS = (
     "demo", "local", "store", "ingest", "warehouse", "rules", "campaigns", "experiments",
-    "delivery", "monitoring", "api", "simulator",
+    "goals", "delivery", "monitoring", "api", "simulator",
 )  # fmt: skip
 
 app = typer.Typer(

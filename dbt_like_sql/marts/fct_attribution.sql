@@ -1,22 +1,27 @@
 /* ---
 description: >
-  Every purchase once, with the one touch that gets its credit: the last touch by that fan that lies
-  inside its window (rules/goals.yaml). A touch exactly one window before the purchase counts, one
-  after it never does; of touches at the same instant the greater event id wins. Without a touch the
-  purchase stays here unattributed, so the sum is all revenue, to the micro-unit.
-grain: [creator_id, conversion_id]
+  Every goal reached with the touches that get its credit under the model its goal has adopted
+  (rules/goals.yaml): one row with models that credit one touch, several with those that share. A
+  goal reached without a touch stays here unattributed, so for each goal the sum of all rows is
+  all value, to the micro-unit.
+grain: [creator_id, goal, conversion_id, touch_id]
 owner: team:data
 materialization: table
 columns:
   creator_id: VARCHAR | the tenant
-  conversion_id: VARCHAR | the purchase
-  fan_id: VARCHAR | who paid
+  goal: VARCHAR | which goal
+  conversion_id: VARCHAR | the event that reached it
+  fan_id: VARCHAR | who reached it
   occurred_at: TIMESTAMPTZ | when
-  value_micros: BIGINT | the whole amount, credited once
-  currency: VARCHAR | of the amount
+  value_micros: BIGINT | this row's credit; the rows of a conversion add up to its value
+  share: DOUBLE | the credit as a fraction of the conversion; 1 when it is whole or nobody's
+  largest: BOOLEAN | true in one row of each conversion, that of its largest credit, to count by
+  conversion_micros: BIGINT | the whole value
+  currency: VARCHAR | of the value
   kind: VARCHAR | imported or live
   attributed: BOOLEAN | whether a touch gets the credit
-  touch: VARCHAR | clicked, opened, delivered or sent
+  model: VARCHAR | the adopted model; named when the event itself says who gets the credit
+  touch: VARCHAR | clicked, opened, delivered, sent or named
   touch_id: VARCHAR | the event of the touch
   touch_at: TIMESTAMPTZ | when it was
   source: VARCHAR | campaign, automation or api
@@ -24,62 +29,34 @@ columns:
   campaign_id: VARCHAR | the campaign, when it was one
   message_id: VARCHAR | the message
   variant_id: VARCHAR | its arm, in an experiment
-  platform: VARCHAR | where the touch was
+  platform: VARCHAR | where the touch was; of an event that names its campaign, where it was
 audits:
-  inside_window: >
-    select conversion_id, touch_at from this
-    where attributed and (touch_at is null or touch_at > occurred_at)
+  sums_exactly: >
+    select creator_id, goal, conversion_id, sum(value_micros) as credited,
+        any_value(conversion_micros) as worth
+    from this group by all having sum(value_micros) <> any_value(conversion_micros)
+  counted_once: >
+    select creator_id, goal, conversion_id from this group by all
+    having count(*) filter (largest) <> 1
 --- */
-with windowed as (
-    select
-        e.creator_id, e.fan_id, e.event_id, e.name as touch, e.occurred_at as touched_at, e.platform,
-        e.message_id, e.campaign_id,
-        coalesce(own.seconds, every.seconds) as seconds
-    from ref('staging.stg_events') e
-    left join source('raw.windows') own
-        on own.goal = 'purchase' and own.touch = e.name and own.platform = e.platform
-    left join source('raw.windows') every
-        on every.goal = 'purchase' and every.touch = e.name and every.platform = '*'
-    where e.name in ('sent', 'delivered', 'opened', 'clicked') and e.message_key is not null
-        and coalesce(own.seconds, every.seconds) > 0
-),
-touches as (
-    select * from windowed
-    qualify row_number() over (
-        partition by creator_id, fan_id, seconds, touched_at order by event_id desc
-    ) = 1
-),
--- Of touches with windows of one length only the last can count: a merge, not a product.
-last_of_each as (
-    select
-        p.creator_id, p.event_id as conversion_id, p.occurred_at,
-        t.event_id as touch_id, t.touch, t.touched_at, t.platform, t.message_id, t.campaign_id, t.seconds
-    from (
-        select p.*, s.seconds
-        from ref('staging.stg_purchases') p
-        cross join (select distinct seconds from touches) s
-    ) p
-    asof join touches t
-        on t.creator_id = p.creator_id and t.fan_id = p.fan_id and t.seconds = p.seconds
-        and t.touched_at <= p.occurred_at
-),
-winner as (
-    select * from last_of_each
-    where touched_at >= occurred_at - to_seconds(seconds)
-    qualify row_number() over (
-        partition by creator_id, conversion_id order by touched_at desc, touch_id desc
-    ) = 1
+with adopted as (
+    select k.*
+    from ref('marts.fct_credits') k
+    join (select distinct goal, model from source('raw.goals')) g using (goal, model)
 )
 select
-    p.creator_id, p.event_id as conversion_id, p.fan_id, p.occurred_at, p.value_micros, p.currency,
-    p.kind,
-    w.touch_id is not null as attributed,
-    w.touch, w.touch_id, w.touched_at as touch_at,
-    coalesce(m.source, case when w.campaign_id is not null then 'campaign' end) as source,
-    coalesce(m.source_id, w.campaign_id) as source_id,
-    coalesce(m.campaign_id, w.campaign_id) as campaign_id,
-    w.message_id, m.variant_id, w.platform
-from ref('staging.stg_purchases') p
-left join winner w on w.creator_id = p.creator_id and w.conversion_id = p.event_id
-left join ref('staging.stg_messages') m
-    on m.creator_id = w.creator_id and m.message_id = w.message_id
+    c.creator_id, c.goal, c.event_id as conversion_id, c.fan_id, c.occurred_at,
+    coalesce(k.value_micros, c.value_micros) as value_micros,
+    coalesce(k.share, 1) as share,
+    row_number() over (
+        partition by c.creator_id, c.goal, c.event_id
+        order by k.share desc, k.place desc
+    ) = 1 as largest,
+    c.value_micros as conversion_micros, c.currency, c.kind,
+    k.touch_id is not null as attributed,
+    case when c.named then 'named' else k.model end as model,
+    k.touch, k.touch_id, k.touch_at, k.source, k.source_id, k.campaign_id, k.message_id,
+    k.variant_id, k.platform
+from ref('staging.stg_conversions') c
+left join adopted k
+    on k.creator_id = c.creator_id and k.goal = c.goal and k.conversion_id = c.event_id

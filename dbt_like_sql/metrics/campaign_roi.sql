@@ -1,5 +1,9 @@
 /* ---
-description: What each campaign cost and brought. Without a cost there is no ROI, and the reason says so.
+description: >
+  What each campaign cost and brought, in the creator's currency. ROI is (revenue - cost) / cost and
+  ROAS revenue / cost; without a cost, or with amounts that no rate converts, there is none, and the
+  reason says so. Influenced is every purchase with a touch of the campaign, in full, whoever gets the
+  credit: over campaigns it adds up to more than there is.
 grain: [creator_id, campaign_id]
 owner: team:data
 materialization: table
@@ -7,23 +11,114 @@ columns:
   creator_id: VARCHAR | the tenant
   campaign_id: VARCHAR | the campaign
   currency: VARCHAR | the creator's
-  revenue_micros: BIGINT | credited purchases
-  cost_micros: BIGINT | all costs booked on it
+  revenue_micros: BIGINT | credited purchases; other currencies converted by the rate of their day
+  cost_micros: BIGINT | all costs, converted likewise
+  fixed_micros: BIGINT | of that, fixed
+  per_message_micros: BIGINT | of that, per message
+  discount_micros: BIGINT | of that, discounts
+  media_micros: BIGINT | of that, media
+  profit_micros: BIGINT | revenue - cost
+  roas: DOUBLE | revenue / cost
   roi: DOUBLE | (revenue - cost) / cost
-  reason: VARCHAR | why roi is null
+  reason: VARCHAR | why roas and roi are null
+  unconverted: BIGINT | credits and costs that no rate converts, in none of the sums
+  influenced: BIGINT | purchases with a touch of the campaign inside its window
+  influenced_micros: BIGINT | their whole value, converted
+  recipients: BIGINT | messages sent
+  immature: BIGINT | of those, whose window is not over (their purchases may still come)
+  immature_share: DOUBLE | immature / recipients
+  as_of: TIMESTAMPTZ | the clock that judged it
+audits:
+  costs_add_up: >
+    select campaign_id from this
+    where cost_micros <> fixed_micros + per_message_micros + discount_micros + media_micros
+  influence_covers_credit: >
+    select campaign_id from this where revenue_micros > influenced_micros
 --- */
-with spent as (
-    select c.creator_id, c.campaign_id, sum(c.amount_micros)::bigint as micros
-    from source('raw.costs') c
-    join ref('marts.dim_campaigns') d using (creator_id, campaign_id)
-    where c.currency = d.currency
+with amounts as (
+    select
+        a.creator_id, a.campaign_id, 'revenue' as what, a.currency, a.occurred_at::date as day,
+        a.value_micros as micros
+    from ref('marts.fct_attribution') a
+    where a.goal = 'purchase' and a.campaign_id is not null
+    union all
+    select creator_id, campaign_id, 'influenced', currency, occurred_at::date, conversion_micros
+    from (
+        select distinct creator_id, campaign_id, conversion_id, currency, occurred_at, conversion_micros
+        from ref('marts.fct_credits')
+        where goal = 'purchase' and model = 'linear' and campaign_id is not null
+    )
+    union all
+    select creator_id, campaign_id, kind, currency, day, amount_micros from ref('marts.fct_costs')
+),
+converted as (
+    select
+        a.creator_id, a.campaign_id, a.what,
+        case when a.micros = 0 or r.rate = 1 then a.micros else round(a.micros * r.rate) end as micros,
+        case
+            when a.micros <> 0 and r.rate is null and a.what <> 'influenced'
+                then coalesce(a.currency, 'an unknown currency') || ' on or before ' || a.day
+        end as lacking
+    from amounts a
+    left join ref('marts.dim_rates') r
+        on r.creator_id = a.creator_id and r.currency = a.currency and r.day = a.day
+),
+summed as (
+    select
+        creator_id, campaign_id,
+        coalesce(sum(micros) filter (what = 'revenue'), 0)::bigint as revenue,
+        coalesce(sum(micros) filter (what = 'fixed'), 0)::bigint as fixed,
+        coalesce(sum(micros) filter (what = 'per_message'), 0)::bigint as per_message,
+        coalesce(sum(micros) filter (what = 'discount'), 0)::bigint as discount,
+        coalesce(sum(micros) filter (what = 'media'), 0)::bigint as media,
+        count(*) filter (what = 'influenced') as influenced,
+        coalesce(sum(micros) filter (what = 'influenced'), 0)::bigint as influenced_micros,
+        count(lacking) as unconverted,
+        min(lacking) as lacking
+    from converted
     group by all
+),
+sends as (
+    select
+        t.creator_id, t.campaign_id, count(*) as recipients,
+        count(*) filter (
+            t.touched_at + to_seconds(coalesce(w.longest, 0)) > c.as_of
+        ) as immature
+    from ref('staging.stg_touches') t
+    join ref('marts.dim_campaigns') d using (creator_id, campaign_id)
+    cross join source('raw.clock') c
+    left join (select goal, max(seconds) as longest from source('raw.windows') group by all) w
+        on w.goal = d.goal
+    where t.touch = 'sent'
+    group by all
+),
+joined as (
+    select
+        d.creator_id, d.campaign_id, d.currency, c.as_of,
+        coalesce(s.revenue, 0) as revenue, coalesce(s.fixed, 0) as fixed,
+        coalesce(s.per_message, 0) as per_message, coalesce(s.discount, 0) as discount,
+        coalesce(s.media, 0) as media,
+        coalesce(s.fixed + s.per_message + s.discount + s.media, 0) as cost,
+        coalesce(s.influenced, 0) as influenced, coalesce(s.influenced_micros, 0) as influenced_micros,
+        coalesce(s.unconverted, 0) as unconverted, s.lacking,
+        coalesce(t.recipients, 0) as recipients, coalesce(t.immature, 0) as immature
+    from ref('marts.dim_campaigns') d
+    cross join source('raw.clock') c
+    left join summed s using (creator_id, campaign_id)
+    left join sends t using (creator_id, campaign_id)
 )
 select
-    m.creator_id, m.campaign_id, m.currency, m.revenue_micros,
-    coalesce(s.micros, 0) as cost_micros,
-    case when s.micros > 0 then (m.revenue_micros - s.micros)::double / s.micros end as roi,
-    case when coalesce(s.micros, 0) <= 0 then 'no cost in ' || m.currency || ' is booked on it' end
-        as reason
-from ref('metrics.campaign_metrics') m
-left join spent s using (creator_id, campaign_id)
+    creator_id, campaign_id, currency, revenue as revenue_micros, cost as cost_micros,
+    fixed as fixed_micros, per_message as per_message_micros, discount as discount_micros,
+    media as media_micros, revenue - cost as profit_micros,
+    case when cost > 0 and unconverted = 0 then revenue::double / cost end as roas,
+    case when cost > 0 and unconverted = 0 then (revenue - cost)::double / cost end as roi,
+    case
+        when unconverted > 0 then 'no rate to ' || currency || ' from ' || lacking || ': '
+            || unconverted || ' amounts are left out'
+        when cost <= 0 then 'no cost is booked on it or declared by it'
+    end as reason,
+    unconverted, influenced, influenced_micros, recipients, immature,
+    case when recipients > 0 then immature::double / recipients end as immature_share,
+    as_of
+from joined

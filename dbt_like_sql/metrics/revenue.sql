@@ -14,16 +14,29 @@ columns:
   automation_micros: BIGINT | of that, to automations
   unattributed_micros: BIGINT | the rest
 audits:
-  adds_up: >
-    select * from this where total_micros <> attributed_micros + unattributed_micros
+  nothing_twice: >
+    select * from this
+    where not (unattributed_micros between 0 and total_micros)
+        or campaign_micros + automation_micros > attributed_micros
 --- */
+with credited as (
+    select
+        creator_id, conversion_id as event_id,
+        sum(value_micros) as micros,
+        sum(value_micros) filter (source = 'campaign') as campaign_micros,
+        sum(value_micros) filter (source = 'automation') as automation_micros
+    from ref('marts.fct_attribution')
+    where goal = 'purchase' and attributed
+    group by all
+)
 select
-    creator_id, coalesce(currency, 'unknown') as currency, kind,
+    p.creator_id, coalesce(p.currency, 'unknown') as currency, p.kind,
     count(*) as purchases,
-    sum(value_micros)::bigint as total_micros,
-    coalesce(sum(value_micros) filter (attributed), 0)::bigint as attributed_micros,
-    coalesce(sum(value_micros) filter (source = 'campaign'), 0)::bigint as campaign_micros,
-    coalesce(sum(value_micros) filter (source = 'automation'), 0)::bigint as automation_micros,
-    coalesce(sum(value_micros) filter (not attributed), 0)::bigint as unattributed_micros
-from ref('marts.fct_attribution')
+    sum(p.value_micros)::bigint as total_micros,
+    coalesce(sum(c.micros), 0)::bigint as attributed_micros,
+    coalesce(sum(c.campaign_micros), 0)::bigint as campaign_micros,
+    coalesce(sum(c.automation_micros), 0)::bigint as automation_micros,
+    (sum(p.value_micros) - coalesce(sum(c.micros), 0))::bigint as unattributed_micros
+from ref('staging.stg_purchases') p
+left join credited c using (creator_id, event_id)
 group by all

@@ -1,7 +1,8 @@
 """What a request for a campaign looks like, and how it becomes a `Draft`. Its rules are there."""
 
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from datetime import date
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -9,6 +10,7 @@ from huntaze_pipeline.api.shapes import Id, Name, Request, instant
 from huntaze_pipeline.campaigns.draft import Arm, Draft, Trial
 from huntaze_pipeline.clock import duration
 from huntaze_pipeline.errors import Problem
+from huntaze_pipeline.events.envelope import LIMIT_MICROS, MICROS
 
 T = TypeVar("T")
 
@@ -54,6 +56,17 @@ class Targeting(Request):
     cap: int | None = Field(default=None, le=100_000_000, description="At most so many fans")
 
 
+class Cost(Request):
+    """What a campaign costs, for its ROI."""
+
+    kind: Literal["fixed", "per_message", "discount", "media"] = Field(
+        description="Once; for each message sent; for each goal credited to it; once"
+    )
+    amount: float = Field(ge=0, le=LIMIT_MICROS / MICROS, allow_inf_nan=False)
+    currency: str = Field(pattern="^[A-Z]{3}$", description="ISO 4217")
+    on: date | None = Field(default=None, description="Day of a fixed or media cost")
+
+
 class Options(Request):
     """How it is sent."""
 
@@ -69,6 +82,7 @@ class Options(Request):
     variables: dict[str, JsonValue] | None = Field(
         default=None, description="Values for the template"
     )
+    costs: list[Cost] | None = Field(default=None, max_length=20)
 
 
 class Variant(Request):
@@ -127,7 +141,7 @@ class CampaignRequest(Request):
             segments=tuple(self.targeting.segment_ids),
             excluded=tuple(self.targeting.exclude_segment_ids),
             cap=self.targeting.cap,
-            settings=self.settings.model_dump(exclude_none=True),
+            settings=self.settings.model_dump(mode="json", exclude_none=True),
             trial=_trial(self.ab_tests[0], found) if self.ab_tests else None,
         )
         _read(self.settings.expires_after, duration, "settings.expiresAfter", found)

@@ -1,6 +1,7 @@
 """`huntaze experiments` and `huntaze attribution`: numbers from any table, on the command line."""
 
 import json
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -224,10 +225,14 @@ def credit(
         report = mix.from_paths(found, rules, shapley.value)
     else:
         fields = records.Fields(fan, time, channel, value)
-        seen, problems = records.touches(counts.read(touches), fields)  # pyright: ignore[reportArgumentType]
-        bought, more = records.conversions(counts.read(conversions), fields)  # pyright: ignore[reportArgumentType]
-        problems += more
-        report = mix.from_touches(seen, bought, rules, shapley.value)
+        problems = []
+
+        def parts() -> "Iterator[tuple[Any, Any]]":
+            for part in records.slices(touches, conversions, fields):  # pyright: ignore[reportArgumentType]
+                problems.extend(part.problems)
+                yield part.touches, part.conversions
+
+        report = mix.from_slices(parts(), rules, shapley.value)
     report["problems"] = _problems(problems)
     if as_json:
         _print_json(report)

@@ -90,17 +90,16 @@ def check(
 
 
 def _beside(folder: Path) -> "list[Problem]":
-    """Faults of goals.yaml and alarms.yaml, and files that nothing reads."""
+    """Faults of goals.yaml, rates.yaml and alarms.yaml, and files that nothing reads."""
     from huntaze_pipeline.errors import Problem
     from huntaze_pipeline.monitoring import alarms
     from huntaze_pipeline.rulebook.fields import nearest
-    from huntaze_pipeline.warehouse import goals
+    from huntaze_pipeline.warehouse import declarations, goals, rates
 
     if not folder.is_dir():
         return []
-    readers = {goals.FILE: goals.load, "alarms.yaml": alarms.load}
-    found = [p for name, load in readers.items() for p in _faults(folder, name, load)]
-    known = ("policies.yaml", *readers)
+    found = [*_found(folder, declarations.load), *_faults(folder, "alarms.yaml", alarms.load)]
+    known = ("policies.yaml", goals.FILE, rates.FILE, "alarms.yaml")
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name not in (*known, "README.md") and path.name[0] != ".":
             hint = nearest(path.name, list(known)) or "; rules lie in folders, such as segments/"
@@ -109,10 +108,21 @@ def _beside(folder: Path) -> "list[Problem]":
     return found
 
 
+def _found(folder: Path, load: "Callable[[Path], object]") -> "list[Problem]":
+    """Read files by a reader whose faults have their places."""
+    from huntaze_pipeline.errors import Problems
+
+    try:
+        load(folder)
+    except Problems as error:
+        return list(error.problems)
+    return []
+
+
 def _faults(folder: Path, name: str, load: "Callable[[Path], object]") -> "list[Problem]":
     """Read one file by its own reader; its faults get lines and columns."""
+    from huntaze_pipeline import source
     from huntaze_pipeline.errors import Problems
-    from huntaze_pipeline.rulebook import source
 
     if not (folder / name).is_file():
         return []

@@ -60,6 +60,8 @@ def build(
         store = Store(ready)
         migrate.upgrade(store)
         done = refreshing.run(ready, store, project, system_clock(), select or None, full=full)
+        if not select:
+            _channels(ready)
     if as_json:
         typer.echo(json.dumps(asdict(done), default=str))
     else:
@@ -73,6 +75,15 @@ def build(
             typer.echo(f"{item.name}: {sign}", err=bool(item.bad))
     if any(item.bad and item.severity == "error" for item in done.audited):
         raise typer.Exit(1)
+
+
+def _channels(ready: settings.Settings) -> None:
+    """Compute the attribution models that need all paths at once; no SQL model can."""
+    from huntaze_pipeline.measurement import channels
+    from huntaze_pipeline.warehouse import lake
+
+    with lake.connect(ready) as con:
+        channels.publish(con)
 
 
 @models.command("test")

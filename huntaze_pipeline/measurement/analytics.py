@@ -143,7 +143,7 @@ def facts(
         "creator": creator_id,
         "campaigns": list(campaigns),
         "zone": zone or "UTC",
-        "windows": json.dumps([_window(window) for window in windows]),
+        "windows": json.dumps([_window(w) for w in windows if w.goal == "purchase"]),
     }
     rows = [*connection.execute(text(_TOUCHES), values).mappings()]
     rows += connection.execute(text(_CONVERSIONS), values).mappings()

@@ -2,13 +2,14 @@
 
 Rules: touches are ordered by time, then event id; a touch exactly one look-back before its
 conversion counts, one at the same instant counts, a later one does not. Credits are whole micros
-that add up to the conversion's value. Models on whole paths are in `markov` and `shapley`; SQL
-versions are not here.
+that add up to the conversion's value. Models on whole paths are in `markov` and `shapley`; what
+the lake's tables hold is computed in SQL (`marts.fct_credits`) by the same rules.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from huntaze_pipeline.measurement import credits
 from huntaze_pipeline.measurement.moments import Array
 
 MODELS = ("first", "last", "linear", "linear_unique", "time_decay", "position")
+WHOLE = ("first", "last")
+"""Models that give one touch everything."""
 MICROS = 1_000_000
 
 
@@ -34,11 +37,14 @@ class Rules:
     """Whether consecutive touches of one channel count as one (the latest of them)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Journeys:
     """Touches of conversions in rows, those of one conversion next to each other, in order."""
 
-    channel: list[str]
+    names: list[str]
+    """Channels, sorted."""
+    code: NDArray[np.intp]
+    """Of each touch, the position of its channel in `names`."""
     age: Array
     """Time from touch to conversion in seconds; NaN when paths come without times."""
     starts: NDArray[np.intp]
@@ -49,9 +55,29 @@ class Journeys:
     """Conversions that each journey stands for: 1, or the count of an aggregated path."""
 
     @property
+    def channel(self) -> list[str]:
+        """The channel of each touch."""
+        return [self.names[place] for place in self.code]
+
+    @cached_property
     def lengths(self) -> NDArray[np.intp]:
         """Touches of each journey."""
-        return np.diff(np.append(self.starts, len(self.channel)))
+        return np.diff(np.append(self.starts, len(self.code)))
+
+    @cached_property
+    def journey(self) -> NDArray[np.intp]:
+        """Of each touch, which journey it belongs to."""
+        return np.repeat(np.arange(len(self.starts)), self.lengths)
+
+    @cached_property
+    def length(self) -> NDArray[np.intp]:
+        """Of each touch, how many its journey has."""
+        return self.lengths[self.journey]
+
+    @cached_property
+    def place(self) -> NDArray[np.intp]:
+        """Of each touch, its place in its journey, from 0."""
+        return np.arange(len(self.code)) - self.starts[self.journey]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +115,23 @@ def join(touches: pl.DataFrame, conversions: pl.DataFrame, rules: Rules) -> Join
         seen = seen.filter(~again.fill_null(False))
     starts = np.flatnonzero(np.diff(seen["conversion"].to_numpy().astype(np.int64), prepend=-1))
     values = seen["value_micros"].to_numpy()[starts].astype(np.int64)
-    total = int(conversions["value_micros"].sum())
-    journeys = Journeys(
-        seen["channel"].to_list(), seen["age"].to_numpy(), starts, values, np.ones(len(starts))
-    )
+    total = sum(conversions["value_micros"].to_list())
+    names, code = coded(seen["channel"])
+    journeys = Journeys(names, code, seen["age"].to_numpy(), starts, values, np.ones(len(starts)))
     rest = len(conversions) - len(starts)
-    return Joined(journeys, len(conversions), total, total - int(values.sum()), rest)
+    return Joined(journeys, len(conversions), total, total - sum(values.tolist()), rest)
+
+
+def coded(channel: pl.Series) -> tuple[list[str], NDArray[np.intp]]:
+    """Sorted distinct names, and the position of each value among them."""
+    names = channel.unique().sort()
+    code = channel.cast(pl.Enum(names)).to_physical().to_numpy()
+    return names.to_list(), code.astype(np.intp)
 
 
 def weights(journeys: Journeys, model: str, rules: Rules) -> Array:
     """Each touch's part of its conversion under a model; the parts of a journey add up to 1."""
-    lengths = journeys.lengths
-    length = np.repeat(lengths, lengths)
-    place = np.arange(len(length)) - np.repeat(journeys.starts, lengths)
+    length, place = journeys.length, journeys.place
     first, last = place == 0, place == length - 1
     if model == "first":
         return first.astype(float)
@@ -112,53 +142,64 @@ def weights(journeys: Journeys, model: str, rules: Rules) -> Array:
     if model == "linear_unique":
         return _unique(journeys)
     if model == "position":
-        return _scaled(_positions(first, last, length, rules.position), journeys.starts, lengths)
+        return _scaled(_positions(first, last, length, rules.position), journeys)
     # The youngest touch weighs 1: very old touches must not all underflow to nothing.
-    youngest = np.repeat(np.minimum.reduceat(journeys.age, journeys.starts), lengths)
+    youngest = np.minimum.reduceat(journeys.age, journeys.starts)[journeys.journey]
     raw = np.exp2(-(journeys.age - youngest) / rules.half_life.total_seconds())
-    return _scaled(raw, journeys.starts, lengths)
+    return _scaled(raw, journeys)
 
 
 def credit(joined: Joined, rules: Rules, models: Sequence[str] = MODELS) -> dict[str, Any]:
     """Conversions and micros by model and channel; every model's micros add up to the same sum."""
     journeys = joined.journeys
-    names, code = np.unique(np.array(journeys.channel, dtype=object), return_inverse=True)
     found: dict[str, Any] = {}
     for model in models:
         if model == "time_decay" and np.isnan(journeys.age).any():
             continue
-        if not len(names):
-            found[model] = {}
-            continue
-        part = weights(journeys, model, rules)
-        micros = credits.split(journeys.value, part, journeys.starts)
-        each = np.repeat(journeys.weight, journeys.lengths)
-        share = np.bincount(code, part * each, len(names))
-        money = np.zeros(len(names), dtype=np.int64)
-        np.add.at(money, code, micros)
+        touch, part, micros = _credited(journeys, model, rules)
+        code, each = journeys.code[touch], journeys.weight[journeys.journey[touch]]
+        share = np.bincount(code, part * each, len(journeys.names))
+        money = _sums(code, micros, len(journeys.names))
         found[model] = {
-            name: {"conversions": float(count), "value_micros": int(value)}
-            for name, count, value in zip(names, share, money, strict=True)
+            name: {"conversions": float(count), "value_micros": value}
+            for name, count, value in zip(journeys.names, share, money, strict=True)
         }
     return found
+
+
+def _credited(
+    journeys: Journeys, model: str, rules: Rules
+) -> tuple[NDArray[np.intp] | slice, Array, credits.Ints]:
+    """The touches that get something, their parts and their micros."""
+    if model in WHOLE:
+        touch = journeys.starts + (journeys.lengths - 1 if model == "last" else 0)
+        return touch, np.ones(len(touch)), journeys.value
+    part = weights(journeys, model, rules)
+    if model == "linear":
+        return slice(None), part, credits.equal(journeys.value, journeys.starts, len(part))
+    return slice(None), part, credits.split(journeys.value, part, journeys.starts)
+
+
+def _sums(code: NDArray[np.intp], micros: credits.Ints, size: int) -> list[int]:
+    """Exact sums by code; halves are added apart, so that neither sum can overflow."""
+    low = np.bincount(code, micros & 0xFFFFFF, size)
+    high = np.zeros(size, dtype=np.int64)
+    np.add.at(high, code, micros >> 24)
+    return [(int(h) << 24) + int(w) for h, w in zip(high, low, strict=True)]
 
 
 def influenced(joined: Joined) -> dict[str, dict[str, float | int]]:
     """Per channel every conversion it touched, in full; adds up to more than there is."""
     journeys = joined.journeys
-    table = pl.DataFrame({
-        "channel": pl.Series(journeys.channel, dtype=pl.String),
-        "journey": np.repeat(np.arange(len(journeys.starts)), journeys.lengths),
-    }).unique()  # fmt: skip
-    per = pl.DataFrame({
-        "journey": np.arange(len(journeys.starts)),
-        "count": journeys.weight,
-        "value": journeys.value,
-    })  # fmt: skip
-    sums = table.join(per, on="journey").group_by("channel").agg(pl.col("count", "value").sum())
+    size = len(journeys.names)
+    pairs = np.unique(journeys.journey * max(size, 1) + journeys.code)
+    where, code = np.divmod(pairs, max(size, 1))
+    counts = np.bincount(code, journeys.weight[where], size)
     return {
-        channel: {"conversions": float(count), "value_micros": int(value)}
-        for channel, count, value in sums.sort("channel").rows()
+        name: {"conversions": float(count), "value_micros": micros}
+        for name, count, micros in zip(
+            journeys.names, counts, _sums(code, journeys.value[where], size), strict=True
+        )
     }
 
 
@@ -170,19 +211,17 @@ def _positions(
     return np.where(first, parts[0], np.where(last, parts[2], middle))
 
 
-def _scaled(raw: Array, starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> Array:
-    if not len(starts):
+def _scaled(raw: Array, journeys: Journeys) -> Array:
+    if not len(journeys.starts):
         return raw
-    total = np.repeat(np.add.reduceat(raw, starts), lengths)
-    return np.where(
-        total > 0, raw / np.where(total > 0, total, 1), 1.0 / np.repeat(lengths, lengths)
-    )
+    total = np.add.reduceat(raw, journeys.starts)
+    even = total <= 0
+    share = raw / np.where(even, 1, total)[journeys.journey]
+    return np.where(even[journeys.journey], 1 / journeys.length, share) if even.any() else share
 
 
 def _unique(journeys: Journeys) -> Array:
     """Every channel of a journey gets the same, shared by its touches."""
-    lengths = journeys.lengths
-    journey = np.repeat(np.arange(len(lengths)), lengths)
-    table = pl.DataFrame({"journey": journey, "channel": journeys.channel})
+    table = pl.DataFrame({"journey": journeys.journey, "channel": journeys.code})
     part = 1 / (pl.col("channel").n_unique().over("journey") * pl.len().over("journey", "channel"))
     return table.select(part.alias("part"))["part"].to_numpy()

@@ -1,6 +1,7 @@
 """Attribution as a whole: every model on the same conversions, as plain values."""
 
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -11,14 +12,54 @@ from huntaze_pipeline.measurement.attribution import MICROS, Joined, Rules
 from huntaze_pipeline.measurement.paths import Paths
 
 Worth = Literal["conversions", "rate"]
+_Table = dict[str, dict[str, Any]]
+"""Conversions and micros by channel."""
 
 
 def from_touches(
     touches: pl.DataFrame, conversions: pl.DataFrame, rules: Rules, worth: Worth = "conversions"
 ) -> dict[str, Any]:
     """All models, from touches and conversions with their times."""
-    joined = attribution.join(touches, conversions, rules)
-    return _report(joined, paths.collect(touches, conversions, rules), rules, worth)
+    return from_slices([(touches, conversions)], rules, worth)
+
+
+def from_slices(
+    parts: Iterable[tuple[pl.DataFrame, pl.DataFrame]], rules: Rules, worth: Worth = "conversions"
+) -> dict[str, Any]:
+    """All models, from touches and conversions that come in parts, each fan whole in one part."""
+    sums = _Sums()
+    found: list[Paths] = []
+    for touches, conversions in parts:
+        sums.add(attribution.join(touches, conversions, rules), rules)
+        found.append(paths.collect(touches, conversions, rules))
+    return _report(sums, paths.merged(found), rules, worth)
+
+
+@dataclass
+class _Sums:
+    """What adds up over parts: totals, and credit by model and channel."""
+
+    conversions: int = 0
+    unattributed_conversions: int = 0
+    total: int = 0
+    unattributed: int = 0
+    models: dict[str, _Table] = field(default_factory=dict)
+    influenced: _Table = field(default_factory=dict)
+
+    def add(self, joined: Joined, rules: Rules) -> None:
+        """Take one more part in."""
+        for name in ("conversions", "unattributed_conversions", "total", "unattributed"):
+            setattr(self, name, getattr(self, name) + getattr(joined, name))
+        for model, table in attribution.credit(joined, rules).items():
+            _add(self.models.setdefault(model, {}), table)
+        _add(self.influenced, attribution.influenced(joined))
+
+
+def _add(sums: _Table, table: _Table) -> None:
+    for channel, row in table.items():
+        own = sums.setdefault(channel, {"conversions": 0.0, "value_micros": 0})
+        for name, value in row.items():
+            own[name] += value
 
 
 def from_paths(found: Paths, rules: Rules, worth: Worth = "conversions") -> dict[str, Any]:
@@ -29,13 +70,15 @@ def from_paths(found: Paths, rules: Rules, worth: Worth = "conversions") -> dict
     joined = Joined(
         journeys, int(chosen.conversions.sum()), total, total - int(journeys.value.sum()), 0
     )
-    result = _report(joined, chosen, rules, worth)
+    sums = _Sums()
+    sums.add(joined, rules)
+    result = _report(sums, chosen, rules, worth)
     result["notes"].append("time_decay needs times: not computed from paths")
     return result
 
 
-def _report(joined: Joined, found: Paths, rules: Rules, worth: Worth) -> dict[str, Any]:
-    models = attribution.credit(joined, rules)
+def _report(joined: _Sums, found: Paths, rules: Rules, worth: Worth) -> dict[str, Any]:
+    models = dict(joined.models)
     chain = markov.solve(found)
     reached = joined.conversions - joined.unattributed_conversions
     attributed = joined.total - joined.unattributed
@@ -61,7 +104,7 @@ def _report(joined: Joined, found: Paths, rules: Rules, worth: Worth) -> dict[st
             "method": values.method,
             "stderr": dict(zip(found.channels, values.error.tolist(), strict=True)),
         },
-        "influenced": _priced(attribution.influenced(joined)),
+        "influenced": _priced(joined.influenced),
         "rules": {key: str(value) for key, value in asdict(rules).items()},
         "notes": _notes(nulls, chain.channels),
     }

@@ -52,6 +52,18 @@ def make(
     return Paths([tuple(path) for path in steps], count, money.astype(np.int64), empty)
 
 
+def merged(parts: Sequence[Paths]) -> Paths:
+    """Several collections of paths as one."""
+    if len(parts) == 1:
+        return parts[0]
+    return Paths(
+        [path for part in parts for path in part.steps],
+        np.concatenate([part.conversions for part in parts] or [np.zeros(0)]),
+        np.concatenate([part.value for part in parts] or [np.zeros(0, dtype=np.int64)]),
+        np.concatenate([part.nulls for part in parts] or [np.zeros(0)]),
+    )
+
+
 def collapsed(paths: Paths) -> Paths:
     """Consecutive repeats of a channel taken as one step."""
     short = [
@@ -65,19 +77,20 @@ def journeys(paths: Paths) -> Journeys:
     """Paths that converted, as journeys without times."""
     chosen = [i for i, c in enumerate(paths.conversions) if c > 0 or paths.value[i]]
     lengths = [len(paths.steps[i]) for i in chosen]
-    channel = [step for i in chosen for step in paths.steps[i]]
+    names, code = attribution.coded(
+        pl.Series([step for i in chosen for step in paths.steps[i]], dtype=pl.String)
+    )
     starts = (np.cumsum([0, *lengths])[:-1]).astype(np.intp)
     return Journeys(
-        channel,
-        np.full(len(channel), np.nan),
-        starts,
-        paths.value[chosen],
+        names, code, np.full(len(code), np.nan), starts, paths.value[chosen],
         paths.conversions[chosen],
-    )
+    )  # fmt: skip
 
 
 def collect(touches: pl.DataFrame, conversions: pl.DataFrame, rules: Rules) -> Paths:
     """Paths of all fans, converted or not; same columns as in `attribution.join`."""
+    names, code = attribution.coded(touches["channel"])
+    touches = touches.with_columns(pl.Series("channel", code, dtype=pl.UInt32))
     goals = conversions.select(
         "fan_id", pl.col("ts").alias("at"), "value_micros", pl.int_range(pl.len()).alias("goal")
     ).sort("at")
@@ -98,7 +111,7 @@ def collect(touches: pl.DataFrame, conversions: pl.DataFrame, rules: Rules) -> P
         )
     )
     paths = make(
-        rows["channel"].to_list(), rows["conversions"].to_list(), rows["value"].to_list(),
-        rows["nulls"].to_list(),
+        [tuple(names[place] for place in path) for path in rows["channel"].to_list()],
+        rows["conversions"].to_list(), rows["value"].to_list(), rows["nulls"].to_list(),
     )  # fmt: skip
     return collapsed(paths) if rules.collapse else paths

@@ -2,15 +2,18 @@
 here.
 
 Rows that cannot be right are reported with their place and left out. Times without an offset are
-taken as UTC; money becomes whole micros.
+taken as UTC; money becomes whole micros. A large file is read in slices of fans, each journey whole
+in one of them, so that memory does not grow with the file.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
 from huntaze_pipeline.errors import ImportFileError, Problem
-from huntaze_pipeline.measurement import paths
+from huntaze_pipeline.measurement import counts, paths
 from huntaze_pipeline.measurement.attribution import MICROS
 from huntaze_pipeline.measurement.paths import Paths
 
@@ -25,22 +28,96 @@ class Fields:
     value: str = "value"
 
 
+SLICE = 3_000_000
+"""Touches that are looked at together, about."""
+_LAZY = {
+    ".csv": lambda path: pl.scan_csv(path, infer_schema=False),
+    ".tsv": lambda path: pl.scan_csv(path, separator="\t", infer_schema=False),
+    ".parquet": pl.scan_parquet,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """All touches and conversions of some of the fans."""
+
+    touches: pl.DataFrame
+    conversions: pl.DataFrame
+    problems: list[Problem]
+
+
+def slices(touches: Path, conversions: Path, fields: Fields, most: int = SLICE) -> Iterator[Slice]:
+    """Read both files fan by fan, about `most` touches at a time.
+
+    Raises:
+        ImportFileError: a file cannot be read or a column is missing.
+    """
+    try:
+        left, right = _opened(touches), _opened(conversions)
+        count = int(left.select(pl.len()).collect().item())
+        parts = max(1, -(-count // most))
+        tables = _touches(left, fields), _conversions(right, fields)
+        for part in range(parts):
+            seen, bought = (_part(table, part, parts) for table in tables)
+            good, problems = _clean(seen, "touches", _TOUCH_RULES)
+            won, more = _clean(bought, "conversions", _CONVERSION_RULES)
+            yield Slice(good, won, problems + more)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise ImportFileError(
+            [Problem(f"{touches}, {conversions}", f"cannot be read: {first}")]
+        ) from error
+
+
+def _opened(path: Path) -> pl.LazyFrame:
+    """A file that is read when it is needed; kinds that cannot be are read at once."""
+    scan = _LAZY.get(path.suffix.lower())
+    if scan is None or not path.is_file():
+        return counts.read(path).lazy()
+    try:
+        frame = scan(path)
+        frame.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise ImportFileError([Problem(str(path), f"cannot be read: {first}")]) from error
+    return frame
+
+
+def _part(table: pl.LazyFrame, part: int, parts: int) -> pl.DataFrame:
+    if parts == 1:
+        return table.collect()
+    chosen = pl.col("fan_id").hash(seed=1) % parts == part
+    return table.filter(chosen).collect(engine="streaming")
+
+
 def touches(frame: pl.DataFrame, fields: Fields) -> tuple[pl.DataFrame, list[Problem]]:
     """Touches as `fan_id`, `ts`, `channel`, `event_id` (the file's own, else the order of rows).
 
     Raises:
         ImportFileError: a column is missing.
     """
-    _require(frame, [fields.fan, fields.time, fields.channel], "touches")
-    own = "event_id" in frame.columns
-    event = pl.col("event_id").cast(pl.String) if own else pl.int_range(pl.len())
-    table = frame.select(
-        _row(), _text(fields.fan).alias("fan_id"), _instant(frame, fields.time).alias("ts"),
+    return _clean(_touches(frame.lazy(), fields).collect(), "touches", _TOUCH_RULES)
+
+
+def _touches(frame: pl.LazyFrame, fields: Fields) -> pl.LazyFrame:
+    schema = _require(frame, [fields.fan, fields.time, fields.channel], "touches")
+    own = "event_id" in schema
+    event = pl.col("event_id").cast(pl.String) if own else pl.col(_ROW).cast(pl.Int64)
+    return frame.with_row_index(_ROW, offset=1).select(
+        pl.col(_ROW), _text(fields.fan).alias("fan_id"),
+        _instant(schema, fields.time).alias("ts"),
         _text(fields.channel).alias("channel"), event.alias("event_id"),
     )  # fmt: skip
-    return _clean(table, "touches", [
-        ("fan_id", "has no fan"), ("ts", "has no readable time"), ("channel", "has no channel"),
-    ])  # fmt: skip
+
+
+_ROW = "row_of_file"
+_TOUCH_RULES = [
+    ("fan_id", "has no fan"), ("ts", "has no readable time"), ("channel", "has no channel"),
+]  # fmt: skip
+_CONVERSION_RULES = [
+    ("fan_id", "has no fan"), ("ts", "has no readable time"),
+    ("value_micros", "value is no number"),
+]  # fmt: skip
 
 
 def conversions(frame: pl.DataFrame, fields: Fields) -> tuple[pl.DataFrame, list[Problem]]:
@@ -49,15 +126,15 @@ def conversions(frame: pl.DataFrame, fields: Fields) -> tuple[pl.DataFrame, list
     Raises:
         ImportFileError: a column is missing.
     """
-    _require(frame, [fields.fan, fields.time, fields.value], "conversions")
-    table = frame.select(
-        _row(), _text(fields.fan).alias("fan_id"), _instant(frame, fields.time).alias("ts"),
-        _micros(fields.value).alias("value_micros"),
+    return _clean(_conversions(frame.lazy(), fields).collect(), "conversions", _CONVERSION_RULES)
+
+
+def _conversions(frame: pl.LazyFrame, fields: Fields) -> pl.LazyFrame:
+    schema = _require(frame, [fields.fan, fields.time, fields.value], "conversions")
+    return frame.with_row_index(_ROW, offset=1).select(
+        pl.col(_ROW), _text(fields.fan).alias("fan_id"),
+        _instant(schema, fields.time).alias("ts"), _micros(fields.value).alias("value_micros"),
     )  # fmt: skip
-    return _clean(table, "conversions", [
-        ("fan_id", "has no fan"), ("ts", "has no readable time"),
-        ("value_micros", "value is no number"),
-    ])  # fmt: skip
 
 
 def journeys(frame: pl.DataFrame) -> tuple[Paths, list[Problem]]:
@@ -66,11 +143,11 @@ def journeys(frame: pl.DataFrame) -> tuple[Paths, list[Problem]]:
     Raises:
         ImportFileError: a column is missing.
     """
-    _require(frame, ["path", "conversions"], "paths")
+    _require(frame.lazy(), ["path", "conversions"], "paths")
     money = _micros("value") if "value" in frame.columns else pl.lit(0, pl.Int64)
     empty = _count("nulls") if "nulls" in frame.columns else pl.lit(0.0)
-    table = frame.select(
-        _row(), _text("path").alias("path"), _count("conversions").alias("conversions"),
+    table = frame.with_row_index(_ROW, offset=1).select(
+        pl.col(_ROW), _text("path").alias("path"), _count("conversions").alias("conversions"),
         money.alias("value"), empty.alias("nulls"),
     )  # fmt: skip
     steps = pl.Series(
@@ -85,15 +162,17 @@ def journeys(frame: pl.DataFrame) -> tuple[Paths, list[Problem]]:
     return paths.make(*columns), problems
 
 
-def _require(frame: pl.DataFrame, names: list[str], what: str) -> None:
-    there = ", ".join(frame.columns)
+def _require(frame: pl.LazyFrame, names: list[str], what: str) -> pl.Schema:
+    schema = frame.collect_schema()
+    there = ", ".join(schema)
     faults = [
         Problem(f"{what}, column {name}", f"is not in the file; it has: {there}")
         for name in names
-        if name not in frame.columns
+        if name not in schema
     ]
     if faults:
         raise ImportFileError(faults)
+    return schema
 
 
 def _clean(
@@ -104,13 +183,9 @@ def _clean(
         [pl.when(pl.col(name).is_null()).then(pl.lit(text)) for name, text in rules]
     )
     marked = table.with_columns(fault.alias("fault"))
-    bad = marked.filter(pl.col("fault").is_not_null()).select("row", "fault").rows()
-    good = marked.filter(pl.col("fault").is_null()).drop("row", "fault")
+    bad = marked.filter(pl.col("fault").is_not_null()).select(_ROW, "fault").rows()
+    good = marked.filter(pl.col("fault").is_null()).drop(_ROW, "fault")
     return good, [Problem(f"{what}, row {row}", text) for row, text in bad]
-
-
-def _row() -> pl.Expr:
-    return pl.int_range(1, pl.len() + 1).alias("row")
 
 
 def _text(name: str) -> pl.Expr:
@@ -133,8 +208,8 @@ def _micros(name: str) -> pl.Expr:
     return (_finite(name) * MICROS).round().cast(pl.Int64, strict=False)
 
 
-def _instant(frame: pl.DataFrame, name: str) -> pl.Expr:
-    kind = frame.schema[name]
+def _instant(schema: pl.Schema, name: str) -> pl.Expr:
+    kind = schema[name]
     if isinstance(kind, pl.Datetime):
         aware = pl.col(name).dt.convert_time_zone("UTC")
         given = aware if kind.time_zone else pl.col(name).dt.replace_time_zone("UTC")

@@ -19,9 +19,9 @@ from huntaze_pipeline.rulebook.schema import (
     Segment,
     Template,
 )
-from huntaze_pipeline.rulebook.source import Source, read
 from huntaze_pipeline.rulebook.units import ID, Strict
 from huntaze_pipeline.rulebook.validation import validate
+from huntaze_pipeline.source import Source, read
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 

@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from huntaze_pipeline.errors import RuleError
-from huntaze_pipeline.rulebook.source import read
 from huntaze_pipeline.rulebook.units import Duration, Platform, Strict, TimeOfDay
 from huntaze_pipeline.rulebook.validation import validate
+from huntaze_pipeline.source import read
 from huntaze_pipeline.store.people import PLATFORMS
 
 

@@ -10,8 +10,8 @@ from huntaze_pipeline.rulebook import templates
 from huntaze_pipeline.rulebook.conditions import Condition, ConditionFaults, parse
 from huntaze_pipeline.rulebook.fields import nearest
 from huntaze_pipeline.rulebook.schema import Action, Automation, Campaign, Segment, Template
-from huntaze_pipeline.rulebook.source import Source
 from huntaze_pipeline.rulebook.units import Strict
+from huntaze_pipeline.source import Source
 
 if TYPE_CHECKING:
     from huntaze_pipeline.rulebook.loader import Draft

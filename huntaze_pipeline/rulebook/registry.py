@@ -215,7 +215,7 @@ def _campaign_values(rule: Campaign) -> dict[str, Any]:
     }
     if rule.targeting.cap is not None:
         targeting["cap"] = rule.targeting.cap
-    wanted = ("topic", "priority", "expires_after", "variables", "holdout")
+    wanted = ("topic", "priority", "expires_after", "variables", "holdout", "costs")
     return {
         "name": rule.name, "type": rule.type, "platforms": data["platforms"],
         "template_id": rule.template, "start_at": rule.schedule.start,

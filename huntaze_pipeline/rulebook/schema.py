@@ -5,13 +5,15 @@ what needs a second file (does that template exist?) is `references`' business.
 """
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from huntaze_pipeline.events.envelope import LIMIT_MICROS, MICROS
 from huntaze_pipeline.rulebook.units import (
     ID,
+    Currency,
     Duration,
     EventName,
     Instant,
@@ -224,6 +226,23 @@ class Test(Strict):
     fallback: str | None = None
 
 
+class Cost(Strict):
+    """What a campaign costs; ROI divides by these and by imported costs."""
+
+    kind: Literal["fixed", "per_message", "discount", "media"]
+    """Once; for each message sent; for each goal reached that is credited to it; once."""
+    amount: Annotated[float, Field(ge=0, le=LIMIT_MICROS / MICROS, allow_inf_nan=False)]
+    currency: Currency
+    on: date | None = None
+    """The day of a fixed or media cost; the campaign's start when it is left out."""
+
+    @model_validator(mode="after")
+    def _dated(self) -> "Cost":
+        if self.on is not None and self.kind in ("per_message", "discount"):
+            raise ValueError(f"a {self.kind} cost has the days of its messages or goals, not `on`")
+        return self
+
+
 class Campaign(Named):
     """A planned send to an audience."""
 
@@ -238,6 +257,7 @@ class Campaign(Named):
     expires_after: Duration | None = None
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0
     """Share of the audience kept out on purpose, to compare with."""
+    costs: tuple[Cost, ...] = ()
     variants: tuple[Arm, ...] = ()
     experiment: Test | None = None
 

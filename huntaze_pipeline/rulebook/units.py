@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from huntaze_pipeline.clock import duration
-from huntaze_pipeline.events.envelope import NAMES, known_name
+from huntaze_pipeline.events.envelope import CURRENCIES, NAMES, known_name
 from huntaze_pipeline.rulebook.fields import nearest
 from huntaze_pipeline.store.people import PLATFORMS
 
@@ -53,6 +53,12 @@ def _event(value: Any) -> Any:
 def _platform(value: Any) -> Any:
     if value not in PLATFORMS:
         raise ValueError(f"unknown platform {value!r}{nearest(str(value), PLATFORMS)}")
+    return value
+
+
+def _currency(value: Any) -> Any:
+    if value not in CURRENCIES:
+        raise ValueError(f"unknown currency {value!r}; write an ISO 4217 code (USD)")
     return value
 
 
@@ -96,6 +102,9 @@ EventName = Annotated[
     WithJsonSchema({"anyOf": [{"enum": list(NAMES)}, {"type": "string", "pattern": "^custom:"}]}),
 ]
 Platform = Annotated[str, BeforeValidator(_platform), WithJsonSchema({"enum": list(PLATFORMS)})]
+Currency = Annotated[
+    str, BeforeValidator(_currency), WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$"})
+]
 Platforms = Annotated[tuple[Platform, ...], BeforeValidator(_platforms)]
 Instant = Annotated[datetime, AfterValidator(_instant)]
 Where = Annotated[Any, WithJsonSchema(_CONDITION)]

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from huntaze_pipeline.rulebook.fields import nearest
-from huntaze_pipeline.rulebook.source import Source
+from huntaze_pipeline.source import Source
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -68,7 +68,7 @@ class Campaign(Tenant, Base):
     targeting: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
     """{segmentIds: [...], excludeSegmentIds: [...], cap: n}"""
     settings: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
-    """{topic, priority, expires_after, variables, holdout, goal}"""
+    """{topic, priority, expires_after, variables, holdout, costs, goal}"""
     metrics: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
     """Settled {sent, opened, clicked, converted, revenue_micros, as_of}, written by measurement."""
     conversions: Mapped[int] = mapped_column(BigInteger, server_default="0")

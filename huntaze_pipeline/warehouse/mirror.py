@@ -6,14 +6,14 @@ rows that differ are written, so that a model over a copy has something to do on
 something new. Which tables and columns there are is said in `raw`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.warehouse import lake, raw
-from huntaze_pipeline.warehouse.raw import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,18 @@ FOLLOWED = {
 
 
 def refresh(
-    con: DuckDBPyConnection, now: datetime, windows: Sequence[Window], *, whole: bool = False
+    con: DuckDBPyConnection,
+    now: datetime,
+    declared: Mapping[str, Sequence[Sequence[Any]]],
+    *,
+    whole: bool = False,
 ) -> None:
-    """Bring the copies, the clock and the windows up to date; call it inside `lake.write`.
+    """Bring the copies, the clock and what is declared up to date; call it inside `lake.write`.
 
     Args:
         con: the lake, with PostgreSQL attached as `ops`.
         now: becomes the only clock that models may read.
-        windows: how long each touch may earn credit, see rules/goals.yaml.
+        declared: rows of what files in rules/ declare, by table; see `declarations`.
         whole: compare the large tables whole too.
     """
     for table in raw.COPIES:
@@ -54,13 +58,7 @@ def refresh(
             same(con, f"raw.{table}", _copied(table))
     # Literals, not parameters: binding one makes DuckDB import pandas, a second each process.
     same(con, "raw.clock", f"select timestamptz '{now.isoformat()}' as as_of")
-    rows = ", ".join(
-        f"({lake.quoted(w.goal)}, {lake.quoted(w.platform)}, {lake.quoted(w.touch)}, {w.seconds})"
-        for w in windows
-    )
-    names = ", ".join(raw.OWN["windows"])
-    empty = f"select {names} from lake.raw.windows where false"
-    same(con, "raw.windows", f"select * from (values {rows}) w ({names})" if rows else empty)
+    raw.declare(con, declared, "lake.raw.")
 
 
 def same(con: DuckDBPyConnection, table: str, query: str) -> bool:

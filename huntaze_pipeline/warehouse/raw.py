@@ -4,7 +4,9 @@
 tables by `mirror`. Nothing is computed here.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
@@ -26,13 +28,26 @@ OWN: dict[str, dict[str, str]] = {
     "cursors": {"name": "VARCHAR", "tx": "BIGINT", "id": "BIGINT"},
     "builds": {"model": "VARCHAR", "version": "VARCHAR", "snapshot": "BIGINT"},
     "clock": {"as_of": "TIMESTAMP WITH TIME ZONE"},
-    "windows": {"goal": "VARCHAR", "platform": "VARCHAR", "touch": "VARCHAR", "seconds": "BIGINT"},
 }  # fmt: skip
 """Tables that live in the lake only. `cursors.name`: a reader's position, or 'arrival'.
 
 An event about a message of ours carries what never changes of that message (when it was decided,
 by what, which arm) and when it had been sent as the event arrived: nothing has to look it up later.
 """
+
+DECLARED: dict[str, dict[str, str]] = {
+    "goals": {
+        "goal": "VARCHAR", "event": "VARCHAR", "amount_micros": "BIGINT", "currency": "VARCHAR",
+        "named": "BOOLEAN", "filtered": "BOOLEAN", "model": "VARCHAR", "half_life": "BIGINT",
+    },
+    "goal_filters": {
+        "goal": "VARCHAR", "alternative": "INTEGER", "field": "VARCHAR", "op": "VARCHAR",
+        "text": "VARCHAR", "number": "DOUBLE",
+    },
+    "windows": {"goal": "VARCHAR", "platform": "VARCHAR", "touch": "VARCHAR", "seconds": "BIGINT"},
+    "rates": {"base": "VARCHAR", "quote": "VARCHAR", "day": "DATE", "rate": "DOUBLE"},
+}  # fmt: skip
+"""What people declare in rules/goals.yaml and rules/rates.yaml."""
 
 _TEXT = "VARCHAR"
 _TIME = "TIMESTAMP WITH TIME ZONE"
@@ -106,7 +121,7 @@ COPIES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """Operational tables and the columns that analysis needs; addresses and contents stay behind."""
 
-TABLES = OWN | COPIES
+TABLES = OWN | DECLARED | COPIES
 
 
 class Window(NamedTuple):
@@ -126,6 +141,52 @@ def create(con: DuckDBPyConnection) -> None:
         there = {row[0] for row in con.execute(f"describe lake.raw.{table}").fetchall()}
         for name in columns.keys() - there:
             con.execute(f"alter table lake.raw.{table} add column {name} {columns[name]}")
+
+
+def declare(
+    con: DuckDBPyConnection,
+    declared: Mapping[str, Sequence[Sequence[Any]]],
+    prefix: str,
+    kind: str = "table",
+) -> None:
+    """Write declared rows into their tables, which are made when they are not there yet.
+
+    A table that holds the same rows already is left alone: a change would build history anew.
+
+    Args:
+        con: the lake.
+        declared: rows by the name of their table in `DECLARED`; a table not named becomes empty.
+        prefix: what stands before the table's name: schema and dot, or a word.
+        kind: `table` or `temp table`.
+    """
+    for table, columns in DECLARED.items():
+        con.execute(f"create {kind} if not exists {prefix}{table} ({_declared(columns)})")
+        rows = [tuple(row) for row in declared.get(table, ())]
+        if _same(con.execute(f"from {prefix}{table}").fetchall(), rows):
+            continue
+        con.execute(f"delete from {prefix}{table}")
+        if rows:
+            values = ", ".join(_row(row) for row in rows)
+            con.execute(f"insert into {prefix}{table} values {values}")
+
+
+def _same(there: list[tuple[Any, ...]], wanted: list[tuple[Any, ...]]) -> bool:
+    return sorted(map(repr, there)) == sorted(map(repr, wanted))
+
+
+def _row(values: Sequence[Any]) -> str:
+    return f"({', '.join(_literal(value) for value in values)})"
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool | int):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value!r}::double"
+    text = value.isoformat() if isinstance(value, date) else str(value)
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _declared(columns: dict[str, str]) -> str:

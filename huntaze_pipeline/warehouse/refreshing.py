@@ -6,7 +6,7 @@ from datetime import datetime
 
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
-from huntaze_pipeline.warehouse import goals, lake, mirror, pull, runner
+from huntaze_pipeline.warehouse import declarations, lake, mirror, pull, runner
 from huntaze_pipeline.warehouse.models import Project
 from huntaze_pipeline.warehouse.runner import Audited, Built
 
@@ -41,10 +41,10 @@ def run(
         ModelError: models or goals have faults, or a model could not be built.
         WarehouseError: the lake cannot be reached.
     """
-    windows = goals.load(settings.rules_dir)
+    declared = declarations.load(settings.rules_dir)
     with lake.connect(settings) as con:
         pulled = pull.inbox(store, con)
-        lake.write(con, lambda: mirror.refresh(con, now, windows, whole=full))
+        lake.write(con, lambda: mirror.refresh(con, now, declared, whole=full))
         built = runner.build(con, project, select, progress, full=full)
         audited = runner.audit(con, project.audits) if select is None else []
         return Refreshed(pulled.rows, lake.snapshot(con), tuple(built), tuple(audited))

@@ -183,10 +183,9 @@ def _half_way(con: DuckDBPyConnection, work: Callable[[], object]) -> None:
 def test_a_copy_shows_the_operational_tables_and_the_clock(
     store: Store, creator: str, con: DuckDBPyConnection
 ) -> None:
+    declared = {"windows": [raw.Window("purchase", "*", "clicked", 9)]}
     for _ in range(2):
-        lake.write(
-            con, lambda: mirror.refresh(con, NOON, [raw.Window("purchase", "*", "clicked", 9)])
-        )
+        lake.write(con, lambda: mirror.refresh(con, NOON, declared))
     assert con.execute("select count(*), max(zone) from lake.raw.fans").fetchone() == (
         3,
         "Europe/Paris",

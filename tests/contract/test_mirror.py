@@ -22,7 +22,7 @@ def con(settings: Settings) -> Iterator[DuckDBPyConnection]:
 
 
 def refresh(con: DuckDBPyConnection, *, whole: bool = False) -> None:
-    lake.write(con, lambda: mirror.refresh(con, NOON, [], whole=whole))
+    lake.write(con, lambda: mirror.refresh(con, NOON, {}, whole=whole))
 
 
 def zones(con: DuckDBPyConnection) -> dict[str, str | None]:

@@ -54,7 +54,7 @@ def test_goals_alarms_and_stray_files_are_checked_too(rules):
     (rules / "policy.yaml").write_text("{}")
     done = run("rules", "check", "--rules", rules)
     assert done.returncode == 2
-    assert "rules/goals.yaml:4:14: goals.purchase.windows: 'telegram' is no platform" in done.stdout
+    assert "rules/goals.yaml:4:25: goals.purchase.windows.telegram: 'telegram' is no" in done.stdout
     assert "did you mean" in next(x for x in done.stdout.splitlines() if "alarms.yaml:" in x)
     assert "rules/policy.yaml:1:1: nothing reads this file; did you mean" in done.stdout
     assert done.stderr == "3 problems\n"

@@ -70,13 +70,17 @@ def test_position_and_linear_on_three_touches():
 
 def test_time_decay_halves_every_half_life():
     days = np.array([14.0, 7.0, 0.0])
-    journeys = Journeys(["a", "b", "c"], days * 86400, np.array([0]), np.array([7]), np.ones(1))
+    journeys = Journeys(
+        ["a", "b", "c"], np.arange(3), days * 86400, np.array([0]), np.array([7]), np.ones(1)
+    )
     found = attribution.weights(journeys, "time_decay", Rules())
     assert found.tolist() == pytest.approx([1 / 7, 2 / 7, 4 / 7])
 
 
 def test_very_old_touches_still_share_a_conversion():
-    journeys = Journeys(["a", "b"], np.array([9e9, 9e9]), np.array([0]), np.array([2]), np.ones(1))
+    journeys = Journeys(
+        ["a", "b"], np.array([0, 1]), np.array([9e9, 9e9]), np.array([0]), np.array([2]), np.ones(1)
+    )
     assert attribution.weights(journeys, "time_decay", Rules()).tolist() == [0.5, 0.5]
 
 

@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from huntaze_pipeline.errors import ImportFileError
-from huntaze_pipeline.measurement import records
+from huntaze_pipeline.measurement import mix, records
+from huntaze_pipeline.measurement.attribution import Rules
 from huntaze_pipeline.measurement.records import Fields
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -55,3 +56,46 @@ def test_missing_columns_are_all_named():
     with pytest.raises(ImportFileError) as caught:
         records.touches(pl.DataFrame({"fan_id": ["f"]}), Fields())
     assert len(caught.value.problems) == 2
+
+
+def test_slices_of_fans_give_the_same_credit_as_the_whole(tmp_path):
+    left = pl.DataFrame({
+        "fan_id": [f"f{n % 7}" for n in range(60)],
+        "ts": [f"2026-03-{1 + n % 9:02} 10:00" for n in range(60)],
+        "channel": ["abc"[n % 3] for n in range(60)],
+    })  # fmt: skip
+    right = pl.DataFrame({
+        "fan_id": [f"f{n}" for n in range(9)], "ts": ["2026-03-08"] * 9, "value": ["3.000001"] * 9,
+    })  # fmt: skip
+    left = pl.concat([left, pl.DataFrame({"fan_id": [""], "ts": ["x"], "channel": ["a"]})])
+    left.write_csv(tmp_path / "touches.csv")
+    right.write_parquet(tmp_path / "conversions.parquet")
+
+    def told(most):
+        files = tmp_path / "touches.csv", tmp_path / "conversions.parquet"
+        slices = list(records.slices(*files, Fields(), most))
+        report = mix.from_slices([(s.touches, s.conversions) for s in slices], Rules())
+        return len(slices), [str(p) for s in slices for p in s.problems], report
+
+    whole, parts = told(100), told(10)
+    assert (whole[0], parts[0]) == (1, 7)
+    assert whole[1] == parts[1] == ["touches, row 61: has no fan"]
+    assert whole[2]["totals"]["attributed_conversions"] == 7
+    for name in ("models", "influenced", "totals", "chain_probability"):
+        assert _rounded(parts[2][name]) == _rounded(whole[2][name])
+
+
+def _rounded(value):
+    if isinstance(value, dict):
+        return {key: _rounded(part) for key, part in value.items()}
+    return round(value, 9)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("touches.csv", ""), ("touches.parquet", "x"), ("touches.csv", "a,b\n1,2\n")],
+)
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ImportFileError, match=r"cannot be read|is not in the file"):
+        list(records.slices(tmp_path / name, tmp_path / name, Fields()))

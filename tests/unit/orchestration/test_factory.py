@@ -15,18 +15,20 @@ from huntaze_pipeline.warehouse.models import load
 
 def test_columns_lead_to_the_columns_that_they_are_made_of() -> None:
     project = load(settings().models_dir)
-    told = factory.ancestry(project.model("metrics.campaign_roi"), lineage.shapes(project))
+    told = factory.ancestry(project.model("metrics.revenue"), lineage.shapes(project))
     shown = told["dagster/column_lineage"].value
 
     assert isinstance(shown, dg.TableColumnLineage)
-    assert shown.deps_by_column["cost_micros"] == [
-        dg.TableColumnDep(asset_key=dg.AssetKey(["raw", "costs"]), column_name="amount_micros")
+    assert shown.deps_by_column["total_micros"] == [
+        dg.TableColumnDep(
+            asset_key=dg.AssetKey(["staging", "stg_purchases"]), column_name="value_micros"
+        )
     ]
 
 
 def test_a_lineage_that_cannot_be_read_says_why_and_fails_nothing() -> None:
     project = load(settings().models_dir)
-    broken = replace(project.model("metrics.revenue"), sql="select (")
+    broken = replace(project.model("metrics.revenue"), body="select (")
     told = factory.ancestry(broken, lineage.shapes(project))
 
     assert set(told) == {"column_lineage"}

@@ -18,7 +18,10 @@ COUNTED = {
     "metrics.reconciliation": {"sent_events"},
     "staging.stg_events": {"bot"},
     "staging.stg_touches": {"touch"},
-    "marts.fct_conversions": {"goal"},
+    "marts.fct_credits": {"model", "touches"},
+    "marts.fct_costs": {"units"},
+    "metrics.campaign_holdout": {"fans"},
+    "metrics.campaign_roi": {"recipients"},
 }
 """Columns that count rows or say a constant."""
 
@@ -33,13 +36,13 @@ def traced(name: str) -> dict[str, tuple[Origin, ...]]:
 
 
 def test_a_column_is_followed_through_joins_and_common_tables() -> None:
-    found = traced("metrics.campaign_roi")
+    found = traced("marts.fct_attribution")
 
-    assert found["roi"] == (
-        Origin("metrics.campaign_metrics", "revenue_micros"),
-        Origin("raw.costs", "amount_micros"),
+    assert found["value_micros"] == (
+        Origin("marts.fct_credits", "value_micros"),
+        Origin("staging.stg_conversions", "value_micros"),
     )
-    assert found["revenue_micros"] == (Origin("metrics.campaign_metrics", "revenue_micros"),)
+    assert found["touch"] == (Origin("marts.fct_credits", "touch"),)
 
 
 def test_both_sides_of_a_union_are_named() -> None:

@@ -1,6 +1,6 @@
-"""Rule files as text: plain data plus the place (line and column) of every key and value.
+"""Files that people write, as text: plain data plus the place (line and column) of every value.
 
-Belongs here: reading YAML and JSON, and finding places again. What the data means is `schema`'s.
+Belongs here: reading YAML and JSON, and finding places again. What the data means is up to readers.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _MAX_NODES = 50_000
 
 @dataclass
 class Source:
-    """One rule file: its data, and where each part of it stands."""
+    """One file: its data, and where each part of it stands."""
 
     path: Path
     name: str

@@ -1,0 +1,61 @@
+/* ---
+description: >
+  What campaigns cost, by day: amounts that were booked (imports), and those that campaigns declare in
+  their settings. A declared cost per message counts messages sent, a discount counts goals reached
+  that are credited to the campaign, fixed and media costs count once.
+grain: [creator_id, campaign_id, cost_id, day]
+owner: team:data
+materialization: table
+columns:
+  creator_id: VARCHAR | the tenant
+  campaign_id: VARCHAR | the campaign
+  cost_id: VARCHAR | of the booking, or the place in the campaign's own list
+  day: DATE | when it was incurred, in UTC
+  kind: VARCHAR | fixed, per_message, discount or media
+  units: BIGINT | messages or goals that it was paid for; 1 for amounts booked, fixed and media
+  amount_micros: BIGINT | all units together
+  currency: VARCHAR | of the amount
+--- */
+with numbered as (
+    select
+        id as campaign_id, creator_id, coalesce(start_at, created_at) as began, settings,
+        unnest(range(coalesce(json_array_length(settings, '$.costs'), 0)::bigint)) as number
+    from source('raw.campaigns')
+),
+declared as (
+    select
+        creator_id, campaign_id, began, number,
+        json_extract_string(settings, '$.costs[' || number || '].kind') as kind,
+        json_extract_string(settings, '$.costs[' || number || '].currency') as currency,
+        json_extract_string(settings, '$.costs[' || number || '].on')::date as day,
+        (json_extract_string(settings, '$.costs[' || number || '].amount')::decimal(18, 6)
+            * 1000000)::bigint as each_micros
+    from numbered
+),
+units as (
+    select creator_id, campaign_id, 'per_message' as kind, touched_at::date as day, count(*) as units
+    from ref('staging.stg_touches')
+    where touch = 'sent' and campaign_id is not null
+    group by all
+    union all
+    select a.creator_id, a.campaign_id, 'discount', a.occurred_at::date, count(*)
+    from ref('marts.fct_attribution') a
+    join ref('marts.dim_campaigns') d
+        on d.creator_id = a.creator_id and d.campaign_id = a.campaign_id and d.goal = a.goal
+    where a.largest
+    group by all
+)
+select
+    creator_id, campaign_id, id as cost_id, incurred_at::date as day, kind, 1::bigint as units,
+    amount_micros, currency
+from source('raw.costs')
+where campaign_id is not null
+union all
+select
+    d.creator_id, d.campaign_id, 'declared-' || d.number,
+    coalesce(u.day, d.day, d.began::date), d.kind, coalesce(u.units, 1),
+    d.each_micros * coalesce(u.units, 1), d.currency
+from declared d
+left join units u
+    on u.creator_id = d.creator_id and u.campaign_id = d.campaign_id and u.kind = d.kind
+where d.kind in ('fixed', 'media') or u.units is not null
