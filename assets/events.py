@@ -5,10 +5,10 @@ import dagster as dg
 from huntaze_pipeline.orchestration import quality
 from huntaze_pipeline.orchestration.factory import WRITERS, key
 from huntaze_pipeline.orchestration.resources import Rooms
-from huntaze_pipeline.warehouse import goals, lake, pull, raw
+from huntaze_pipeline.warehouse import bots, goals, lake, pull, raw
 
 OWNER = ["team:data"]
-COPIED = (*raw.COPIES, "clock", "windows")
+COPIED = (*raw.COPIES, "clock", "windows", "bots")
 
 
 @dg.asset(
@@ -47,11 +47,13 @@ def events(rooms: Rooms) -> dg.MaterializeResult:
     pool=WRITERS,
 )
 def copies(rooms: Rooms):
-    """Copy the operational tables, the build's clock and the attribution windows."""
+    """Copy the operational tables, the clock, the attribution windows and the signs of machines."""
     now = rooms.clock()
-    windows = goals.load(rooms.settings.rules_dir)
+    rules = rooms.settings.rules_dir
+    windows, machines = goals.load(rules), bots.load(rules)
     with rooms.lake() as con:
         lake.write(con, lambda: raw.refresh(con, now, windows))
+        lake.write(con, lambda: bots.store(con, machines))
         for table in COPIED:
             (rows,) = con.execute(f"select count(*) from lake.raw.{table}").fetchone() or (0,)
             yield dg.MaterializeResult(

@@ -29,6 +29,7 @@ OWN: dict[str, dict[str, str]] = {
     "builds": {"model": "VARCHAR", "version": "VARCHAR", "snapshot": "BIGINT"},
     "clock": {"as_of": "TIMESTAMP WITH TIME ZONE"},
     "windows": {"goal": "VARCHAR", "platform": "VARCHAR", "touch": "VARCHAR", "seconds": "BIGINT"},
+    "bots": {"rule": "VARCHAR", "value": "VARCHAR", "micros": "BIGINT"},
 }  # fmt: skip
 """Tables that live in the lake only. `cursors.name`: a reader's position, or 'arrival'.
 
@@ -119,6 +120,17 @@ class Window(NamedTuple):
     """A platform, or '*' for those without a line of their own."""
     touch: str
     seconds: int
+
+
+class Bot(NamedTuple):
+    """One sign by which machines are told from people; see `bots`."""
+
+    rule: str
+    """faster_than, agent or honeypot"""
+    value: str
+    """`platform:touch`, a word of the user agent, or the hidden link's path."""
+    micros: int = 0
+    """Of `faster_than` how fast, of `honeypot` how close; microseconds."""
 
 
 def create(con: DuckDBPyConnection) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
-from huntaze_pipeline.warehouse import goals, lake, pull, raw, runner
+from huntaze_pipeline.warehouse import bots, goals, lake, pull, raw, runner
 from huntaze_pipeline.warehouse.models import Project
 from huntaze_pipeline.warehouse.runner import Audited, Built
 
@@ -39,10 +39,11 @@ def run(
         ModelError: models or goals have faults, or a model could not be built.
         WarehouseError: the lake cannot be reached.
     """
-    windows = goals.load(settings.rules_dir)
+    windows, machines = goals.load(settings.rules_dir), bots.load(settings.rules_dir)
     with lake.connect(settings) as con:
         pulled = pull.inbox(store, con)
         lake.write(con, lambda: raw.refresh(con, now, windows))
+        lake.write(con, lambda: bots.store(con, machines))
         built = runner.build(con, project, select, progress)
         audited = runner.audit(con, project.audits) if select is None else []
         return Refreshed(pulled.rows, lake.snapshot(con), tuple(built), tuple(audited))
