@@ -90,15 +90,15 @@ def check(
 
 
 def _beside(folder: Path) -> "list[Problem]":
-    """Faults of goals.yaml and alarms.yaml, and files that nothing reads."""
+    """Faults of goals.yaml, bots.yaml and alarms.yaml, and files that nothing reads."""
     from huntaze_pipeline.errors import Problem
     from huntaze_pipeline.monitoring import alarms
     from huntaze_pipeline.rulebook.fields import nearest
-    from huntaze_pipeline.warehouse import goals
+    from huntaze_pipeline.warehouse import bots, goals
 
     if not folder.is_dir():
         return []
-    readers = {goals.FILE: goals.load, "alarms.yaml": alarms.load}
+    readers = {goals.FILE: goals.load, bots.FILE: bots.load, "alarms.yaml": alarms.load}
     found = [p for name, load in readers.items() for p in _faults(folder, name, load)]
     known = ("policies.yaml", *readers)
     for path in sorted(folder.iterdir()):

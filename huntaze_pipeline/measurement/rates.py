@@ -40,7 +40,7 @@ def of(counts: Counts) -> list[Rate]:
 
 
 def _rate(metric: str, x: int, n: int) -> Rate:
-    if not 0 < n or x > n:
+    if not n > 0 or x > n:
         return Rate(metric, x, n, None, None, None)
     rate, w = x / n, _Z2 / n
     middle, width = rate + w / 2, (w * (rate * (1 - rate) + w / 4)) ** 0.5

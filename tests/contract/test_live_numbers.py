@@ -14,8 +14,7 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
-from huntaze_pipeline.measurement import analytics, rates
-from huntaze_pipeline.measurement.proportions import wilson
+from huntaze_pipeline.measurement import analytics
 from huntaze_pipeline.settings import load
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake, models, raw
@@ -38,10 +37,6 @@ PROPERTIES: list[dict[str, Any]] = [
     {"link": "https://x.example/trap/m1?t=1"}, {"url": "https://x.example/shop?to=/trap/"},
     {"honeypot": True}, {"honeypot": False},
 ]  # fmt: skip
-TOUCHED = ("staging.stg_events", "staging.stg_firsts", "staging.stg_touches",
-           "staging.stg_human_touches")  # fmt: skip
-COUNTED = ("metrics.campaign_cube", "metrics.campaign_hourly", "metrics.campaign_segment")
-
 moment = st.one_of(st.integers(0, 20), st.integers(0, 20_000)).map(lambda s: timedelta(seconds=s))
 message = st.fixed_dictionaries(
     {
@@ -103,33 +98,34 @@ def connection(store: Store) -> Iterator[Connection]:
 
 def told(drawn: dict[str, Any], creator: str) -> list[Event]:
     """Give the events of a drawn world."""
-    events: list[dict[str, Any]] = []
-    for one in drawn["touches"]:
-        about = drawn["messages"][one["message"] % len(drawn["messages"])]
-        number = one["message"] % len(drawn["messages"])
-        events.append(
-            {
-                "name": one["name"], "fan_id": f"f{about['fan']}", "message_id": f"m{number}",
-                "campaign_id": about["campaign"] if one["names_campaign"] else None,
-                "occurred_at": START + about["after"] + one["after"],
-                "properties": one["properties"],
-            }
-        )  # fmt: skip
-    for one in drawn["strays"]:
-        events.append(
-            {
-                "name": one["name"], "fan_id": f"f{one['fan']}", "campaign_id": one["campaign"],
-                "platform": one["platform"], "occurred_at": START + one["after"],
-                "properties": one["properties"],
-            }
-        )  # fmt: skip
-    for one in drawn["purchases"]:
-        events.append(
-            {
-                "name": "purchase", "fan_id": f"f{one['fan']}", "value_micros": one["micros"],
-                "currency": one["currency"], "occurred_at": START + one["after"],
-            }
-        )  # fmt: skip
+    messages = drawn["messages"]
+    about = [
+        (number % len(messages), one) for one in drawn["touches"] for number in [one["message"]]
+    ]
+    events = [
+        {
+            "name": one["name"], "fan_id": f"f{messages[n]['fan']}", "message_id": f"m{n}",
+            "campaign_id": messages[n]["campaign"] if one["names_campaign"] else None,
+            "occurred_at": START + messages[n]["after"] + one["after"],
+            "properties": one["properties"],
+        }
+        for n, one in about
+    ]  # fmt: skip
+    events += [
+        {
+            "name": one["name"], "fan_id": f"f{one['fan']}", "campaign_id": one["campaign"],
+            "platform": one["platform"], "occurred_at": START + one["after"],
+            "properties": one["properties"],
+        }
+        for one in drawn["strays"]
+    ]  # fmt: skip
+    events += [
+        {
+            "name": "purchase", "fan_id": f"f{one['fan']}", "value_micros": one["micros"],
+            "currency": one["currency"], "occurred_at": START + one["after"],
+        }
+        for one in drawn["purchases"]
+    ]  # fmt: skip
     return [
         Event(creator_id=creator, event_id=f"e{n}", source="api", **event)
         for n, event in enumerate(events)
@@ -201,8 +197,8 @@ def settle(con: duckdb.DuckDBPyConnection, connection: Connection) -> None:
         fill(con, table, connection.execute(text(f"select * from {table}")).mappings().all())
     rows = connection.execute(
         text(
-            "select i.*, i.properties::text as properties, 1 as arrival, m.decided_at as message_at,"
-            " m.sent_at as message_sent_at, m.source as message_source,"
+            "select i.*, i.properties::text as properties, 1 as arrival,"
+            " m.decided_at as message_at, m.sent_at as message_sent_at, m.source as message_source,"
             " m.source_id as message_source_id, m.variant_id from inbox i left join messages m"
             " on m.creator_id = i.creator_id and m.id = i.message_id"
         )
@@ -252,7 +248,9 @@ def test_live_numbers_are_the_settled_ones_when_nothing_is_in_flight(
         "select campaign_id, segment_id, sent, human_opened, human_clicked, converted,"
         " converters, revenue_micros from lake.metrics.campaign_segment order by all"
     ).fetchall()
-    later = Counter({(*row[:6], k): n for row in rows for k, n in zip(KINDS, row[7:]) if n})
+    later = Counter(
+        {(*row[:6], k): n for row in rows for k, n in zip(KINDS, row[7:], strict=True) if n}
+    )
     assert now == later
     assert +money == +Counter({row[:6]: row[6] for row in rows})
     assert parts == segments(connection)
