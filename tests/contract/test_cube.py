@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
