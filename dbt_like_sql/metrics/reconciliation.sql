@@ -1,13 +1,13 @@
 /* ---
 description: >
   The books: for every campaign and automation, the audience and what became of each of it. Balanced
-  means that nothing is lost and nothing counted twice.
+  means that nothing is lost and nothing counted twice. Of imported history only the sent are known.
 grain: [creator_id, source, source_id]
 owner: team:data
 materialization: table
 columns:
   creator_id: VARCHAR | the tenant
-  source: VARCHAR | campaign, automation, api, or import for campaigns of the past
+  source: VARCHAR | campaign, automation or api
   source_id: VARCHAR | which one
   audience: BIGINT | recipients (fan, step and occurrence) decided about
   sent: BIGINT | accepted by the platform
@@ -20,7 +20,7 @@ columns:
   sent_events: BIGINT | messages with a sent event, for comparison
   balanced: BOOLEAN | audience = the sum of the rest
 --- */
-with live as (
+with booked as (
     select
         creator_id, source, source_id,
         count(distinct (fan_id, step, occurrence)) as audience,
@@ -35,28 +35,30 @@ with live as (
     group by all
 ),
 touched as (
-    select m.creator_id, m.source, m.source_id, count(*) as sent_events
-    from ref('staging.stg_touches') t
-    join ref('staging.stg_messages') m using (creator_id, message_id)
-    where t.touch = 'sent'
-    group by all
-),
-history as (
     select
-        t.creator_id, 'import' as source, t.campaign_id as source_id,
-        count(distinct t.fan_id) as audience, count(*) as sent
-    from ref('staging.stg_touches') t
-    join ref('marts.dim_campaigns') d using (creator_id, campaign_id)
-    where t.touch = 'sent' and d.kind = 'imported'
+        creator_id, source, source_id,
+        count(*) filter (message_at is not null or kind = 'imported') as sent_events,
+        count(*) filter (message_at is null and kind = 'imported') as imported,
+        count(distinct fan_id) filter (message_at is null and kind = 'imported') as reached
+    from ref('staging.stg_touches')
+    where touch = 'sent' and source is not null
     group by all
 )
 select
-    l.*, coalesce(t.sent_events, 0) as sent_events,
-    l.audience = l.sent + l.skipped + l.failed + l.expired + l.unknown + l.pending + l.cancelled
-        as balanced
-from live l
-left join touched t using (creator_id, source, source_id)
-union all
-select
-    creator_id, source, source_id, audience, sent, 0, 0, 0, 0, 0, 0, sent, audience = sent
-from history
+    creator_id, source, source_id,
+    coalesce(b.audience, 0) + coalesce(t.reached, 0) as audience,
+    coalesce(b.sent, 0) + coalesce(t.imported, 0) as sent,
+    coalesce(b.skipped, 0) as skipped,
+    coalesce(b.failed, 0) as failed,
+    coalesce(b.expired, 0) as expired,
+    coalesce(b.unknown, 0) as unknown,
+    coalesce(b.pending, 0) as pending,
+    coalesce(b.cancelled, 0) as cancelled,
+    coalesce(t.sent_events, 0) as sent_events,
+    coalesce(b.audience, 0) + coalesce(t.reached, 0)
+        = coalesce(b.sent, 0) + coalesce(t.imported, 0) + coalesce(b.skipped, 0)
+        + coalesce(b.failed, 0) + coalesce(b.expired, 0) + coalesce(b.unknown, 0)
+        + coalesce(b.pending, 0) + coalesce(b.cancelled, 0) as balanced
+from booked b
+full join touched t using (creator_id, source, source_id)
+where b.audience is not null or t.imported > 0

@@ -23,9 +23,30 @@ columns:
   message_source: VARCHAR | campaign, automation or api, from the message or else the campaign
   message_source_id: VARCHAR | which one
   variant_id: VARCHAR | the message's arm
-  bot: BOOLEAN | an open or a click by a machine, not by the fan
+  bot: BOOLEAN | an open or a click by a machine, not by the fan (rules/bots.yaml)
+  trapped: BOOLEAN | that was known by the hidden link
   properties: VARCHAR | what else was said, as JSON
 --- */
+with rules as (
+    select
+        list(value) filter (rule = 'agent') as words,
+        list(value order by value) filter (rule = 'faster_than') as paces,
+        list(micros order by value) filter (rule = 'faster_than') as limits,
+        list(value || '/') filter (rule = 'honeypot') as paths
+    from source('raw.bots')
+),
+told as (
+    select
+        e.*, r.words, r.limits[list_position(r.paces, e.platform || ':' || e.name)] as pace,
+        case when e.name in ('opened', 'clicked') then coalesce(
+            json_extract_string(e.properties, '$.honeypot') = 'true' or contains(
+                split_part(split_part(coalesce(
+                    json_extract_string(e.properties, '$.link'), json_extract_string(e.properties, '$.url')
+                ), '?', 1), '#', 1) || '/', r.paths[1]), false)
+            else false end as trapped
+    from source('raw.events') e
+    cross join rules r
+)
 select
     creator_id, event_id, name, fan_id, platform, account_id,
     coalesce(campaign_id, case when message_source = 'campaign' then message_source_id end)
@@ -38,5 +59,15 @@ select
     coalesce(message_source, case when campaign_id is not null then 'campaign' end)
         as message_source,
     coalesce(message_source_id, campaign_id) as message_source_id,
-    variant_id, false as bot, properties
-from source('raw.events')
+    variant_id,
+    case when name in ('opened', 'clicked') then
+        trapped
+        or coalesce(
+            occurred_at >= message_sent_at and occurred_at < message_sent_at + to_microseconds(pace),
+            false)
+        or coalesce(len(list_filter(words, lambda word: contains(translate(coalesce(
+            json_extract_string(properties, '$.user_agent'), json_extract_string(properties, '$.userAgent')
+        ), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), word))) > 0, false)
+        else false end as bot,
+    trapped, properties
+from told

@@ -1,28 +1,11 @@
 /* ---
 description: >
   What reached a fan, once per message and touch. A click implies an open, an open a delivery, a
-  delivery a sending; the first event that implies a touch gives its time.
+  delivery a sending; the first event that implies a touch gives its time. Human is the first event
+  without a sign of a machine that is not close to a hit of the hidden link, or else the last one.
 grain: [creator_id, fan_id, message_key, touch]
 owner: team:data
-materialization: incremental
-incremental:
-  key: [creator_id, fan_id, message_key, touch]
-  reads: {staging.stg_events: {}}
-  near: message_at
-  merge:
-    message_at: min
-    touched_at: min
-    event_id: min by touched_at
-    human_at: min
-    campaign_id: min
-    message_id: min
-    platform: min
-    account_id: min
-    source: min
-    source_id: min
-    variant_id: min
-    explicit: any
-    kind: min
+materialization: view
 columns:
   creator_id: VARCHAR | the tenant
   fan_id: VARCHAR | the recipient
@@ -42,31 +25,21 @@ columns:
   explicit: BOOLEAN | an event of that name came; otherwise it is implied by a later touch
   kind: VARCHAR | imported or live
 --- */
-with chain (touch, implied_by) as (
-    values
-        ('sent', ['sent', 'delivered', 'opened', 'clicked']),
-        ('delivered', ['delivered', 'opened', 'clicked']),
-        ('opened', ['opened', 'clicked']),
-        ('clicked', ['clicked'])
-),
-steps as (select touch, unnest(implied_by) as name from chain)
+with trap as (select max(micros) as around from source('raw.bots') where rule = 'honeypot'),
+judged as (
+    select
+        f.*,
+        coalesce(
+            abs(epoch_us(human_first) - epoch_us(trap_first)) <= around
+            or abs(epoch_us(human_first) - epoch_us(trap_last)) <= around, false) as first_near,
+        coalesce(
+            abs(epoch_us(human_last) - epoch_us(trap_first)) <= around
+            or abs(epoch_us(human_last) - epoch_us(trap_last)) <= around, false) as last_near
+    from ref('staging.stg_firsts') f
+    cross join trap
+)
 select
-    e.creator_id, e.fan_id, e.message_key,
-    min(e.message_at) as message_at,
-    s.touch,
-    min(e.occurred_at) as touched_at,
-    arg_min(e.event_id, (e.occurred_at, e.event_id)) as event_id,
-    min(e.occurred_at) filter (not e.bot) as human_at,
-    min(e.campaign_id) as campaign_id,
-    min(e.message_id) as message_id,
-    min(e.platform) as platform,
-    min(e.account_id) as account_id,
-    min(e.message_source) as source,
-    min(e.message_source_id) as source_id,
-    min(e.variant_id) as variant_id,
-    bool_or(e.name = s.touch) as explicit,
-    min(e.kind) as kind
-from ref('staging.stg_events') e
-join steps s on s.name = e.name
-where e.message_key is not null
-group by e.creator_id, e.fan_id, e.message_key, s.touch
+    creator_id, fan_id, message_key, message_at, touch, touched_at, event_id,
+    case when not first_near then human_first when not last_near then human_last end as human_at,
+    campaign_id, message_id, platform, account_id, source, source_id, variant_id, explicit, kind
+from judged

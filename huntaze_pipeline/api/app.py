@@ -23,7 +23,7 @@ from huntaze_pipeline.monitoring import health as checks
 from huntaze_pipeline.rulebook.policies import load_policies
 from huntaze_pipeline.settings import Settings, version
 from huntaze_pipeline.store.session import Store
-from huntaze_pipeline.warehouse import goals
+from huntaze_pipeline.warehouse import bots, goals
 
 FRESH_S = 2.0
 """How old the answers of /health and /metrics may be."""
@@ -45,6 +45,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     app.state.settings, app.state.clock = settings, clock
     app.state.store = Store(settings)
     app.state.windows = goals.load(settings.rules_dir)
+    app.state.bots = bots.load(settings.rules_dir)
     app.state.limits = _limits(settings)
     queue = SqsQueue(settings) if settings.sqs_queue else None
     app.state.checks = health.Remembered(

@@ -1,7 +1,7 @@
 """Routes of campaigns: make, list, show, start, pause, cancel, analytics. Each calls one room."""
 
 import secrets
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection, Row, func, select
@@ -98,18 +98,28 @@ def cancel(
 
 
 @router.get("/{campaign_id}/analytics", summary="Live analytics")
-def numbers(request: Request, creator: CreatorId, campaign_id: str) -> views.AnalyticsView:
-    """Return what has come of a campaign so far, in total, by platform and by day.
+def numbers(
+    request: Request,
+    creator: CreatorId,
+    campaign_id: str,
+    by: Annotated[Literal["day", "hour"], Query(description="What a line of the timeline is")] = (
+        "day"
+    ),
+) -> views.AnalyticsView:
+    """Return what has come of a campaign so far: in total, by platform, arm, segment and time.
 
     Live and provisional (`settled` is false): purchases may still come. An impression is a
-    delivered message; a click implies an open implies a delivery, once per message; a purchase is
-    credited once, to the fan's last touch inside its window.
+    delivered message; a click implies an open implies a delivery, once per message; human counts
+    leave out what machines did; a purchase is credited once, to the fan's last touch inside its
+    window. `lastSettled` is what the last build of the lake said.
     """
-    now = request.app.state.clock()
-    with request.app.state.store.tenant(creator) as connection:
-        lookup.get(connection, creator, campaign_id)
+    state = request.app.state
+    now = state.clock()
+    with state.store.tenant(creator) as connection:
+        row = lookup.get(connection, creator, campaign_id)
         currency = _currency(connection, creator)
-        found = analytics.facts(connection, creator, [campaign_id], request.app.state.windows)
+        found = analytics.facts(connection, creator, [campaign_id], state.windows, state.bots)
+        parts = analytics.shares(connection, creator, campaign_id, state.windows, state.bots)
         cost = connection.scalar(
             select(func.coalesce(func.sum(Cost.amount_micros), 0)).where(
                 Cost.creator_id == creator,
@@ -118,11 +128,12 @@ def numbers(request: Request, creator: CreatorId, campaign_id: str) -> views.Ana
             )
         )
     return views.analytics(
-        campaign_id,
-        analytics.analyse(found, currency),
+        row,
+        analytics.analyse(found, currency, parts),
         currency=currency,
         cost_micros=int(cost or 0),
         as_of=now,
+        by=by,
     )
 
 
@@ -147,20 +158,14 @@ def _views(
     ids = [row.id for row in rows]
     if not ids:
         return []
-    found = analytics.facts(connection, creator, ids, request.app.state.windows)
+    state = request.app.state
+    now = state.clock()
+    found = analytics.facts(connection, creator, ids, state.windows, state.bots)
     totals = analytics.totals(found, _currency(connection, creator))
     tests = lookup.experiments(connection, creator, ids)
     return [
-        views.campaign(row, _metrics(row, totals.get(row.id)), tests.get(row.id, ()))
-        for row in rows
+        views.campaign(row, totals.get(row.id), tests.get(row.id, ()), as_of=now) for row in rows
     ]
-
-
-def _metrics(row: Row[Any], counts: analytics.Counts | None) -> views.Metrics:
-    """Return the live numbers; a campaign from before the inbox has only its settled ones."""
-    if counts is not None:
-        return views.metrics(counts)
-    return views.Metrics(**{k: row.metrics.get(k) or 0 for k in views.Metrics.model_fields})
 
 
 def _currency(connection: Connection, creator: str) -> str:

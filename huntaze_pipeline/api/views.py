@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Row
 
 from huntaze_pipeline.api.shapes import Moment, Response
 from huntaze_pipeline.events.envelope import MICROS
+from huntaze_pipeline.measurement import rates, standing
 from huntaze_pipeline.measurement.analytics import Analytics, Counts
 
 
@@ -18,6 +19,40 @@ class Metrics(Response):
     opened: int = 0
     clicked: int = 0
     converted: int = 0
+
+
+class Counted(Response):
+    """Every count, with machines and, as human, without; converters are fans who converted."""
+
+    sent: int = 0
+    delivered: int = 0
+    opened: int = 0
+    clicked: int = 0
+    human_opened: int = 0
+    human_clicked: int = 0
+    converted: int = 0
+    converters: int = 0
+
+
+class RateView(Response):
+    """A share with its 95 % Wilson interval; null where there is nothing to be a share of."""
+
+    numerator: int
+    denominator: int
+    rate: float | None
+    low: float | None
+    high: float | None
+
+
+class Told(Response):
+    """Numbers that say what they are and as of when."""
+
+    source: Literal["live", "settled"]
+    """live: PostgreSQL at this instant; settled: the lake as of its last build."""
+    as_of: Moment
+    counts: Counted
+    rates: dict[str, RateView]
+    revenue: float
 
 
 class ScheduleView(Response):
@@ -43,6 +78,10 @@ class CampaignView(Response):
     settings: dict[str, Any]
     next_send_at: Moment | None
     metrics: Metrics
+    numbers: Told | None
+    """The same numbers and more, live; settled for a campaign from before the inbox."""
+    settled: Told | None
+    """What the last build of the lake said, once there was one."""
     conversions: int
     ab_tests: list[dict[str, Any]]
     created_at: Moment
@@ -69,24 +108,35 @@ class Numbers(Response):
 
 
 class Breakdown(Numbers):
-    """The same with the steps before."""
+    """The same with the steps before, and what the fan itself did."""
 
     sent: int
     opened: int
+    human_opened: int
+    human_clicked: int
 
 
 class Day(Breakdown):
-    """One day in the creator's zone."""
+    """One day in the creator's zone, or with `by=hour` one hour of it."""
 
     date: date
+    hour: int | None = None
+    """0 to 23 on the creator's clock."""
+    at: Moment | None = None
+    """Its beginning; two hours of a day may have one name when summer time ends."""
 
 
 class AnalyticsView(Response):
-    """A campaign's numbers, three ways; each adds up to the same."""
+    """A campaign's numbers, several ways; each but by segment adds up to the same."""
 
     overview: Numbers
     by_platform: dict[str, Breakdown]
+    by_variant: dict[str, Breakdown]
+    by_segment: dict[str, Breakdown]
+    """By the segments that fans were in when their message was decided; they overlap."""
     timeline: list[Day]
+    numbers: Told
+    last_settled: Told | None
     campaign_id: str
     currency: str
     revenue_in_other_currencies: dict[str, float]
@@ -98,9 +148,16 @@ class AnalyticsView(Response):
 
 
 def campaign(
-    row: Row[Any], metrics: Metrics, tests: Sequence[Mapping[str, Any]] = ()
+    row: Row[Any],
+    counts: Counts | None,
+    tests: Sequence[Mapping[str, Any]] = (),
+    *,
+    as_of: datetime,
 ) -> CampaignView:
-    """Return a campaign as it goes out."""
+    """Return a campaign as it goes out; without live counts its settled ones stand for them."""
+    last = settled(row.metrics)
+    numbers = last if counts is None else told("live", counts, as_of)
+    metrics = _metrics(row.metrics if counts is None else counts)
     return CampaignView(
         id=row.id,
         name=row.name,
@@ -115,6 +172,8 @@ def campaign(
         settings=row.settings,
         next_send_at=row.next_send_at,
         metrics=metrics,
+        numbers=numbers,
+        settled=last,
         conversions=metrics.converted,
         ab_tests=[_test(test) for test in tests],
         created_at=row.created_at,
@@ -122,26 +181,54 @@ def campaign(
     )
 
 
-def metrics(counts: Counts) -> Metrics:
-    """Return the four numbers of a campaign."""
-    return Metrics(
-        sent=counts.sent, opened=counts.opened, clicked=counts.clicked, converted=counts.converted
+def told(source: Literal["live", "settled"], counts: Counts, as_of: datetime) -> Told:
+    """Return counts with their rates, what they are and as of when."""
+    return Told(
+        source=source,
+        as_of=as_of,
+        counts=Counted(**{name: getattr(counts, name) for name in Counted.model_fields}),
+        rates={
+            rate.metric: RateView(**{name: getattr(rate, name) for name in RateView.model_fields})
+            for rate in rates.of(counts)
+        },
+        revenue=counts.revenue_micros / MICROS,
     )
 
 
+def settled(kept: Mapping[str, Any]) -> Told | None:
+    """Return what the last build wrote with the campaign; None before there was one."""
+    last = standing.settled(kept)
+    return None if last is None else told("settled", last[1], last[0])
+
+
+def _metrics(found: Counts | Mapping[str, Any]) -> Metrics:
+    names = Metrics.model_fields
+    if isinstance(found, Counts):
+        return Metrics(**{name: getattr(found, name) for name in names})
+    return Metrics(**{name: found.get(name) or 0 for name in names})
+
+
 def analytics(
-    campaign_id: str, found: Analytics, *, currency: str, cost_micros: int, as_of: datetime
+    row: Row[Any],
+    found: Analytics,
+    *,
+    currency: str,
+    cost_micros: int,
+    as_of: datetime,
+    by: Literal["day", "hour"] = "day",
 ) -> AnalyticsView:
     """Return live analytics as they go out; ROI needs a cost, and says so when there is none."""
     revenue = found.overview.revenue_micros
     return AnalyticsView(
-        campaign_id=campaign_id,
+        campaign_id=row.id,
         currency=currency,
         overview=Numbers(**_numbers(found.overview)),
-        by_platform={
-            platform: Breakdown(**_steps(counts)) for platform, counts in found.by_platform.items()
-        },
-        timeline=[Day(date=day, **_steps(counts)) for day, counts in found.timeline.items()],
+        by_platform=_parts(found.by_platform),
+        by_variant=_parts(found.by_variant),
+        by_segment=_parts(found.by_segment),
+        timeline=_days(found) if by == "day" else _hours(found),
+        numbers=told("live", found.overview, as_of),
+        last_settled=settled(row.metrics),
         revenue_in_other_currencies={c: m / MICROS for c, m in found.elsewhere.items()},
         cost=cost_micros / MICROS,
         roi=(revenue - cost_micros) / cost_micros if cost_micros else None,
@@ -149,6 +236,21 @@ def analytics(
         as_of=as_of,
         settled=False,
     )
+
+
+def _parts(found: Mapping[str, Counts]) -> dict[str, Breakdown]:
+    return {name: Breakdown(**_steps(counts)) for name, counts in found.items()}
+
+
+def _days(found: Analytics) -> list[Day]:
+    return [Day(date=day, **_steps(counts)) for day, counts in found.timeline.items()]
+
+
+def _hours(found: Analytics) -> list[Day]:
+    return [
+        Day(date=hour.day, hour=hour.hour, at=hour.at, **_steps(counts))
+        for hour, counts in found.hours.items()
+    ]
 
 
 def _numbers(counts: Counts) -> dict[str, Any]:
@@ -161,7 +263,8 @@ def _numbers(counts: Counts) -> dict[str, Any]:
 
 
 def _steps(counts: Counts) -> dict[str, Any]:
-    return _numbers(counts) | {"sent": counts.sent, "opened": counts.opened}
+    names = ("sent", "opened", "human_opened", "human_clicked")
+    return _numbers(counts) | {name: getattr(counts, name) for name in names}
 
 
 def _test(test: Mapping[str, Any]) -> dict[str, Any]:

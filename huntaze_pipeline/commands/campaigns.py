@@ -78,6 +78,7 @@ def show(campaign: str, creator: Creator, machine: Machine = False) -> None:
     from huntaze_pipeline.campaigns import eta, lookup, progress
     from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.delivery import worker
+    from huntaze_pipeline.measurement import standing
 
     with _tenant(creator) as (connection, ready):
         row = lookup.get(connection, creator, campaign)
@@ -87,10 +88,12 @@ def show(campaign: str, creator: Creator, machine: Machine = False) -> None:
             connection, creator, campaign, system_clock(),
             lambda platform: (limits(platform).count, limits(platform).window_s),
         )  # fmt: skip
+        numbers = standing.of(connection, row, ready.rules_dir, system_clock())
     waits = None if row.status == "paused" else eta.sentence(lines)
     if machine:
         told = {"messages": [_count(count) for count in counts], "eta": waits,
-                "eta_seconds": None if waits is None else eta.total(lines)}  # fmt: skip
+                "eta_seconds": None if waits is None else eta.total(lines),
+                "numbers": [one.told() for one in numbers]}  # fmt: skip
         typer.echo(json.dumps(_described(row) | told, default=str))
         return
     typer.echo(f"{row.name} ({row.id}): {row.status}{_next(row)}")
@@ -98,6 +101,8 @@ def show(campaign: str, creator: Creator, machine: Machine = False) -> None:
         because = f"  {count.reason}" if count.reason else ""
         typer.echo(f"  {count.messages:>10,} {count.state}{because}")
     typer.echo("  paused: nothing goes out until it is started" if waits is None else f"  {waits}")
+    for one in numbers:
+        typer.echo("\n".join(f"  {line}" for line in one.lines()))
 
 
 @campaigns.command()

@@ -14,6 +14,8 @@ from huntaze_pipeline.events.envelope import Event
 
 _PROOF = frozenset({"delivered", "opened", "clicked", "bought"})
 """Kinds that prove that the platform took the message."""
+SIGNS = ("user_agent", "userAgent", "link", "url", "honeypot")
+"""What a receipt may say by which machines are known; see rules/bots.yaml."""
 _EFFECTS = {
     "bounced": text("""
         insert into suppressions (creator_id, platform, normalised, reason, created_at)
@@ -63,7 +65,7 @@ def properties(raw: Mapping[str, Any], message: Any) -> dict[str, Any]:
         "automation": message.source_id if message.source == "automation" else None,
         "variant": message.variant_id,
         "template": message.template_id,
-        "user_agent": raw.get("user_agent"),
+        **{name: raw.get(name) for name in SIGNS},
     }
     return {name: value for name, value in found.items() if value is not None}
 

@@ -55,9 +55,14 @@ _APPEND = text(
         insert into inbox (creator_id, event_id, name, fan_id, platform, account_id,
                            campaign_id, message_id, value_micros, currency, occurred_at,
                            source, properties)
-        select creator_id, event_id, name, fan_id, platform, account_id, campaign_id,
-               message_id, value_micros, currency, occurred_at, source, properties
-        from batch order by line
+        select x.creator_id, x.event_id, x.name, x.fan_id, coalesce(x.platform, m.platform),
+               coalesce(x.account_id, m.account_id),
+               coalesce(x.campaign_id, case m.source when 'campaign' then m.source_id end),
+               x.message_id, x.value_micros, x.currency, x.occurred_at, x.source, x.properties
+        from batch x
+        left join messages m on m.creator_id = x.creator_id and m.id = x.message_id
+            and (x.platform is null or x.campaign_id is null or x.account_id is null)
+        order by x.line
         on conflict (creator_id, event_id) do nothing
         returning 1
     )
@@ -81,6 +86,7 @@ _TAIL = text(
 def append(connection: Connection, events: Sequence[Event]) -> Appended:
     """Store events whose ids are new, in the caller's transaction, in the order given.
 
+    An event about a message of ours gets the platform, account and campaign that it does not name.
     Under `Store.tenant` a row of another creator is refused by the database itself.
     """
     new = 0

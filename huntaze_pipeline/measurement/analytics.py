@@ -2,22 +2,23 @@
 
 They are provisional: purchases may still come, receipts may be late, and nothing older than the
 inbox is seen. The settled numbers are the lake's `metrics.*`. Both count the same way: a click
-implies an open implies a delivery implies a send, once per message; a purchase is credited once, to
-the fan's last touch inside its window.
+implies an open implies a delivery implies a send, once per message, with machines and without
+(`touches`); a purchase is credited once, to the fan's last touch inside its window.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import date
+from datetime import date, datetime
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.warehouse.raw import Window
+from huntaze_pipeline.measurement import touches
+from huntaze_pipeline.warehouse.raw import Bot, Window
 
-STEPS = ("sent", "delivered", "opened", "clicked")
-"""In order: each implies those before it."""
+Key = TypeVar("Key", str, date, "Hour")
 
 
 @dataclass(slots=True)
@@ -28,7 +29,12 @@ class Counts:
     delivered: int = 0
     opened: int = 0
     clicked: int = 0
+    human_opened: int = 0
+    """Opened by the fan itself, not only by machines; see rules/bots.yaml."""
+    human_clicked: int = 0
     converted: int = 0
+    converters: int = 0
+    """Fans who converted, each at its first conversion."""
     revenue_micros: int = 0
     """In the creator's currency; other currencies are in `Analytics.elsewhere`."""
 
@@ -37,9 +43,19 @@ class Counts:
         return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Hour:
+    """An hour as the creator's clock shows it; a day that is changed to winter time has 25."""
+
+    at: datetime
+    """Its beginning; in zones of half an hour, of the hour of UTC that it lies in."""
+    day: date
+    hour: int
+
+
 @dataclass(frozen=True, slots=True)
 class Analytics:
-    """One campaign, seen three ways; each adds up to the same total."""
+    """One campaign, seen several ways; each but `by_segment` adds up to the same total."""
 
     overview: Counts
     by_platform: Mapping[str, Counts]
@@ -47,47 +63,46 @@ class Analytics:
     """By the day on which each thing happened, in the creator's zone; empty days are absent."""
     elsewhere: Mapping[str, int] = field(default_factory=dict)
     """Micro-units of revenue in currencies other than the creator's: never added up with it."""
+    by_variant: Mapping[str, Counts] = field(default_factory=dict)
+    """By arm; `none` outside experiments."""
+    by_segment: Mapping[str, Counts] = field(default_factory=dict)
+    """By the segments the fan was in when its message was decided; they overlap."""
+    hours: Mapping[Hour, Counts] = field(default_factory=dict)
+    """As the timeline, by the hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """So many things of one kind, of one campaign, on one platform and day."""
+    """So many things of one kind, of one campaign, on one platform, for one arm, in one hour."""
 
     campaign_id: str
     platform: str
-    day: date
+    variant_id: str
+    hour: Hour
     kind: str
-    """A step, or `converted`."""
+    """A step, a human step, or `converted`."""
     n: int
+    converters: int = 0
     micros: int = 0
     currency: str | None = None
 
 
-_TOUCHES = """
-    with touch as (
-        select campaign_id, coalesce(message_id, 'fan:' || fan_id) as key,
-               coalesce(max(platform), 'unknown') as platform,
-               min(occurred_at) as sent,
-               min(occurred_at) filter (where name in ('delivered', 'opened', 'clicked'))
-                   as delivered,
-               min(occurred_at) filter (where name in ('opened', 'clicked')) as opened,
-               min(occurred_at) filter (where name = 'clicked') as clicked
-        from inbox
-        where creator_id = :creator and campaign_id = any(:campaigns)
-          and name in ('sent', 'delivered', 'opened', 'clicked')
-        group by 1, 2
-    )
-    select campaign_id, platform, cast(timezone(:zone, at) as date) as day, kind, count(*) as n
-    from touch cross join lateral
-         (values ('sent', sent), ('delivered', delivered), ('opened', opened), ('clicked', clicked))
-         as step(kind, at)
-    where at is not null
-    group by 1, 2, 3, 4
-"""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So many things of one kind, of one campaign, by fans of one segment."""
+
+    segment_id: str
+    kind: str
+    n: int
+    converters: int = 0
+    micros: int = 0
+    currency: str | None = None
+
+
 # A touch exactly as old as its window counts, one after the purchase does not; ties go to the
 # greater id; a platform's own window wins over the one for all ("*").
-_CONVERSIONS = """
-    with windows as (
+_CREDITED = """
+    windows as (
         select * from jsonb_to_recordset(cast(:windows as jsonb))
             as w(platform text, touch text, seconds bigint)
     ), reached as (
@@ -95,8 +110,8 @@ _CONVERSIONS = """
         where creator_id = :creator and campaign_id = any(:campaigns)
           and name in ('sent', 'delivered', 'opened', 'clicked')
     ), touch as (
-        select i.fan_id, i.campaign_id, coalesce(i.platform, 'unknown') as platform,
-               i.occurred_at, i.event_id,
+        select i.fan_id, i.campaign_id, i.message_id,
+               coalesce(i.platform, 'unknown') as platform, i.occurred_at, i.event_id,
                interval '1 second' * coalesce(own.seconds, every.seconds) as lasts
         from inbox i join reached using (fan_id)
         left join windows own on own.touch = i.name and own.platform = i.platform
@@ -104,21 +119,37 @@ _CONVERSIONS = """
         where i.creator_id = :creator and i.name in ('sent', 'delivered', 'opened', 'clicked')
           and (i.message_id is not null or i.campaign_id is not null)
           and coalesce(own.seconds, every.seconds) > 0
-    ), credited as (
-        select distinct on (p.event_id)
-               t.campaign_id, t.platform, p.occurred_at, p.value_micros, p.currency
+    ), winner as (
+        select distinct on (p.event_id) p.event_id, p.fan_id, p.occurred_at as at, p.value_micros,
+               p.currency, t.campaign_id, t.message_id, t.platform
         from inbox p join touch t
           on t.fan_id = p.fan_id
          and t.occurred_at between p.occurred_at - t.lasts and p.occurred_at
         where p.creator_id = :creator and p.name in ('purchase', 'tip')
         order by p.event_id, t.occurred_at desc, t.event_id collate "C" desc
+    ), credited as (
+        select w.*, coalesce(m.variant_id, 'none') as variant_id, m.decided_at,
+               row_number() over (partition by w.campaign_id, w.fan_id order by w.at, w.event_id)
+                   as nth
+        from winner w left join messages m on m.creator_id = :creator and m.id = w.message_id
+        where w.campaign_id = any(:campaigns)
     )
-    select campaign_id, platform, cast(timezone(:zone, occurred_at) as date) as day,
-           'converted' as kind, count(*) as n,
-           cast(coalesce(sum(value_micros), 0) as bigint) as micros, currency
-    from credited
-    where campaign_id = any(:campaigns)
-    group by 1, 2, 3, currency
+"""
+_SUMS = """
+    count(*) as n, cast(coalesce(sum(value_micros), 0) as bigint) as micros, currency
+"""
+_CONVERSIONS = f"""
+    with {_CREDITED}
+    select campaign_id, platform, variant_id, {touches.HOURS}, 'converted' as kind,
+           count(*) filter (where nth = 1) as converters, {_SUMS}
+    from credited group by 1, 2, 3, 4, 5, 6, currency
+"""
+_BY_SEGMENT = f"""
+    with {_CREDITED}
+    select b.segment_id, 'converted' as kind, count(*) filter (where nth = 1) as converters, {_SUMS}
+    from credited c join members b on b.creator_id = :creator and b.fan_id = c.fan_id
+     and b.entered_at <= c.decided_at and (b.left_at is null or c.decided_at < b.left_at)
+    group by 1, currency
 """
 
 
@@ -127,27 +158,55 @@ def facts(
     creator_id: str,
     campaigns: Sequence[str],
     windows: Sequence[Window],
+    bots: Sequence[Bot] = (),
 ) -> list[Fact]:
-    """Count what the inbox holds of these campaigns, by platform and day.
+    """Count what the inbox holds of these campaigns, by platform, arm and hour.
 
     Args:
         connection: a transaction of this creator.
         creator_id: whose campaigns.
         campaigns: their ids.
         windows: how long each kind of touch may earn credit, by platform; see rules/goals.yaml.
+        bots: by what machines are known; see rules/bots.yaml.
     """
+    values = _values(connection, creator_id, campaigns, windows)
+    rows = touches.by_hour(connection, values, bots)
+    rows += connection.execute(text(_CONVERSIONS), values).mappings()
+    return [_fact(row) for row in rows]
+
+
+def shares(
+    connection: Connection,
+    creator_id: str,
+    campaign_id: str,
+    windows: Sequence[Window],
+    bots: Sequence[Bot] = (),
+) -> list[Share]:
+    """Count the same of one campaign, by the segments of its recipients as they were decided."""
+    values = _values(connection, creator_id, [campaign_id], windows)
+    rows = touches.by_segment(connection, values, bots)
+    rows += connection.execute(text(_BY_SEGMENT), values).mappings()
+    return [Share(**row) for row in rows]
+
+
+def _values(
+    connection: Connection, creator_id: str, campaigns: Sequence[str], windows: Sequence[Window]
+) -> dict[str, Any]:
     zone = connection.scalar(
         text("select zone from creators where id = :creator"), {"creator": creator_id}
     )
-    values = {
+    return {
         "creator": creator_id,
         "campaigns": list(campaigns),
         "zone": zone or "UTC",
         "windows": json.dumps([_window(w) for w in windows if w.goal == "purchase"]),
     }
-    rows = [*connection.execute(text(_TOUCHES), values).mappings()]
-    rows += connection.execute(text(_CONVERSIONS), values).mappings()
-    return [Fact(**row) for row in rows]
+
+
+def _fact(row: Mapping[Any, Any]) -> Fact:
+    told = dict(row)
+    hour = Hour(told.pop("hour"), told.pop("day"), told.pop("hour_of_day"))
+    return Fact(**told, hour=hour)
 
 
 def totals(found: Iterable[Fact], currency: str) -> dict[str, Counts]:
@@ -158,26 +217,34 @@ def totals(found: Iterable[Fact], currency: str) -> dict[str, Counts]:
     return dict(result)
 
 
-def analyse(found: Iterable[Fact], currency: str) -> Analytics:
-    """Put one campaign's facts together: the total, by platform and by day."""
-    overview = Counts()
-    platforms: dict[str, Counts] = defaultdict(Counts)
-    days: dict[date, Counts] = defaultdict(Counts)
+def analyse(found: Iterable[Fact], currency: str, parts: Iterable[Share] = ()) -> Analytics:
+    """Put one campaign's facts together: the total, and what it is made of."""
+    facts_ = list(found)
     elsewhere: dict[str, int] = defaultdict(int)
-    for fact in found:
-        counts = _counts(fact, currency)
-        overview += counts
-        platforms[fact.platform] += counts
-        days[fact.day] += counts
+    for fact in facts_:
         if fact.currency is not None and fact.currency != currency:
             elsewhere[fact.currency] += fact.micros
     return Analytics(
-        overview, dict(sorted(platforms.items())), dict(sorted(days.items())), elsewhere
+        overview=sum((_counts(fact, currency) for fact in facts_), Counts()),
+        by_platform=_grouped(facts_, lambda fact: fact.platform, currency),
+        by_variant=_grouped(facts_, lambda fact: fact.variant_id, currency),
+        by_segment=_grouped(parts, lambda part: part.segment_id, currency),
+        timeline=_grouped(facts_, lambda fact: fact.hour.day, currency),
+        hours=_grouped(facts_, lambda fact: fact.hour, currency),
+        elsewhere=elsewhere,
     )
 
 
-def _counts(fact: Fact, currency: str) -> Counts:
+def _grouped(rows: Iterable[Any], key: Callable[[Any], Key], currency: str) -> dict[Key, Counts]:
+    found: dict[Key, Counts] = defaultdict(Counts)
+    for row in rows:
+        found[key(row)] += _counts(row, currency)
+    return dict(sorted(found.items()))
+
+
+def _counts(fact: Fact | Share, currency: str) -> Counts:
     counts = Counts(**{fact.kind: fact.n})
+    counts.converters = fact.converters
     if fact.currency == currency:
         counts.revenue_micros = fact.micros
     return counts

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from huntaze_pipeline.measurement import standing
 from huntaze_pipeline.measurement.decision import decide
 from huntaze_pipeline.measurement.evidence import Arm
 from huntaze_pipeline.measurement.plan import RUNNING, Look, Plan
@@ -67,8 +68,7 @@ def publish(connection: Connection, campaigns: Iterable[Row], as_of: datetime) -
             "converted": int(row["converted"]),
             "metrics": json.dumps(
                 {
-                    **{key: int(row[key]) for key in ("sent", "opened", "clicked", "converted")},
-                    "revenue_micros": int(row["revenue_micros"]),
+                    **{name: int(row[name]) for name in standing.COUNTS},
                     "as_of": as_of.isoformat(),
                 }
             ),

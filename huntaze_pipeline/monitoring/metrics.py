@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.delivery.queue import Queue, QueueError
 from huntaze_pipeline.events.envelope import MICROS
-from huntaze_pipeline.measurement import analytics
+from huntaze_pipeline.measurement import analytics, rates
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse.raw import Window
 
@@ -194,8 +194,8 @@ def _results(connection: Connection, windows: Sequence[Window]) -> list[Sample]:
 
 
 def _result(counts: analytics.Counts, **dimensions: str) -> Sequence[Sample]:
-    rate = 100 * counts.converted / counts.sent if counts.sent else 0.0
+    (share,) = (rate for rate in rates.of(counts) if rate.metric == "conversion")
     return (
-        one("ConversionRate", "Percent", rate, **dimensions),
+        one("ConversionRate", "Percent", 100 * (share.rate or 0.0), **dimensions),
         one("RevenueGenerated", "None", counts.revenue_micros / MICROS, **dimensions),
     )

@@ -50,6 +50,15 @@ def ancestry(model: Model, tables: lineage.Shapes) -> dict[str, dg.MetadataValue
     return {"dagster/column_lineage": dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps))}
 
 
+def as_of(lake: "runner.DuckDBPyConnection") -> dict[str, dg.MetadataValue]:
+    """Return what a table's numbers are and as of when: settled, by the clock of the build."""
+    row = lake.execute("select as_of from lake.raw.clock").fetchone()
+    told: dict[str, dg.MetadataValue] = {"numbers": dg.MetadataValue.text("settled")}
+    if row is not None:
+        told["as_of"] = dg.MetadataValue.timestamp(row[0])
+    return told
+
+
 def _asset(project: Project, model: Model, tables: lineage.Shapes) -> dg.AssetsDefinition:
     layer, _ = model.name.split(".")
 
@@ -69,12 +78,13 @@ def _asset(project: Project, model: Model, tables: lineage.Shapes) -> dg.AssetsD
         with rooms.lake() as lake:
             built = _build(lake, project, model)
             picture = pictures.of(model.name, lake, lambda: rooms.policies)
+            standing = as_of(lake) if layer == "metrics" else {}
         figures = {
             "dagster/row_count": built.rows,
             "seconds": round(built.seconds, 3),
             "how": built.how,
         }
-        return dg.MaterializeResult(metadata=figures | picture | ancestry(model, tables))
+        return dg.MaterializeResult(metadata=figures | standing | picture | ancestry(model, tables))
 
     return build
 

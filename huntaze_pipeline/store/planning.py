@@ -174,6 +174,7 @@ class Member(Followed, Tenant, Base):
             unique=True,
             postgresql_where=text("left_at is null"),
         ),
+        Index("ix_members_fan", "creator_id", "fan_id"),
     )
 
     segment_id: Mapped[str] = mapped_column(primary_key=True)

@@ -1,6 +1,6 @@
 """Everything that files in rules/ declare for the warehouse, as rows of its raw tables.
 
-Reading one file is its reader's work: `goals`, `rates`.
+Reading one file is its reader's work: `goals`, `rates`, `bots`.
 """
 
 from collections.abc import Sequence
@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from huntaze_pipeline.errors import ModelError, Problem
-from huntaze_pipeline.warehouse import goals, rates
+from huntaze_pipeline.warehouse import bots, goals, rates
 
 
 def load(rules_dir: Path) -> dict[str, Sequence[Sequence[Any]]]:
-    """Read goals and rates: rows by the name of their table in `raw.DECLARED`.
+    """Read goals, rates and signs of machines: rows by the name of their table in `raw.DECLARED`.
 
     Raises:
         ModelError: files hold faults; all faults of all files, with line and column.
     """
     problems: list[Problem] = []
     found: dict[str, Sequence[Sequence[Any]]] = {}
-    readers = (lambda: goals.declared(rules_dir).tables, lambda: {"rates": rates.load(rules_dir)})
+    readers = (
+        lambda: goals.declared(rules_dir).tables,
+        lambda: {"rates": rates.load(rules_dir)},
+        lambda: {"bots": bots.load(rules_dir)},
+    )
     for read in readers:
         try:
             found |= read()

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.clock import duration
-from huntaze_pipeline.warehouse import changes
+from huntaze_pipeline.warehouse import changes, raw
 from huntaze_pipeline.warehouse.changes import Feed, News
 from huntaze_pipeline.warehouse.header import WINDOWS, Incremental, Read
 from huntaze_pipeline.warehouse.models import Model, Project
@@ -61,8 +61,12 @@ class Task:
 
 
 def possible(task: Task) -> bool:
-    """Say whether the change can be taken in without building anew: only drivers changed."""
+    """Say whether the change can be taken in without building anew: only drivers changed.
+
+    What rules declare is no driver, even where a view in between reads it: every row depends on it.
+    """
     driving = {b for r in task.part.reads for b in changes.bases(task.project, r)}
+    driving -= {f"raw.{name}" for name in raw.DECLARED}
     return not task.news.anew and task.news.changed <= driving
 
 

@@ -46,8 +46,9 @@ DECLARED: dict[str, dict[str, str]] = {
     },
     "windows": {"goal": "VARCHAR", "platform": "VARCHAR", "touch": "VARCHAR", "seconds": "BIGINT"},
     "rates": {"base": "VARCHAR", "quote": "VARCHAR", "day": "DATE", "rate": "DOUBLE"},
+    "bots": {"rule": "VARCHAR", "value": "VARCHAR", "micros": "BIGINT"},
 }  # fmt: skip
-"""What people declare in rules/goals.yaml and rules/rates.yaml."""
+"""What people declare in rules/goals.yaml, rates.yaml and bots.yaml; a change computes all anew."""
 
 _TEXT = "VARCHAR"
 _TIME = "TIMESTAMP WITH TIME ZONE"
@@ -132,6 +133,17 @@ class Window(NamedTuple):
     """A platform, or '*' for those without a line of their own."""
     touch: str
     seconds: int
+
+
+class Bot(NamedTuple):
+    """One sign by which machines are told from people; see `bots`."""
+
+    rule: str
+    """faster_than, agent or honeypot"""
+    value: str
+    """`platform:touch`, a word of the user agent, or the hidden link's path."""
+    micros: int = 0
+    """Of `faster_than` how fast, of `honeypot` how close; microseconds."""
 
 
 def create(con: DuckDBPyConnection) -> None:

@@ -17,6 +17,7 @@ from huntaze_pipeline.delivery.platforms.smtp import Pool, server
 from huntaze_pipeline.delivery.platforms.wire import Wire
 from huntaze_pipeline.errors import SettingsError
 from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.warehouse import bots
 
 
 def capabilities() -> dict[str, Capabilities]:
@@ -84,7 +85,9 @@ def letterhead(settings: Settings, domain: str | None = None) -> Letterhead:
     """Return what all letters share; a domain named by SMTP_URL wins over the setting."""
     secret = _secret(settings.webhook_secret).get_secret_value().encode()
     domain = domain or settings.sender_domain or DOMAIN
-    return Letterhead(domain, f"{settings.public}/unsubscribe", secret)
+    trap = bots.read(settings.rules_dir).honeypot
+    hidden = None if trap is None else f"{settings.public}{trap.path}"
+    return Letterhead(domain, f"{settings.public}/unsubscribe", secret, hidden)
 
 
 def _wire(variable: str, url: str) -> Wire:

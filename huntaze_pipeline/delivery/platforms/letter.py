@@ -21,6 +21,7 @@ from huntaze_pipeline.delivery.platforms.base import Outgoing
 DOMAIN = "creators.example"
 """The sender's domain for accounts whose id is no address, until a setting names another."""
 
+_TRAP = '<a href="{}" style="display:none" tabindex="-1" aria-hidden="true" rel="nofollow"></a>'
 _LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)]")
 
 
@@ -44,6 +45,8 @@ class Letterhead:
     domain: str = DOMAIN
     unsubscribe_url: str = "http://127.0.0.1:8400/unsubscribe"
     secret: bytes = field(default=b"", repr=False)
+    hidden: str | None = None
+    """A link that people do not see: who follows it is a machine. None: letters have none."""
 
     def link(self, message_id: str) -> str:
         """Return the address that unsubscribes this message's recipient."""
@@ -82,7 +85,7 @@ def compose(message: Outgoing, head: Letterhead, now: datetime) -> Letter:
     mail["List-Unsubscribe"] = f"<{link}>"
     mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     mail.set_content(f"{message.content}\n\n--\nUnsubscribe: {link}\n")
-    mail.add_alternative(_html(message.content, link), subtype="html")
+    mail.add_alternative(_html(message.content, link, head.hidden), subtype="html")
     mail.set_boundary(f"=_{hashlib.sha256(message.message_id.encode()).hexdigest()[:32]}")
     return Letter(sender.addr_spec, recipient.addr_spec, mail.as_bytes())
 
@@ -113,10 +116,11 @@ def _plain(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", text)
 
 
-def _html(text: str, link: str) -> str:
+def _html(text: str, link: str, hidden: str | None) -> str:
     paragraphs = "".join(f"<p>{_lines(part)}</p>" for part in re.split(r"\n\s*\n", text.strip()))
     footer = f'<p><small><a href="{html.escape(link)}">Unsubscribe</a></small></p>'
-    return f"<!doctype html><html><body>{paragraphs}{footer}</body></html>\n"
+    trap = "" if hidden is None else _TRAP.format(html.escape(hidden))
+    return f"<!doctype html><html><body>{paragraphs}{footer}{trap}</body></html>\n"
 
 
 def _lines(text: str) -> str:

@@ -12,7 +12,7 @@ from huntaze_pipeline import hashing
 from huntaze_pipeline.local.simulator.behaviour import Lift, Receipts
 
 _PERSON = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_2 like Mac OS X) AppleWebKit/605.1.15"
-_MACHINE = "GoogleImageProxy (via ggpht.com GoogleImageProxy)"
+_MACHINE = "Barracuda Sentinel (EE)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Which platforms open with which settings."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +49,14 @@ def test_links_and_senders_of_letters_come_from_the_settings(
 
     assert head.domain == domain
     assert head.link("m").startswith(link)
+
+
+def test_the_hidden_link_of_letters_is_the_declared_path(tmp_path: Path) -> None:
+    ours = load(public_url="https://h.example.com/mail")
+    none = load(rules_dir=tmp_path)
+
+    assert directory.letterhead(ours).hidden == "https://h.example.com/mail/not-for-people"
+    assert directory.letterhead(none).hidden is None
 
 
 def test_the_domain_in_smtp_url_wins_over_the_setting() -> None:

@@ -108,3 +108,16 @@ def test_a_strange_message_id_cannot_leave_its_header() -> None:
 def test_nothing_of_the_letter_prints_and_no_secret() -> None:
     assert "secret" not in repr(HEAD)
     assert "Hi" not in repr(compose(outgoing(), HEAD, NOW))
+
+
+def test_a_letter_has_a_link_that_no_person_sees_if_one_is_declared() -> None:
+    head = Letterhead(hidden="https://h.example/not-for-people?a=1&b=2")
+    mail = message_from_bytes(compose(outgoing(), head, NOW).content, policy=default)
+    html, plain = (mail.get_body(preferencelist=(kind,)) for kind in ("html", "plain"))
+    assert html is not None
+    assert plain is not None
+    assert '<a href="https://h.example/not-for-people?a=1&amp;b=2" style="display:none"' in (
+        html.get_content()
+    )
+    assert "not-for-people" not in plain.get_content()
+    assert "display:none" not in body("html")

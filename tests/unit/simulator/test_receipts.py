@@ -66,6 +66,6 @@ def test_purchases_are_worth_money_and_nothing_else_is() -> None:
 def test_scanners_open_e_mail_and_say_so() -> None:
     settings = Receipts(deliver=1, open=1, machine=0.5)
     agents = [steps(n, settings)[1].user_agent or "" for n in range(400)]
-    assert sum("ImageProxy" in agent for agent in agents) == pytest.approx(200, abs=50)
+    assert sum("Barracuda" in agent for agent in agents) == pytest.approx(200, abs=50)
     other = [plan(settings, "seed", "tiktok", f"m{n}", "")[1].user_agent for n in range(100)]
-    assert not any("ImageProxy" in (agent or "") for agent in other)
+    assert not any("Barracuda" in (agent or "") for agent in other)

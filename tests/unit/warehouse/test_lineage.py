@@ -15,13 +15,12 @@ from huntaze_pipeline.warehouse.models import Project, load
 COUNTED = {
     "metrics.sends_per_minute": {"sends"},
     "metrics.revenue": {"purchases"},
-    "metrics.reconciliation": {"sent_events"},
-    "staging.stg_events": {"bot"},
-    "staging.stg_touches": {"touch"},
     "marts.fct_credits": {"model", "touches"},
     "marts.fct_costs": {"units"},
     "metrics.campaign_holdout": {"fans"},
     "metrics.campaign_roi": {"recipients"},
+    "metrics.campaign_rates": {"dimension"},
+    "staging.stg_firsts": {"touch"},
 }
 """Columns that count rows or say a constant."""
 
@@ -45,11 +44,12 @@ def test_a_column_is_followed_through_joins_and_common_tables() -> None:
     assert found["touch"] == (Origin("marts.fct_credits", "touch"),)
 
 
-def test_both_sides_of_a_union_are_named() -> None:
-    assert traced("metrics.reconciliation")["source_id"] == (
-        Origin("staging.stg_messages", "source_id"),
-        Origin("staging.stg_touches", "campaign_id"),
-    )
+def test_all_sides_of_a_union_are_named() -> None:
+    assert set(traced("metrics.campaign_cube")["slot"]) == {
+        Origin("staging.stg_touches", "touched_at"),
+        Origin("staging.stg_human_touches", "touched_at"),
+        Origin("marts.fct_conversions", "occurred_at"),
+    }
 
 
 @pytest.mark.parametrize("name", [model.name for model in project().models])
