@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, insert, select, text, update
 
-from huntaze_pipeline.campaigns import launch, lifecycle
+from huntaze_pipeline.campaigns import launch, lifecycle, split
+from huntaze_pipeline.errors import ConflictError, Problems
 from huntaze_pipeline.orchestration import ticks
 from huntaze_pipeline.rulebook import loader, registry
 from huntaze_pipeline.store.outflow import Message
 from huntaze_pipeline.store.people import Consent, Fan, Identity
-from huntaze_pipeline.store.planning import Campaign, Experiment
+from huntaze_pipeline.store.planning import Allocation, Campaign, Experiment
 from huntaze_pipeline.store.session import Store
 
 RULES = Path(__file__).parents[2] / "rules"
@@ -242,3 +243,33 @@ def _die_at(settings, rulebook, statement: int) -> None:
     event.listen(store.engine, "before_cursor_execute", count)
     tick(store, rulebook, LATER)
     os._exit(0)
+
+
+def test_a_new_split_begins_an_epoch_and_moves_nobody(live, rulebook):
+    with live.worker() as c:
+        c.execute(update(Campaign).where(Campaign.id == "spring_drop").values(recurring="weekly"))
+    tick(live, rulebook, NOON)
+    given = {"early_access": 1.0, "last_call": 9.0}
+    for _ in range(2):  # the same again changes nothing
+        with live.worker() as c:
+            split.reweigh(c, "maya", "spring_drop", given, now=LATER, actor="test")
+    with live.worker() as c:
+        wanted = select(Allocation.epoch, Allocation.weight, Allocation.since)
+        found = [tuple(r) for r in c.execute(wanted.order_by("epoch", "variant_id"))]
+    assert found == [(0, 1.0, NOON), (0, 1.0, NOON), (1, 1.0, LATER), (1, 9.0, LATER)]
+
+
+def test_a_split_that_helps_nobody_any_more_or_cannot_be_is_refused(live, rulebook):
+    def ask(**weights: float) -> None:
+        with live.worker() as c:
+            split.reweigh(c, "maya", "spring_drop", weights, now=LATER, actor="test")
+
+    with pytest.raises(Problems, match="nobody") as told:
+        ask(early_access=0, last_call=0, third=-1)
+    assert {p.where for p in told.value.problems} == {"variant third", "weights"}
+    ask(last_call=3)  # not started: the plan changes, no epoch begins
+    with live.worker() as c:
+        assert c.execute(select(Allocation.epoch)).all() == []
+    tick(live, rulebook, NOON)
+    with pytest.raises(ConflictError, match="goes once"):
+        ask(last_call=9)
