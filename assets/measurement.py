@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from huntaze_pipeline.measurement import settlement
+from huntaze_pipeline.measurement import holdouts, incrementality, settlement
 from huntaze_pipeline.orchestration.factory import key
 from huntaze_pipeline.orchestration.resources import Rooms
 
@@ -24,3 +24,25 @@ def settled(rooms: Rooms) -> dg.MaterializeResult:
     with rooms.store.worker() as connection:
         count = settlement.publish(connection, rows, as_of)
     return dg.MaterializeResult(metadata={"dagster/row_count": count})
+
+
+@dg.asset(
+    key=key("measurement.incremental"),
+    deps=[key("metrics.campaign_roi")],
+    description="What each campaign with a holdout brought that would not have come by itself.",
+    group_name="measurement",
+    owners=["team:data"],
+    kinds={"python", "duckdb"},
+    tags={"layer": "measurement"},
+)
+def incremental(rooms: Rooms) -> dg.MaterializeResult:
+    """Compare treated fans with the holdout: revenue and ROI with their intervals."""
+    with rooms.lake() as lake:
+        found = incrementality.incremental(holdouts.read(lake))
+        holdouts.store(lake, found)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(found),
+            "effects": dg.MetadataValue.md(holdouts.table(found)),
+        }
+    )

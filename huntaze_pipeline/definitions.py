@@ -41,6 +41,7 @@ def _assembled(tables: list[Any], audits: list[Any], resources: dict[str, Any]) 
             audience.segments,
             experiments.winners,
             measurement.settled,
+            measurement.incremental,
             delivery.outbox,
             delivery.sender,
             delivery.receipts,

@@ -124,9 +124,7 @@ def reweigh(
 
     given = dict(_weight(text) for text in weights)
     with _tenant(creator) as (connection, _):
-        after = split.reweigh(
-            connection, creator, campaign, given, now=system_clock(), actor="cli"
-        )
+        after = split.reweigh(connection, creator, campaign, given, now=system_clock(), actor="cli")
     typer.echo(", ".join(f"{name} {weight:g}" for name, weight in after.items()))
 
 
