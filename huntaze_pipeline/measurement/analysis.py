@@ -90,11 +90,7 @@ def analyze(counts: Counts, config: Config) -> Analysis:
         equal=_equal(counts, found, _decisive(found, first, last, config), config.margin),
         harmed=_harmed(counts, config),
     )
-    verdicts = [
-        _verdict(counts, facts, srm_p, srm_e, int(start), int(end), config)
-        for start, end in zip(first, last, strict=True)
-    ]
-    states, winners, reasons = (list(column) for column in zip(*verdicts, strict=True))
+    states, winners, reasons = _verdicts(counts, facts, srm_p, srm_e, first, last, config)
     return Analysis(counts, arms, found, srm_p, srm_e, last, states, winners, reasons)
 
 
@@ -110,9 +106,10 @@ class _Facts:
 
 def _spans(counts: Counts) -> tuple[Index, Index]:
     """First and last block of each experiment."""
-    code = np.unique(np.array(counts.experiments, dtype=object), return_inverse=True)[1]
-    edge = np.flatnonzero(np.diff(code, prepend=-1))
-    return edge, np.append(edge[1:], len(code)) - 1
+    names = counts.experiments
+    edge = [n for n, name in enumerate(names) if n == 0 or name != names[n - 1]]
+    first = np.array(edge, dtype=np.intp)
+    return first, np.append(first[1:], len(names)) - 1
 
 
 def _decisive(found: Pairs, first: Index, last: Index, config: Config) -> tuple[Array, Array]:
@@ -167,32 +164,59 @@ def _harmed(counts: Counts, config: Config) -> Bools:
     return given & (high > config.guardrail_margin)
 
 
-def _verdict(
-    counts: Counts, facts: _Facts, srm_p: Array, srm_e: Array, start: int, end: int, config: Config
-) -> tuple[str, str | None, str]:
-    """State, winner and why, of the experiment whose looks are the blocks start..end."""
-    worst = float(srm_e[start : end + 1].max())
-    if config.check_srm and (srm_p[end] < srm.P_LIMIT or worst >= srm.E_LIMIT):
-        return "invalid_srm", None, (
-            f"the split of recipients is not the planned one (p {srm_p[end]:.2g}, e {worst:.3g});"
-            " planned weights can be given in a weight column"
-        )  # fmt: skip
-    for block in range(start, end + 1):
-        arm = int(facts.best[block])
-        if arm < 0 or not facts.enough[block]:
-            continue
-        if facts.harmed[arm]:
-            return "stopped_by_guardrail", None, (
-                f"{counts.variants[arm]} wins, but its bad events may exceed the control's by more"
-                f" than {config.guardrail_margin:g}"
-            )  # fmt: skip
-        seen = "" if start == end else f" at look {counts.looks[block]}"
-        return "winner", counts.variants[arm], f"its lower bound is above every other arm{seen}"
-    if not facts.enough[end]:
-        return "insufficient_data", None, (
-            f"an arm has fewer than {config.recipients} recipients"
-                f" or {config.conversions} conversions"
-        )  # fmt: skip
-    if facts.equal[end]:
-        return "no_difference", None, f"every difference lies within ±{config.margin:g}"
-    return "no_winner", None, "no arm is shown to beat every other arm"
+def _verdicts(
+    counts: Counts, facts: _Facts, srm_p: Array, srm_e: Array, first: Index, last: Index,
+    config: Config,
+) -> tuple[list[str], list[str | None], list[str]]:  # fmt: skip
+    """State, winner and why, of every experiment: the first of these that holds.
+
+    A wrong split; a winner at the first look that has one (or the harm that it does); too little at
+    the last look; no difference; none.
+    """
+    experiment = np.repeat(np.arange(len(first)), last - first + 1)
+    worst = np.maximum.reduceat(srm_e, first)
+    invalid = config.check_srm & ((srm_p[last] < srm.P_LIMIT) | (worst >= srm.E_LIMIT))
+    found = np.flatnonzero((facts.best >= 0) & facts.enough)
+    block = np.full(len(first), -1, dtype=np.intp)
+    block[experiment[found[::-1]]] = found[::-1]  # written last: each experiment's first
+    arm = np.where(block >= 0, facts.best[block], -1)
+    harmed = (arm >= 0) & facts.harmed[arm]
+    cases = [invalid, harmed, arm >= 0, ~facts.enough[last], facts.equal[last]]
+    code = np.select(cases, range(len(cases)), len(cases)).tolist()
+    names = (
+        "invalid_srm", "stopped_by_guardrail", "winner", "insufficient_data", "no_difference",
+        "no_winner",
+    )  # fmt: skip
+    states = [names[number] for number in code]
+    arms = arm.tolist()
+    winners = [
+        counts.variants[arms[n]] if state == "winner" else None for n, state in enumerate(states)
+    ]
+    reasons = _reasons(counts, states, arms, config)
+    for n in np.flatnonzero(invalid).tolist():
+        reasons[n] = (
+            f"the split of recipients is not the planned one (p {srm_p[last[n]]:.2g},"
+            f" e {worst[n]:.3g}); planned weights can be given in a weight column"
+        )
+    for n in np.flatnonzero((last > first) & (arm >= 0) & ~harmed & ~invalid).tolist():
+        reasons[n] += f" at look {counts.looks[block[n]]}"
+    return states, winners, reasons
+
+
+def _reasons(counts: Counts, states: list[str], arms: list[int], config: Config) -> list[str]:
+    said = {
+        "winner": "its lower bound is above every other arm",
+        "insufficient_data": f"an arm has fewer than {config.recipients} recipients"
+        f" or {config.conversions} conversions",
+        "no_winner": "no arm is shown to beat every other arm",
+        "invalid_srm": "",
+    }
+    if config.margin is not None:
+        said["no_difference"] = f"every difference lies within ±{config.margin:g}"
+    return [
+        said[state]
+        if state in said
+        else f"{counts.variants[arm]} wins, but its bad events may exceed the control's by more"
+        f" than {config.guardrail_margin:g}"
+        for state, arm in zip(states, arms, strict=True)
+    ]
