@@ -84,10 +84,11 @@ def analyze(counts: Counts, config: Config) -> Analysis:
     srm_p = srm.pvalues(counts.n, counts.weight, counts.starts)
     srm_e = srm.evalues(counts.n, counts.weight, counts.starts)
     first, last = _spans(counts)
+    deciding = _decisive(found, first, last, config)
     facts = _Facts(
         enough=_enough(counts, config),
-        best=_best(counts, found, _decisive(found, first, last, config)),
-        equal=_equal(counts, found, _decisive(found, first, last, config), config.margin),
+        best=_best(counts, found, deciding),
+        equal=_equal(counts, found, deciding, config.margin),
         harmed=_harmed(counts, config),
     )
     states, winners, reasons = _verdicts(counts, facts, srm_p, srm_e, first, last, config)
@@ -107,6 +108,8 @@ class _Facts:
 def _spans(counts: Counts) -> tuple[Index, Index]:
     """First and last block of each experiment."""
     names = counts.experiments
+    if len(set(names)) == len(names):
+        return np.arange(len(names)), np.arange(len(names))
     edge = [n for n, name in enumerate(names) if n == 0 or name != names[n - 1]]
     first = np.array(edge, dtype=np.intp)
     return first, np.append(first[1:], len(names)) - 1
@@ -156,6 +159,8 @@ def _equal(
 
 def _harmed(counts: Counts, config: Config) -> Bools:
     """One-sided non-inferiority of each arm's bad events against the control's."""
+    if np.isnan(counts.guardrail).all():
+        return np.zeros(len(counts.n), dtype=bool)
     bad = moments.binary(counts.n, np.nan_to_num(counts.guardrail))
     control = np.repeat(counts.starts, counts.lengths)
     effect = effects.absolute(bad.take(control), bad)
@@ -182,17 +187,14 @@ def _verdicts(
     arm = np.where(block >= 0, facts.best[block], -1)
     harmed = (arm >= 0) & facts.harmed[arm]
     cases = [invalid, harmed, arm >= 0, ~facts.enough[last], facts.equal[last]]
-    code = np.select(cases, range(len(cases)), len(cases)).tolist()
-    names = (
-        "invalid_srm", "stopped_by_guardrail", "winner", "insufficient_data", "no_difference",
-        "no_winner",
-    )  # fmt: skip
-    states = [names[number] for number in code]
-    arms = arm.tolist()
-    winners = [
-        counts.variants[arms[n]] if state == "winner" else None for n, state in enumerate(states)
-    ]
-    reasons = _reasons(counts, states, arms, config)
+    code = np.select(cases, range(len(cases)), len(cases))
+    states = np.array(_ORDER, dtype=object)[code].tolist()
+    winners: list[str | None] = [None] * len(first)
+    reasons = np.array(_reasons(config), dtype=object)[code].tolist()
+    for n in np.flatnonzero(code == 2).tolist():
+        winners[n] = counts.variants[arm[n]]
+    for n in np.flatnonzero(code == 1).tolist():
+        reasons[n] = f"{counts.variants[arm[n]]} wins, but {reasons[n]}"
     for n in np.flatnonzero(invalid).tolist():
         reasons[n] = (
             f"the split of recipients is not the planned one (p {srm_p[last[n]]:.2g},"
@@ -203,20 +205,20 @@ def _verdicts(
     return states, winners, reasons
 
 
-def _reasons(counts: Counts, states: list[str], arms: list[int], config: Config) -> list[str]:
-    said = {
-        "winner": "its lower bound is above every other arm",
-        "insufficient_data": f"an arm has fewer than {config.recipients} recipients"
-        f" or {config.conversions} conversions",
-        "no_winner": "no arm is shown to beat every other arm",
-        "invalid_srm": "",
-    }
-    if config.margin is not None:
-        said["no_difference"] = f"every difference lies within ±{config.margin:g}"
-    return [
-        said[state]
-        if state in said
-        else f"{counts.variants[arm]} wins, but its bad events may exceed the control's by more"
-        f" than {config.guardrail_margin:g}"
-        for state, arm in zip(states, arms, strict=True)
-    ]
+_ORDER = (
+    "invalid_srm", "stopped_by_guardrail", "winner", "insufficient_data", "no_difference",
+    "no_winner",
+)  # fmt: skip
+"""End states, in the order in which they are asked for."""
+
+
+def _reasons(config: Config) -> tuple[str, ...]:
+    """Why, for each of `_ORDER`."""
+    return (
+        "",
+        f"its bad events may exceed the control's by more than {config.guardrail_margin:g}",
+        "its lower bound is above every other arm",
+        f"an arm has fewer than {config.recipients} recipients or {config.conversions} conversions",
+        "" if config.margin is None else f"every difference lies within ±{config.margin:g}",
+        "no arm is shown to beat every other arm",
+    )
