@@ -228,7 +228,7 @@ def peeking(runs: int) -> dict[str, object]:
 
 def main() -> None:
     """Race, then peek."""
-    read = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    read = argparse.ArgumentParser(description=(__doc__ or "").split(".")[0])
     read.add_argument("--tests", type=int, default=10_000)
     read.add_argument("--rounds", type=int, default=5)
     read.add_argument("--runs", type=int, default=20_000)

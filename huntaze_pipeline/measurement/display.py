@@ -52,7 +52,8 @@ def _block(mean: Array, error: Array) -> Array:
     if mean.shape[1] == 2:
         with np.errstate(divide="ignore", invalid="ignore"):
             ahead = ndtr((mean[:, 0] - mean[:, 1]) / np.hypot(error[:, 0], error[:, 1]))
-        return np.where((error > 0).all(axis=1)[:, None], np.stack([ahead, 1 - ahead], 1), np.nan)
+        known = (error > 0).all(axis=1, keepdims=True)
+        return np.where(known, np.stack([ahead, 1 - ahead], 1), np.nan)
     z = np.linspace(-_REACH, _REACH, _NODES)
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) * (z[1] - z[0])
     found = np.empty_like(mean)
