@@ -2,7 +2,7 @@
 description: >
   Additive sums per arm, over matured recipients only: those whose own window has passed by the clock.
   A recipient is in the arm and the epoch (of the split) that it came to first, and counts once, with
-  what it did inside the window after its own first message: opened or clicked one of the test's
+  what it did inside the window after its own first message: opened or clicked (not a machine) one of the test's
   messages (1 or 0), bought anything (1 or 0), or what it spent, in the creator's currency. Whoever
   got the winner after the test is not here.
 grain: [creator_id, experiment_id, variant_id, epoch]
@@ -67,11 +67,11 @@ recipients as (
 ),
 exposed as (select * from recipients where matured),
 touched as (
-    select r.creator_id, r.experiment_id, r.fan_id, 1.0 as value, min(t.touched_at) as at
+    select r.creator_id, r.experiment_id, r.fan_id, 1.0 as value, min(t.human_at) as at
     from exposed r
     join ref('staging.stg_touches') t
         on t.creator_id = r.creator_id and t.fan_id = r.fan_id and t.touch = r.metric
-        and list_contains(r.messages, t.message_id)
+        and list_contains(r.messages, t.message_id) and t.human_at is not null
     where r.metric in ('opened', 'clicked')
     group by all
 ),
