@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from huntaze_pipeline.measurement import settlement
+from huntaze_pipeline.measurement import looks
 from huntaze_pipeline.orchestration.factory import key
 from huntaze_pipeline.orchestration.resources import Rooms
 
@@ -22,13 +22,11 @@ def winners(rooms: Rooms) -> dg.MaterializeResult:
         arms = lake.sql("from lake.metrics.experiment_arms").pl().to_dicts()
         (as_of,) = lake.execute("select as_of from lake.raw.clock").fetchone() or (rooms.clock(),)
     with rooms.store.worker() as connection:
-        looks = settlement.judge(connection, arms, as_of)
-    table = "\n".join(f"| {x.experiment_id} | {x.state} | {x.winner or '–'} |" for x in looks)
+        judged = looks.judge(connection, arms, as_of)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": len(looks),
-            "looks": dg.MetadataValue.md(
-                f"| experiment | state | winner |\n|---|---|---|\n{table}"
-            ),
+            "dagster/row_count": len(judged.looks),
+            "looks": dg.MetadataValue.md(looks.table(judged.looks)),
+            "faults": [str(fault) for fault in judged.faults],
         }
     )

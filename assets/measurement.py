@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from huntaze_pipeline.measurement import channels, settlement
+from huntaze_pipeline.measurement import channels, holdouts, incrementality, settlement
 from huntaze_pipeline.orchestration.factory import WRITERS, key
 from huntaze_pipeline.orchestration.resources import Rooms
 
@@ -49,4 +49,26 @@ def channel_credits(rooms: Rooms) -> dg.MaterializeResult:
         told = channels.summary(lake)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows, "models": dg.MetadataValue.md(told)}
+    )
+
+
+@dg.asset(
+    key=key("measurement.incremental"),
+    deps=[key("metrics.campaign_roi"), key("metrics.campaign_holdout")],
+    description="What each campaign with a holdout brought that would not have come by itself.",
+    group_name="measurement",
+    owners=["team:data"],
+    kinds={"python", "duckdb"},
+    tags={"layer": "measurement"},
+)
+def incremental(rooms: Rooms) -> dg.MaterializeResult:
+    """Compare treated fans with the holdout: revenue and ROI with their intervals."""
+    with rooms.lake() as lake:
+        found = incrementality.incremental(holdouts.read(lake))
+        holdouts.store(lake, found)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(found),
+            "effects": dg.MetadataValue.md(holdouts.table(found)),
+        }
     )

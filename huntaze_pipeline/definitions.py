@@ -42,6 +42,7 @@ def _assembled(tables: list[Any], audits: list[Any], resources: dict[str, Any]) 
             experiments.winners,
             measurement.settled,
             measurement.channel_credits,
+            measurement.incremental,
             delivery.outbox,
             delivery.sender,
             delivery.receipts,

@@ -32,7 +32,7 @@ with fans as (
         select creator_id, campaign_id from ref('staging.stg_messages')
         where state = 'skipped' and reason = 'holdout' and campaign_id is not null
     ) h on h.creator_id = m.creator_id and h.campaign_id = m.campaign_id
-    where coalesce(m.reason, '') <> 'no_address'
+    where coalesce(m.reason, '') <> 'no_address' and m.state <> 'held'
     group by all
 ),
 reach as (

@@ -15,7 +15,7 @@ columns:
   failed: BIGINT | refused for good
   expired: BIGINT | too late to send
   unknown: BIGINT | the platform's answer was lost
-  pending: BIGINT | still on their way
+  pending: BIGINT | still on their way, or waiting for a test's winner
   cancelled: BIGINT | stopped by a person
   sent_events: BIGINT | messages with a sent event, for comparison
   balanced: BOOLEAN | audience = the sum of the rest
@@ -29,7 +29,7 @@ with booked as (
         count(*) filter (state = 'failed') as failed,
         count(*) filter (state = 'expired') as expired,
         count(*) filter (state = 'unknown') as unknown,
-        count(*) filter (state in ('decided', 'queued', 'claimed')) as pending,
+        count(*) filter (state in ('held', 'decided', 'queued', 'claimed')) as pending,
         count(*) filter (state = 'cancelled') as cancelled
     from ref('staging.stg_messages')
     group by all

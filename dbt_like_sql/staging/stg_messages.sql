@@ -15,6 +15,7 @@ columns:
   platform: VARCHAR | where
   account_id: VARCHAR | from which account
   variant_id: VARCHAR | arm of the experiment
+  followed_variant_id: VARCHAR | what it got because the experiment was over; in no arm's counts
   state: VARCHAR | where it stands
   reason: VARCHAR | why it was not sent
   decided_at: TIMESTAMPTZ | when it was decided
@@ -23,5 +24,6 @@ columns:
 select
     creator_id, id as message_id, source, source_id,
     case when source = 'campaign' then source_id end as campaign_id,
-    fan_id, step, occurrence, platform, account_id, variant_id, state, reason, decided_at, sent_at
+    fan_id, step, occurrence, platform, account_id, variant_id, followed_variant_id,
+    state, reason, decided_at, sent_at
 from source('raw.messages')

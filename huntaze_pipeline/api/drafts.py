@@ -98,13 +98,32 @@ class Experiment(Request):
     """An A/B test and the rule by which it will be decided, fixed beforehand."""
 
     variants: list[Variant] = Field(max_length=20)
-    metric: str = Field(default="clicked", description="opened, clicked or converted")
+    metric: str = Field(default="clicked", description="opened, clicked, converted or revenue")
+    share: float = Field(
+        default=1, gt=0, le=1, description="Part of the audience in the test; the rest waits"
+    )
     window: str = Field(
         default="24h", max_length=20, description="A recipient counts after this long"
     )
     planned_recipients: int | None = Field(default=None, ge=1, le=1_000_000_000)
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    fallback_variant_id: str | None = None
+    maximum: str | None = Field(
+        default=None, max_length=20, description="Over this long after the start: 14d"
+    )
+    margin: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="A difference that does not matter"
+    )
+    guardrail: float = Field(
+        default=0.01, ge=0, lt=1, description="How many more may unsubscribe or complain"
+    )
+    fallback: str = Field(
+        default="control",
+        max_length=60,
+        description="What is sent when nothing wins: control, highest, none or a variant's id",
+    )
+    fallback_variant_id: str | None = Field(
+        default=None, description="The same for a variant; wins over fallback"
+    )
 
 
 class CampaignRequest(Request):
@@ -151,13 +170,18 @@ class CampaignRequest(Request):
 def _trial(test: Experiment, found: list[Problem]) -> Trial:
     arms = (Arm(v.id, v.weight, v.template_id, v.variables) for v in test.variants)
     window = _read(test.window, duration, "abTests.0.window", found)
+    maximum = _read(test.maximum, duration, "abTests.0.maximum", found)
     return Trial(
         arms=tuple(arms),
         metric=test.metric,
         window_s=int(window.total_seconds()) if window else 0,
         planned_n=test.planned_recipients,
         alpha=test.alpha,
-        fallback=test.fallback_variant_id,
+        fallback=test.fallback_variant_id or test.fallback,
+        share=test.share,
+        maximum_s=int(maximum.total_seconds()) if maximum else None,
+        margin=test.margin,
+        guardrail=test.guardrail,
     )
 
 

@@ -273,7 +273,11 @@ def _test(test: Mapping[str, Any]) -> dict[str, Any]:
         "campaignId": test["campaign_id"],
         "metric": test["metric"],
         "state": test["state"],
+        "share": test["share"],
         "winnerVariantId": test["winner_variant_id"],
+        "fallback": test["fallback"],
+        "fallbackVariantId": test["fallback_variant_id"],
+        "decidedAt": test["decided_at"] and test["decided_at"].isoformat(),
         "variants": [
             {"id": v["id"], "weight": v["weight"], "templateId": v["template_id"]}
             for v in test["variants"]

@@ -119,7 +119,11 @@ def _add_trial(connection: Connection, creator_id: str, campaign_id: str, trial:
             window_s=trial.window_s,
             planned_n=trial.planned_n,
             alpha=trial.alpha,
-            fallback_variant_id=trial.fallback,
+            share=trial.share,
+            maximum_s=trial.maximum_s,
+            margin=trial.margin,
+            guardrail_margin=trial.guardrail,
+            fallback=trial.fallback,
         )
     )
     arms = [

@@ -13,13 +13,14 @@ from croniter import croniter
 
 from huntaze_pipeline import hashing
 from huntaze_pipeline.errors import Problem
+from huntaze_pipeline.rulebook.schema import FALLBACKS
 from huntaze_pipeline.store.people import PLATFORMS
 
 RECURRING = ("daily", "weekly", "monthly")
 """Besides these, a cron line of five fields, in the creator's zone."""
 PRIORITIES = ("high", "medium", "low")
 _YEAR_S = 366 * 86_400
-METRICS = ("opened", "clicked", "converted")
+METRICS = ("opened", "clicked", "converted", "revenue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,13 @@ class Trial:
     window_s: int = 86_400
     planned_n: int | None = None
     alpha: float = 0.05
-    fallback: str | None = None
+    fallback: str = "control"
+    """control, highest, none or a variant's id"""
+    share: float = 1.0
+    """Part of the audience that is in the test; the rest waits for the winner."""
+    maximum_s: int | None = None
+    margin: float | None = None
+    guardrail: float = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,20 +166,33 @@ def _targeting(draft: Draft, known: Known) -> list[Problem]:
 def _trial(draft: Draft, known: Known) -> list[Problem]:
     if draft.trial is None:
         return []
+    return [*_rule(draft.trial), *_arms(draft.trial, draft, known)]
+
+
+def _rule(trial: Trial) -> list[Problem]:
+    """How it is decided."""
     found: list[Problem] = []
-    names = [arm.id for arm in draft.trial.arms]
+    names = [arm.id for arm in trial.arms]
+    if trial.metric not in METRICS:
+        found.append(Problem("abTests.0.metric", _unknown("metric", trial.metric, METRICS)))
+    if not 60 <= trial.window_s <= _YEAR_S:
+        found.append(Problem("abTests.0.window", "must lie between 1m and 366d"))
+    if trial.maximum_s is not None and trial.maximum_s < trial.window_s:
+        found.append(Problem("abTests.0.maximum", "is shorter than window: nobody would count"))
+    if trial.fallback not in (*names, *FALLBACKS):
+        told = _unknown("fallback", trial.fallback, [*FALLBACKS, *names])
+        found.append(Problem("abTests.0.fallback", told))
+    return found
+
+
+def _arms(trial: Trial, draft: Draft, known: Known) -> list[Problem]:
+    found: list[Problem] = []
+    names = [arm.id for arm in trial.arms]
     if len(names) < 2:
         found.append(Problem("abTests.0.variants", "an A/B test needs two variants or more"))
-    if draft.trial.metric not in METRICS:
-        found.append(Problem("abTests.0.metric", _unknown("metric", draft.trial.metric, METRICS)))
-    if not 60 <= draft.trial.window_s <= _YEAR_S:
-        found.append(Problem("abTests.0.window", "must lie between 1m and 366d"))
-    if draft.trial.fallback is not None and draft.trial.fallback not in names:
-        told = _unknown("variant", draft.trial.fallback, names)
-        found.append(Problem("abTests.0.fallbackVariantId", told))
-    if draft.trial.arms and not any(arm.weight > 0 for arm in draft.trial.arms):
+    if trial.arms and not any(arm.weight > 0 for arm in trial.arms):
         found.append(Problem("abTests.0.variants", "all weights are 0: nobody would get anything"))
-    for index, arm in enumerate(draft.trial.arms):
+    for index, arm in enumerate(trial.arms):
         where = f"abTests.0.variants.{index}"
         if arm.id in names[:index]:
             found.append(Problem(f"{where}.id", f"variant {arm.id} is named twice"))

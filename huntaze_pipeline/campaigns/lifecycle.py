@@ -107,7 +107,7 @@ def cancel(
             Message.creator_id == creator_id,
             Message.source == "campaign",
             Message.source_id == campaign_id,
-            Message.state.in_(("decided", "queued")),
+            Message.state.in_(("held", "decided", "queued")),
         )
         .values(state="cancelled", reason="campaign cancelled", ended_at=now)
     )

@@ -40,6 +40,11 @@ def assign(variants: Sequence[Variant], experiment: str, fan_id: str) -> Variant
     return next(v for v in reversed(variants) if v.weight > 0)
 
 
+def in_test(share: float, experiment: str, fan_id: str) -> bool:
+    """Say whether a fan belongs to the share of the audience that is tested on."""
+    return share >= 1 or hashing.fraction("share", experiment, fan_id) < share
+
+
 def held_out(share: float, campaign: str, fan_id: str) -> bool:
     """Say whether a fan belongs to the share that is kept out of a campaign on purpose."""
     return share > 0 and hashing.fraction("holdout", campaign, fan_id) < share

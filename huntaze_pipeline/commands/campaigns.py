@@ -118,6 +118,30 @@ def pause(campaign: str, creator: Creator) -> None:
 
 
 @campaigns.command()
+def reweigh(
+    campaign: str,
+    weights: Annotated[list[str], typer.Argument(help="Arms and their new weights: a=1 b=9.")],
+    creator: Creator,
+) -> None:
+    """Change the split of a running test for those who are assigned from now on."""
+    from huntaze_pipeline.campaigns import split
+    from huntaze_pipeline.clock import system_clock
+
+    given = dict(_weight(text) for text in weights)
+    with _tenant(creator) as (connection, _):
+        after = split.reweigh(connection, creator, campaign, given, now=system_clock(), actor="cli")
+    typer.echo(", ".join(f"{name} {weight:g}" for name, weight in after.items()))
+
+
+def _weight(text: str) -> tuple[str, float]:
+    name, _, number = text.rpartition("=")
+    try:
+        return name, float(number)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: write arm=weight, for example a=1") from None
+
+
+@campaigns.command()
 def cancel(campaign: str, creator: Creator) -> None:
     """End a campaign for good, with its waiting messages."""
     _act("cancel", campaign, creator)

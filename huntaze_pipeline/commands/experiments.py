@@ -311,6 +311,7 @@ def _show_experiments(entries: list[dict[str, Any]], summary: dict[str, Any]) ->
             "arms": len(entry["arms"]),
             "recipients": sum(arm["n"] for arm in entry["arms"]),
             "best mean": max((arm["mean"] for arm in entry["arms"]), default=None),
+            "best lift": _lift(entry),
             "srm p": entry["srm"]["p_value"],
         }
         for entry in order[:_MOST_SHOWN]
@@ -319,6 +320,18 @@ def _show_experiments(entries: list[dict[str, Any]], summary: dict[str, Any]) ->
     _print_table(f"{len(entries):,} experiments" + (f", {len(rows)} shown" if more else ""), rows)
     states = [{"state": name, "experiments": count} for name, count in summary["by_state"].items()]
     _print_table("By state", states)
+
+
+def _lift(entry: dict[str, Any]) -> str | None:
+    """The best arm's lift over the control with its interval; the control's own is no lift."""
+    chances = {row["variant"]: row["chance"] or 0.0 for row in entry["display"]["chance_best"]}
+    control = entry["arms"][0]["variant"]
+    named = entry["winner"] or max(chances, key=lambda variant: chances[variant])
+    rows = [row for row in entry["display"]["lifts"] if (row["a"], row["b"]) == (control, named)]
+    if not rows or rows[0]["lift"] is None:
+        return None
+    low, high = rows[0]["ci"] or (None, None)
+    return f"{rows[0]['lift']:+.1%}" + ("" if low is None else f" ({low:+.1%} … {high:+.1%})")
 
 
 def _show_credit(report: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from huntaze_pipeline.store.outflow import PUBLIC
 from huntaze_pipeline.store.session import Store
 
 RETRIABLE = ("failed", "unknown", "expired", "cancelled")
-CANCELLABLE = ("decided", "queued")
+CANCELLABLE = ("held", "decided", "queued")
 _STATUS = text("""
     select id, state, reason, platform, account_id, fan_id, priority, attempts, sent_at,
         estimated_delivery, last_error, decided_at, not_before, platform_ref

@@ -84,17 +84,14 @@ def analyze(counts: Counts, config: Config) -> Analysis:
     srm_p = srm.pvalues(counts.n, counts.weight, counts.starts)
     srm_e = srm.evalues(counts.n, counts.weight, counts.starts)
     first, last = _spans(counts)
+    deciding = _decisive(found, first, last, config)
     facts = _Facts(
         enough=_enough(counts, config),
-        best=_best(counts, found, _decisive(found, first, last, config)),
-        equal=_equal(counts, found, _decisive(found, first, last, config), config.margin),
+        best=_best(counts, found, deciding),
+        equal=_equal(counts, found, deciding, config.margin),
         harmed=_harmed(counts, config),
     )
-    verdicts = [
-        _verdict(counts, facts, srm_p, srm_e, int(start), int(end), config)
-        for start, end in zip(first, last, strict=True)
-    ]
-    states, winners, reasons = (list(column) for column in zip(*verdicts, strict=True))
+    states, winners, reasons = _verdicts(counts, facts, srm_p, srm_e, first, last, config)
     return Analysis(counts, arms, found, srm_p, srm_e, last, states, winners, reasons)
 
 
@@ -110,9 +107,12 @@ class _Facts:
 
 def _spans(counts: Counts) -> tuple[Index, Index]:
     """First and last block of each experiment."""
-    code = np.unique(np.array(counts.experiments, dtype=object), return_inverse=True)[1]
-    edge = np.flatnonzero(np.diff(code, prepend=-1))
-    return edge, np.append(edge[1:], len(code)) - 1
+    names = counts.experiments
+    if len(set(names)) == len(names):
+        return np.arange(len(names)), np.arange(len(names))
+    edge = [n for n, name in enumerate(names) if n == 0 or name != names[n - 1]]
+    first = np.array(edge, dtype=np.intp)
+    return first, np.append(first[1:], len(names)) - 1
 
 
 def _decisive(found: Pairs, first: Index, last: Index, config: Config) -> tuple[Array, Array]:
@@ -159,6 +159,8 @@ def _equal(
 
 def _harmed(counts: Counts, config: Config) -> Bools:
     """One-sided non-inferiority of each arm's bad events against the control's."""
+    if np.isnan(counts.guardrail).all():
+        return np.zeros(len(counts.n), dtype=bool)
     bad = moments.binary(counts.n, np.nan_to_num(counts.guardrail))
     control = np.repeat(counts.starts, counts.lengths)
     effect = effects.absolute(bad.take(control), bad)
@@ -167,32 +169,56 @@ def _harmed(counts: Counts, config: Config) -> Bools:
     return given & (high > config.guardrail_margin)
 
 
-def _verdict(
-    counts: Counts, facts: _Facts, srm_p: Array, srm_e: Array, start: int, end: int, config: Config
-) -> tuple[str, str | None, str]:
-    """State, winner and why, of the experiment whose looks are the blocks start..end."""
-    worst = float(srm_e[start : end + 1].max())
-    if config.check_srm and (srm_p[end] < srm.P_LIMIT or worst >= srm.E_LIMIT):
-        return "invalid_srm", None, (
-            f"the split of recipients is not the planned one (p {srm_p[end]:.2g}, e {worst:.3g});"
-            " planned weights can be given in a weight column"
-        )  # fmt: skip
-    for block in range(start, end + 1):
-        arm = int(facts.best[block])
-        if arm < 0 or not facts.enough[block]:
-            continue
-        if facts.harmed[arm]:
-            return "stopped_by_guardrail", None, (
-                f"{counts.variants[arm]} wins, but its bad events may exceed the control's by more"
-                f" than {config.guardrail_margin:g}"
-            )  # fmt: skip
-        seen = "" if start == end else f" at look {counts.looks[block]}"
-        return "winner", counts.variants[arm], f"its lower bound is above every other arm{seen}"
-    if not facts.enough[end]:
-        return "insufficient_data", None, (
-            f"an arm has fewer than {config.recipients} recipients"
-                f" or {config.conversions} conversions"
-        )  # fmt: skip
-    if facts.equal[end]:
-        return "no_difference", None, f"every difference lies within ±{config.margin:g}"
-    return "no_winner", None, "no arm is shown to beat every other arm"
+def _verdicts(
+    counts: Counts, facts: _Facts, srm_p: Array, srm_e: Array, first: Index, last: Index,
+    config: Config,
+) -> tuple[list[str], list[str | None], list[str]]:  # fmt: skip
+    """State, winner and why, of every experiment: the first of these that holds.
+
+    A wrong split; a winner at the first look that has one (or the harm that it does); too little at
+    the last look; no difference; none.
+    """
+    experiment = np.repeat(np.arange(len(first)), last - first + 1)
+    worst = np.maximum.reduceat(srm_e, first)
+    invalid = config.check_srm & ((srm_p[last] < srm.P_LIMIT) | (worst >= srm.E_LIMIT))
+    found = np.flatnonzero((facts.best >= 0) & facts.enough)
+    block = np.full(len(first), -1, dtype=np.intp)
+    block[experiment[found[::-1]]] = found[::-1]  # written last: each experiment's first
+    arm = np.where(block >= 0, facts.best[block], -1)
+    harmed = (arm >= 0) & facts.harmed[arm]
+    cases = [invalid, harmed, arm >= 0, ~facts.enough[last], facts.equal[last]]
+    code = np.select(cases, range(len(cases)), len(cases))
+    states = np.array(_ORDER, dtype=object)[code].tolist()
+    winners: list[str | None] = [None] * len(first)
+    reasons = np.array(_reasons(config), dtype=object)[code].tolist()
+    for n in np.flatnonzero(code == 2).tolist():
+        winners[n] = counts.variants[arm[n]]
+    for n in np.flatnonzero(code == 1).tolist():
+        reasons[n] = f"{counts.variants[arm[n]]} wins, but {reasons[n]}"
+    for n in np.flatnonzero(invalid).tolist():
+        reasons[n] = (
+            f"the split of recipients is not the planned one (p {srm_p[last[n]]:.2g},"
+            f" e {worst[n]:.3g}); planned weights can be given in a weight column"
+        )
+    for n in np.flatnonzero((last > first) & (arm >= 0) & ~harmed & ~invalid).tolist():
+        reasons[n] += f" at look {counts.looks[block[n]]}"
+    return states, winners, reasons
+
+
+_ORDER = (
+    "invalid_srm", "stopped_by_guardrail", "winner", "insufficient_data", "no_difference",
+    "no_winner",
+)  # fmt: skip
+"""End states, in the order in which they are asked for."""
+
+
+def _reasons(config: Config) -> tuple[str, ...]:
+    """Why, for each of `_ORDER`."""
+    return (
+        "",
+        f"its bad events may exceed the control's by more than {config.guardrail_margin:g}",
+        "its lower bound is above every other arm",
+        f"an arm has fewer than {config.recipients} recipients or {config.conversions} conversions",
+        "" if config.margin is None else f"every difference lies within ±{config.margin:g}",
+        "no arm is shown to beat every other arm",
+    )

@@ -28,7 +28,9 @@ def evalue(a: ArrayLike, b: ArrayLike, share: ArrayLike = 0.5) -> Array:
     return np.exp(np.minimum(_log(first, second, part, part), 700.0))
 
 
-def sequence(a: ArrayLike, b: ArrayLike, share: ArrayLike = 0.5, alpha: float = 0.05) -> Interval:
+def sequence(
+    a: ArrayLike, b: ArrayLike, share: ArrayLike = 0.5, alpha: float | Array = 0.05
+) -> Interval:
     """Always-valid interval of the lift (b - a) / a, and the p-value of no lift.
 
     A bound is infinite (or -1) where the conversions cannot exclude it.
@@ -51,7 +53,7 @@ def _log(a: Array, b: Array, part: Array, tested: Array) -> Array:
     return marginal - b * np.log(tested) - a * np.log1p(-tested)
 
 
-def _edge(a: Array, b: Array, part: Array, far: Array, near: Array, alpha: float) -> Array:
+def _edge(a: Array, b: Array, part: Array, far: Array, near: Array, alpha: float | Array) -> Array:
     """Bisect between a share that is excluded (far) and one that is not (near)."""
     limit = -np.log(alpha)
     for _ in range(60):

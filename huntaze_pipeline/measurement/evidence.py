@@ -1,7 +1,9 @@
-"""What one look of a running experiment says about each pair of arms: z, e-value and interval.
+"""What looks at running experiments say about each pair of arms: z, e-value and interval.
 
-Arms whose split changed over time come in epochs; pairs are compared within an epoch and combined,
-so that a change of the split cannot look like an effect. Verdicts are made in `decision`.
+Arms whose split changed over time come in epochs; pairs are compared within an epoch and combined
+by size (inverse variance, the variance being the same in all), so that a change of the split cannot
+look like an effect. Many experiments are computed at once: a group is one experiment's arms.
+Verdicts are made in `decision`.
 """
 
 import math
@@ -10,10 +12,14 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from huntaze_pipeline.measurement import effects, evalue, moments, sequential, srm
 from huntaze_pipeline.measurement.effects import Effect
 from huntaze_pipeline.measurement.moments import Array
+
+Group = Sequence["Arm"]
+Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +36,8 @@ class Arm:
     sum: float
     squares: float | None = None
     """None: yes/no values, and `sum` counts conversions."""
+    hits: int | None = None
+    """Recipients with a value above zero, for amounts; None: not known."""
     weight: float = 1.0
     bad: int | None = None
     """Matured recipients with a guardrail event (unsubscribed, complained)."""
@@ -51,123 +59,194 @@ class Pair:
     high: float | None
 
 
-def split(arms: Sequence[Arm]) -> float:
-    """E-value of a wrong split: epochs are independent, so theirs multiply."""
-    total = 1.0
-    for epoch in _epochs(arms):
-        total *= srm.evalue([arm.assigned for arm in epoch], [arm.weight for arm in epoch])
-    return min(total, 1e300)
-
-
-def final_split(arms: Sequence[Arm]) -> float:
-    """The smallest chi² p-value of the epochs, times their number."""
-    epochs = list(_epochs(arms))
-    values = [
-        srm.pvalue([a.assigned for a in epoch], [a.weight for a in epoch]) for epoch in epochs
-    ]
-    return min(1.0, min(values) * len(values))
-
-
-def names(arms: Sequence[Arm]) -> list[str]:
+def names(arms: Group) -> list[str]:
     """The variants, in the order given; the control first."""
     return list(dict.fromkeys(arm.id for arm in arms))
 
 
-def normal(arms: Sequence[Arm], bound: float) -> list[Pair]:
-    """Pairs with z and the interval estimate ± bound standard errors."""
-    result = []
-    for a, b in combinations(names(arms), 2):
-        effect = _effect(arms, a, b)
-        result.append(_pair(a, b, effect, None, *_around(effect, bound * effect.error)))
-    return result
+def splits(groups: Sequence[Group]) -> Array:
+    """E-value of a wrong split of each group: epochs are independent, so theirs multiply."""
+    users, weights, starts, owner = _blocks(groups)
+    log = np.log(srm.evalues(users, weights, starts))
+    return np.exp(np.minimum(np.bincount(owner, log, len(groups)), 690.0))
 
 
-def always_valid(arms: Sequence[Arm], alpha: float, tuning: float) -> list[Pair]:
+def final_splits(groups: Sequence[Group]) -> Array:
+    """The smallest chi² p-value of each group's epochs, times their number."""
+    users, weights, starts, owner = _blocks(groups)
+    values = srm.pvalues(users, weights, starts)
+    least = np.ones(len(groups))
+    np.minimum.at(least, owner, values)
+    return np.minimum(1.0, least * np.bincount(owner, minlength=len(groups)))
+
+
+def normal(groups: Sequence[Group], bound: Array) -> list[list[Pair]]:
+    """Pairs with z and the interval estimate ± each group's bound standard errors."""
+    found = _compared(groups)
+    width = bound[found.owner] * found.effect.error
+    unknown = np.full(len(width), np.nan)
+    return found.rows(
+        unknown, found.effect.estimate - width, found.effect.estimate + width, len(groups)
+    )
+
+
+def always_valid(groups: Sequence[Group], alpha: Array, tuning: Array) -> list[list[Pair]]:
     """Pairs with e-value and confidence sequence of the absolute difference."""
-    result = []
-    for a, b in combinations(names(arms), 2):
-        effect = _effect(arms, a, b)
-        e = float(sequential.evalue(effect, alpha, tuning)[0])
-        width = sequential.halfwidth(effect.variance, effect.n, alpha, tuning)
-        result.append(_pair(a, b, effect, e, *_around(effect, width)))
-    return result
+    found = _compared(groups)
+    effect, level, size = found.effect, alpha[found.owner], tuning[found.owner]
+    e = sequential.evalue(effect, level, size)
+    width = sequential.halfwidth(effect.variance, effect.n, level, size)
+    return found.rows(e, effect.estimate - width, effect.estimate + width, len(groups))
 
 
-def exact(arms: Sequence[Arm], alpha: float) -> list[Pair]:
+def exact(groups: Sequence[Group], alpha: Array) -> list[list[Pair]]:
     """Pairs of yes/no arms with the exact e-value; the interval is that of the lift (b - a) / a.
 
     With several epochs e-values multiply; the interval is then the one of the newest epoch.
     """
-    result = []
-    for a, b in combinations(names(arms), 2):
-        log, low, high = 0.0, -1.0, math.inf
-        for left, right in _matched(arms, a, b):
-            share = right.weight / (left.weight + right.weight)
-            log += float(np.log(evalue.evalue(left.sum, right.sum, share)[0]))
-            interval = evalue.sequence(left.sum, right.sum, share, alpha)
-            low, high = float(interval.low[0]), float(interval.high[0])
-        result.append(_pair(a, b, _effect(arms, a, b), math.exp(min(log, 700.0)), low, high))
+    found = _compared(groups)
+    arms = [arm for group in groups for arm in group]
+    total = np.array([arm.sum for arm in arms], dtype=float)
+    weight = np.array([arm.weight for arm in arms], dtype=float)
+    a, b = total[found.left], total[found.right]
+    part = weight[found.right] / (weight[found.left] + weight[found.right])
+    log = np.bincount(found.part_of, np.log(evalue.evalue(a, b, part)), len(found.owner))
+    interval = evalue.sequence(a, b, part, alpha[found.owner][found.part_of])
+    low, high = np.full(len(found.owner), -1.0), np.full(len(found.owner), math.inf)
+    low[found.part_of], high[found.part_of] = interval.low, interval.high
+    return found.rows(np.exp(np.minimum(log, 690.0)), low, high, len(groups))
+
+
+def harm(
+    groups: Sequence[Group], alpha: Array, tuning: Array, over: NDArray[np.bool_]
+) -> list[dict[str, tuple[float, float]]]:
+    """One-sided bounds (low, high) of each challenger's extra rate of bad events, per group.
+
+    Half of alpha is for looks at any time (always valid), half for the one look at the end, whose
+    upper bound is the normal one: it is not wider than it must be. Groups whose bad events are not
+    known, or with an arm without matured recipients, give no bounds.
+    """
+    known = [all(arm.bad is not None and arm.n > 0 for arm in group) for group in groups]
+    rates = [_badly(group) if fine else () for group, fine in zip(groups, known, strict=True)]
+    found = _compared(rates)
+    effect, level = found.effect, alpha[found.owner]
+    width = sequential.halfwidth(effect.variance, effect.n, level, tuning[found.owner])
+    last = np.where(over[found.owner], _quantile(level / 2) * effect.error, width)
+    result: list[dict[str, tuple[float, float]]] = [{} for _ in groups]
+    rows = zip(
+        found.owner.tolist(), found.a, found.b, (effect.estimate - width).tolist(),
+        (effect.estimate + last).tolist(), strict=True,
+    )  # fmt: skip
+    for owner, a, b, low, high in rows:
+        if a == groups[owner][0].id:
+            result[owner][b] = (low, high)
     return result
 
 
-def _pair(a: str, b: str, effect: Effect, e: float | None, low: float, high: float) -> Pair:
-    estimate, error = float(effect.estimate[0]), float(effect.error[0])
-    z = estimate / error if error > 0 else None
-    known = [x if x is not None and math.isfinite(x) else None for x in (estimate, error, e)]
-    bounds = [x if math.isfinite(x) else None for x in (low, high)]
-    return Pair(a, b, known[0], known[1], z, known[2] if z is not None else None, *bounds)
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """All pairs of all groups: who they are, and their effect over the epochs."""
+
+    owner: Index
+    """The group of each pair."""
+    a: list[str]
+    b: list[str]
+    effect: Effect
+    left: Index
+    """Position of the baseline among all arms, for each pair and epoch."""
+    right: Index
+    part_of: Index
+    """The pair of each of these."""
+
+    def rows(self, e: Array, low: Array, high: Array, groups: int) -> list[list[Pair]]:
+        """Give the pairs of each group; what is not finite is None."""
+        result: list[list[Pair]] = [[] for _ in range(groups)]
+        estimate, error = self.effect.estimate, self.effect.error
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = np.where(error > 0, estimate / error, np.nan)
+        e = np.where(np.isnan(z), np.nan, e)
+        columns = zip(*map(_known, (estimate, error, z, e, low, high)), strict=True)
+        for owner, a, b, row in zip(self.owner.tolist(), self.a, self.b, columns, strict=True):
+            result[owner].append(Pair(a, b, *row))
+        return result
 
 
-def harm(arms: Sequence[Arm], alpha: float, tuning: float) -> dict[str, tuple[float, float]]:
-    """Always-valid one-sided bounds (low, high) of each challenger's extra rate of bad events."""
-    if any(arm.bad is None for arm in arms):
-        return {}
-    events = [
-        Arm(id=a.id, assigned=a.assigned, n=a.n, sum=a.bad or 0, weight=a.weight, epoch=a.epoch)
-        for a in arms
-    ]
-    control, *others = names(arms)
-    found = {}
-    for other in others:
-        effect = _effect(events, control, other)
-        width = sequential.halfwidth(effect.variance, effect.n, 2 * alpha, tuning)
-        found[other] = _around(effect, width)
-    return found
+def _compared(groups: Sequence[Group]) -> _Compared:
+    owner, a, b = [], [], []
+    left, right, part_of = [], [], []
+    offset = 0
+    for number, group in enumerate(groups):
+        places = [(arm.epoch, arm.id, offset + i) for i, arm in enumerate(group) if arm.n > 0]
+        where = {(epoch, name): place for epoch, name, place in places}
+        epochs = sorted({epoch for epoch, _, _ in places})
+        for first, second in combinations(names(group), 2):
+            for epoch in epochs:
+                if (epoch, first) in where and (epoch, second) in where:
+                    left.append(where[epoch, first])
+                    right.append(where[epoch, second])
+                    part_of.append(len(owner))
+            owner.append(number)
+            a.append(first)
+            b.append(second)
+        offset += len(group)
+    parts = [np.array(column, dtype=np.intp) for column in (owner, left, right, part_of)]
+    return _Compared(parts[0], a, b, _combined(groups, *parts), *parts[1:])
 
 
-def _effect(arms: Sequence[Arm], a: str, b: str) -> Effect:
+def _combined(
+    groups: Sequence[Group], owner: Index, left: Index, right: Index, part_of: Index
+) -> Effect:
     """The absolute difference within epochs, weighted by the epochs' sizes."""
-    parts, weights = [], []
-    for left, right in _matched(arms, a, b):
-        parts.append(effects.absolute(_moments(left), _moments(right)))
-        weights.append(left.n * right.n / (left.n + right.n))
-    if not parts:
-        unknown = np.full(1, np.nan)
-        return Effect(unknown, unknown, unknown, unknown)
-    share = np.array(weights) / sum(weights)
-    estimate = sum(w * part.estimate for w, part in zip(share, parts, strict=True))
-    variance = sum(w**2 * part.variance for w, part in zip(share, parts, strict=True))
-    size = sum(part.n for part in parts)
-    return Effect(np.asarray(estimate), np.asarray(variance), parts[0].freedom, np.asarray(size))
+    arms = [arm for group in groups for arm in group]
+    all_arms = moments.mixed(
+        np.array([arm.n for arm in arms], dtype=float),
+        np.array([arm.sum for arm in arms], dtype=float),
+        np.array([np.nan if arm.squares is None else arm.squares for arm in arms], dtype=float),
+    )
+    first, second = all_arms.take(left), all_arms.take(right)
+    parts = effects.absolute(first, second)
+    weight = first.n * second.n / (first.n + second.n)
+    pairs = len(owner)
+    share = weight / np.bincount(part_of, weight, pairs)[part_of]
+    none = np.bincount(part_of, minlength=pairs) == 0
+    gathered = [
+        np.where(none, np.nan, np.bincount(part_of, values, pairs))
+        for values in (share * parts.estimate, share**2 * parts.variance, parts.n)
+    ]
+    return Effect(gathered[0], gathered[1], np.full(pairs, np.nan), gathered[2])
 
 
-def _moments(arm: Arm) -> moments.Moments:
-    squares = np.nan if arm.squares is None else arm.squares
-    return moments.mixed(arm.n, arm.sum, squares)
+def _blocks(groups: Sequence[Group]) -> tuple[Array, Array, Index, Index]:
+    """Assigned counts and weights of every epoch of every group, one after the other."""
+    users, weights, starts, owner = [], [], [], []
+    for number, group in enumerate(groups):
+        for epoch in _epochs(group):
+            starts.append(len(users))
+            owner.append(number)
+            users += [float(arm.assigned) for arm in epoch]
+            weights += [float(arm.weight) for arm in epoch]
+    numbers = (np.array(users), np.array(weights))
+    return *numbers, np.array(starts, dtype=np.intp), np.array(owner, dtype=np.intp)
 
 
-def _matched(arms: Sequence[Arm], a: str, b: str) -> Iterator[tuple[Arm, Arm]]:
-    """The two arms in each epoch in which both have matured recipients."""
-    for epoch in _epochs(arms):
-        rows = {arm.id: arm for arm in epoch}
-        if a in rows and b in rows and rows[a].n > 0 and rows[b].n > 0:
-            yield rows[a], rows[b]
-
-
-def _epochs(arms: Sequence[Arm]) -> Iterator[list[Arm]]:
+def _epochs(arms: Group) -> Iterator[list[Arm]]:
     for number in sorted({arm.epoch for arm in arms}):
         yield [arm for arm in arms if arm.epoch == number]
 
 
-def _around(effect: Effect, width: Array) -> tuple[float, float]:
-    return float((effect.estimate - width)[0]), float((effect.estimate + width)[0])
+def _badly(arms: Group) -> list[Arm]:
+    """The same arms with bad events for conversions."""
+    return [
+        Arm(id=a.id, assigned=a.assigned, n=a.n, sum=a.bad or 0, weight=a.weight, epoch=a.epoch)
+        for a in arms
+    ]
+
+
+def _known(values: Array) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _quantile(tail: Array) -> Array:
+    from scipy.special import ndtri
+
+    return -ndtri(tail)

@@ -29,8 +29,8 @@ class Plan:
     planned_n: int | None = None
     """Recipients in all arms together; None: open-ended."""
     method: Method | None = None
-    """None: group sequential when planned_n is known, exact for yes/no values in unequal arms, else
-    always valid."""
+    """None: group sequential when planned_n is known; else exact for yes/no values that are rare or
+    in unequal arms; else always valid."""
     alpha: float = 0.05
     tuning: float = sequential.TUNING
     margin: float | None = None
@@ -41,9 +41,11 @@ class Plan:
     """No verdict earlier than this after the start."""
     every: timedelta = timedelta(hours=1)
     """How often an open-ended test is looked at."""
-    guardrail_margin: float = 0.005
-    fallback: Literal["control", "highest", "none"] = "control"
-    """What is sent when nothing won; never called a winner."""
+    guardrail_margin: float = 0.01
+    """How much higher (absolute) a winner's rate of bad events may be."""
+    fallback: str = "control"
+    """What is sent when nothing won: control, highest, none or a variant's id; never called a
+    winner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,8 @@ def _fault(arm: Arm) -> str | None:
         return f"{arm.sum:g} conversions of {arm.n}: give squares for amounts"
     if arm.squares is not None and arm.squares * arm.n < arm.sum**2 * (1 - 1e-9):
         return "the sum of squares is below sum²/n: impossible"
+    if arm.hits is not None and not 0 <= arm.hits <= arm.n:
+        return f"{arm.hits} recipients above zero of {arm.n}"
     if arm.bad is not None and not 0 <= arm.bad <= arm.n:
         return f"{arm.bad} bad events of {arm.n} recipients"
     return None

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from huntaze_pipeline.measurement import display
 from huntaze_pipeline.measurement.analysis import STATES, Analysis
 from huntaze_pipeline.measurement.effects import Effect, Interval
 from huntaze_pipeline.measurement.moments import Array
@@ -22,6 +23,7 @@ def experiments(analysis: Analysis) -> list[dict[str, Any]]:
     pairs, shown = _pairs(analysis), analysis.last
     edges = np.searchsorted(analysis.pairs.block, np.arange(len(counts.starts) + 1)).tolist()
     ends = np.append(counts.starts, len(counts.n)).tolist()
+    best, lifts = _best(analysis), _lifts(analysis)
     result = []
     for place, block in enumerate(shown.tolist()):
         entry = {
@@ -35,6 +37,11 @@ def experiments(analysis: Analysis) -> list[dict[str, Any]]:
             },
             "arms": arms[ends[block] : ends[block + 1]],
             "pairs": pairs[edges[block] : edges[block + 1]],
+            "display": {
+                "chance_best": best[ends[block] : ends[block + 1]],
+                "lifts": lifts[edges[block] : edges[block + 1]],
+                "note": display.CURSE if analysis.winners[place] is not None else None,
+            },
         }
         if counts.looks[block] is not None:
             entry["look"] = counts.looks[block]
@@ -56,6 +63,32 @@ def summary(analysis: Analysis) -> dict[str, Any]:
 def numbers(values: Array) -> list[float | None]:
     """Floats for JSON: what is not finite becomes None."""
     return [value if value - value == 0 else None for value in values.tolist()]
+
+
+def _best(analysis: Analysis) -> list[dict[str, Any]]:
+    """Each arm's chance to have the highest mean."""
+    found = numbers(display.chances(analysis.arms, analysis.counts.starts))
+    rows = zip(analysis.counts.variants, found, strict=True)
+    return [{"variant": variant, "chance": chance} for variant, chance in rows]
+
+
+def _lifts(analysis: Analysis) -> list[dict[str, Any]]:
+    """Lifts as people should read them: with Fieller's interval, and shrunken."""
+    found, names = analysis.pairs, analysis.counts.variants
+    mean, (low, high) = display.shrunk(found.relative)
+    columns = [numbers(x) for x in (found.relative.estimate, *found.fieller, mean, low, high)]
+    places = zip(found.a.tolist(), found.b.tolist(), *columns, strict=True)
+    return [
+        {
+            "a": names[a], "b": names[b], "lift": lift, "ci": _both(left, right),
+            "shrunk": {"lift": pulled, "ci": _both(down, up)},
+        }
+        for a, b, lift, left, right, pulled, down, up in places
+    ]  # fmt: skip
+
+
+def _both(low: float | None, high: float | None) -> list[float] | None:
+    return None if low is None or high is None else [low, high]
 
 
 def _arms(analysis: Analysis) -> list[dict[str, Any]]:

@@ -15,10 +15,10 @@ TUNING = 5000.0
 """N*: the recipients (both arms together) at which the sequence is tightest. Fixed at creation."""
 
 
-def rho(alpha: float, tuning: float = TUNING) -> float:
+def rho(alpha: float | Array, tuning: float | Array = TUNING) -> Array:
     """The mixture's scale that makes the interval tightest at `tuning` recipients."""
     spread = -2 * np.log(alpha)
-    return float(np.sqrt((spread + np.log(spread + 1)) / tuning))
+    return np.sqrt((spread + np.log(spread + 1)) / tuning)
 
 
 def sequence(
@@ -41,14 +41,16 @@ def sequence(
     return Interval(-open_end, effect.estimate + width, _tail(effect, -effect.estimate, scale))
 
 
-def halfwidth(variance: Array, n: Array, alpha: float, tuning: float = TUNING) -> Array:
+def halfwidth(
+    variance: Array, n: Array, alpha: float | Array, tuning: float | Array = TUNING
+) -> Array:
     """Half the width of the two-sided sequence, for an estimate with this variance after n."""
     scale = n * rho(alpha, tuning) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.sqrt(variance * 2 * (scale + 1) / scale * np.log(np.sqrt(scale + 1) / alpha))
 
 
-def evalue(effect: Effect, alpha: float = 0.05, tuning: float = TUNING) -> Array:
+def evalue(effect: Effect, alpha: float | Array = 0.05, tuning: float | Array = TUNING) -> Array:
     """Evidence against 'no effect': 20 means at most a 5 % chance of ever seeing this by luck."""
     scale = effect.n * rho(alpha, tuning) ** 2
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -6,7 +6,7 @@ decides is not here.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -59,6 +59,14 @@ def closing(bounds: Sequence[float], times: Sequence[float], time: float, alpha:
         time: information fraction of the last look; below 1 when fewer came than planned.
         alpha: two-sided error probability of the whole test.
     """
+    return _closing(tuple(bounds), tuple(times), time, alpha)
+
+
+@lru_cache(4096)
+def _closing(
+    bounds: tuple[float, ...], times: tuple[float, ...], time: float, alpha: float
+) -> float:
+    # Thousands of tests end with the same few looks behind them: each case is solved once.
     walk, used = _Walk(0.0), 0.0
     for bound, at in zip(bounds, times, strict=True):
         used += 2 * walk.above(bound, at)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 
 import duckdb
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from huntaze_pipeline.audience import segments
 from huntaze_pipeline.audience.segments import Delta
-from huntaze_pipeline.campaigns import launch, reactions
+from huntaze_pipeline.campaigns import launch, reactions, rest
 from huntaze_pipeline.delivery import outbox, relay
 from huntaze_pipeline.delivery.sender import Parts
 from huntaze_pipeline.events import inbox
@@ -75,7 +75,10 @@ def wake(
 
 
 def start(store: Store, lake: Lake | None, policies: Policies, now: datetime) -> int:
-    """Decide the campaigns whose time has come, audience and all; return how many decisions."""
+    """Decide the campaigns whose time has come, audience and all; return how many decisions.
+
+    Whoever waits for a test that is over is decided as well.
+    """
     with store.worker() as connection:
         decided = 0
         for campaign in launch.due(connection, now):
@@ -85,7 +88,19 @@ def start(store: Store, lake: Lake | None, policies: Policies, now: datetime) ->
             )
             decided += outbox.record(connection, decisions).new
             launch.advance(connection, campaign, now)
+        decided += _follow(connection, lake, policies, now)
         launch.settle(connection, now)
+    return decided
+
+
+def _follow(connection: Connection, lake: Lake | None, policies: Policies, now: datetime) -> int:
+    """Give those who waited for a test its winner (or fallback); return how many were decided."""
+    rest.expire(connection, now)
+    decided = 0
+    for campaign in rest.ready(connection):
+        snapshot = lakes.snapshot(lake) if lake is not None else None
+        decisions = rest.plan(connection, campaign, now, policies, lake=lake, snapshot_id=snapshot)
+        decided += outbox.release(connection, decisions)
     return decided
 
 

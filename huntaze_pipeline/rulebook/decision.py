@@ -29,10 +29,13 @@ class Decision:
     subject: str | None = None
     template_id: str | None = None
     variant_id: str | None = None
+    """The arm of a running test that the fan is in."""
+    followed_variant_id: str | None = None
+    """What the fan gets because the test is over: winner or fallback."""
     priority: str = "medium"
     topic: str = "marketing"
     state: str = "decided"
-    """decided | skipped"""
+    """decided | skipped | held (until a test has its winner)"""
     reason: str | None = None
     earliest_at: datetime | None = None
     """For a skip: when the answer could become yes."""

@@ -150,8 +150,10 @@ class _Writer:
             values = {
                 **key, "id": name, "metric": test.metric, "planned_n": test.planned,
                 "window_s": int(test.window.total_seconds()), "alpha": test.alpha,
-                "minimum_s": int(test.minimum.total_seconds()),
-                "fallback_variant_id": test.fallback,
+                "minimum_s": int(test.minimum.total_seconds()), "share": test.share,
+                "maximum_s": int(test.maximum.total_seconds()) if test.maximum else None,
+                "method": test.method, "tuning": test.tuning, "margin": test.margin,
+                "guardrail_margin": test.guardrail, "fallback": test.fallback,
             }  # fmt: skip
             self.connection.execute(insert(Experiment).values(values))
 

@@ -212,18 +212,42 @@ class Arm(Strict):
     variables: dict[str, Any] = Field(default_factory=dict)
 
 
+FALLBACKS = ("control", "highest", "none")
+"""What may be sent when no arm has won, besides a named variant."""
+
+
 class Test(Strict):
     """How the A/B test is decided, fixed before it starts."""
 
     __test__ = False
 
-    metric: Literal["opened", "clicked", "converted"] = "clicked"
+    metric: Literal["opened", "clicked", "converted", "revenue"] = "clicked"
+    share: Annotated[float, Field(gt=0, le=1)] = 1
+    """Part of the audience that is in the test; the rest gets the winner when there is one."""
     window: Duration = timedelta(days=3)
     minimum: Duration = timedelta(days=1)
     """No verdict earlier than this after the start."""
+    maximum: Duration | None = None
+    """The test is over this long after its start, whatever was found."""
     planned: Annotated[int, Field(gt=0)] | None = None
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    fallback: str | None = None
+    method: Literal["group_sequential", "always_valid", "exact"] | None = None
+    tuning: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5000
+    """N* of the always-valid method."""
+    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Absolute difference that does not matter."""
+    guardrail: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """How much higher a winner's rate of unsubscribes and complaints may be."""
+    fallback: str = "control"
+    """What is sent when nothing wins: control, highest, none or a variant's id."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Test":
+        if self.method == "exact" and self.metric == "revenue":
+            raise ValueError("method exact is for yes/no metrics, not for revenue")
+        if self.maximum is not None and self.maximum < self.window:
+            raise ValueError("maximum is shorter than window: nobody would ever count")
+        return self
 
 
 class Cost(Strict):
@@ -270,8 +294,9 @@ class Campaign(Named):
             raise ValueError("at least one variant needs a weight above 0")
         if self.experiment and len(self.variants) < 2:
             raise ValueError("an experiment needs at least two variants")
-        if self.experiment and self.experiment.fallback not in (None, *names):
-            raise ValueError(f"fallback {self.experiment.fallback!r} is none of {', '.join(names)}")
+        if self.experiment and self.experiment.fallback not in (*FALLBACKS, *names):
+            known = ", ".join((*FALLBACKS, *names))
+            raise ValueError(f"fallback {self.experiment.fallback!r} is none of {known}")
         return self
 
 

@@ -6,13 +6,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 from huntaze_pipeline.store.base import Base, Followed, Instant, Json, Micros, Now, Tenant, followed
 
 STATES = (
-    "decided", "queued", "claimed", "sent", "failed", "skipped", "expired", "unknown", "cancelled",
+    "held", "decided", "queued", "claimed", "sent", "failed", "skipped", "expired", "unknown",
+    "cancelled",
 )  # fmt: skip
 FINAL = ("sent", "failed", "skipped", "expired", "unknown", "cancelled")
 PUBLIC = {
-    "decided": "queued", "queued": "queued", "claimed": "processing", "sent": "sent",
-    "failed": "failed", "skipped": "failed", "expired": "failed", "unknown": "failed",
-    "cancelled": "failed",
+    "held": "queued", "decided": "queued", "queued": "queued", "claimed": "processing",
+    "sent": "sent", "failed": "failed", "skipped": "failed", "expired": "failed",
+    "unknown": "failed", "cancelled": "failed",
 }  # fmt: skip
 """What the public API shows for each state."""
 
@@ -20,8 +21,9 @@ PUBLIC = {
 class Message(Followed, Tenant, Base):
     """A decision about one recipient, on its way out or stopped with its reason (law 1).
 
-    `decided` rows wait for the relay; `skipped` rows are decisions not to send and keep why, and
-    when the answer could become yes (`earliest_at`).
+    `held` rows wait for the winner of an experiment. `decided` rows wait for the relay; `skipped`
+    rows are decisions not to send and keep why, and when the answer could become yes
+    (`earliest_at`).
     """
 
     __tablename__ = "messages"
@@ -30,9 +32,16 @@ class Message(Followed, Tenant, Base):
         UniqueConstraint("creator_id", "source", "source_id", "fan_id", "step", "occurrence"),
         UniqueConstraint("creator_id", "idempotency_key"),
         CheckConstraint(
-            "state in ('decided','queued','claimed','sent','failed','skipped','expired','unknown',"
-            "'cancelled')",
+            "state in ('held','decided','queued','claimed','sent','failed','skipped','expired',"
+            "'unknown','cancelled')",
             name="state_known",
+        ),
+        Index(
+            "ix_messages_held",
+            "creator_id",
+            "source_id",
+            "expires_at",
+            postgresql_where=text("state = 'held'"),
         ),
         Index("ix_messages_relay", "not_before", postgresql_where=text("state = 'decided'")),
         Index(
@@ -69,6 +78,9 @@ class Message(Followed, Tenant, Base):
     account_id: Mapped[str]
     address: Mapped[str]
     variant_id: Mapped[str | None]
+    """The arm that the fan is in: part of the test, counted for it."""
+    followed_variant_id: Mapped[str | None]
+    """What the fan gets because the test is over, winner or fallback; in no arm's counts."""
     template_id: Mapped[str | None]
     subject: Mapped[str | None]
     content: Mapped[str]

@@ -89,24 +89,41 @@ class Experiment(Tenant, Base):
             ["campaigns.creator_id", "campaigns.id"],
             ondelete="CASCADE",
         ),
+        CheckConstraint("share > 0 and share <= 1", name="share_known"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     campaign_id: Mapped[str]
     metric: Mapped[str] = mapped_column(server_default="clicked")
-    """opened | clicked | converted"""
+    """opened | clicked | converted | revenue"""
+    share: Mapped[float] = mapped_column(Float, server_default="1")
+    """Part of the audience that is in the test; the rest waits for the winner."""
     window_s: Mapped[int]
     """A recipient counts once this long has passed since its own send."""
     planned_n: Mapped[int | None]
-    """Recipients planned in all arms; null means open-ended (always-valid inference)."""
+    """Recipients planned in all arms; null means open-ended (always-valid inference). A campaign
+    that goes once gets it at launch, when nothing has been measured yet."""
     alpha: Mapped[float] = mapped_column(Float, server_default="0.05")
     minimum_s: Mapped[int] = mapped_column(server_default="86400")
     """No verdict earlier than this after the start; a full day unless the rule says otherwise."""
+    maximum_s: Mapped[int | None]
+    """The test is over this long after its start, whatever was found; null: when all are in."""
+    method: Mapped[str | None]
+    """group_sequential | always_valid | exact; null: chosen from the plan and the arms."""
+    tuning: Mapped[float] = mapped_column(Float, server_default="5000")
+    """N* of the always-valid method, fixed before the start."""
+    margin: Mapped[float | None] = mapped_column(Float)
+    """Absolute difference that does not matter; null: `no_difference` is never claimed."""
+    guardrail_margin: Mapped[float] = mapped_column(Float, server_default="0.01")
+    """How much higher (absolute) a winner's rate of unsubscribes and complaints may be."""
+    fallback: Mapped[str] = mapped_column(server_default="control")
+    """What is sent when nothing wins: control | highest | none | a variant's id."""
     state: Mapped[str] = mapped_column(server_default="running")
     """running | maturing | winner | no_difference | no_winner | invalid_srm | insufficient_data |
     stopped_by_guardrail"""
     winner_variant_id: Mapped[str | None]
     fallback_variant_id: Mapped[str | None]
+    """What is sent instead, once the test has ended without a winner."""
     started_at: Mapped[Instant | None]
     decided_at: Mapped[Instant | None]
 
@@ -131,6 +148,27 @@ class Variant(Tenant, Base):
     weight: Mapped[float] = mapped_column(Float, server_default="1")
     template_id: Mapped[str | None]
     variables: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
+
+
+class Allocation(Tenant, Base):
+    """The split of a test from some moment on; none while it is the one of its variants' rows."""
+
+    __tablename__ = "allocations"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["creator_id", "campaign_id"],
+            ["campaigns.creator_id", "campaigns.id"],
+            ondelete="CASCADE",
+        ),
+        CheckConstraint("weight >= 0", name="weight_not_negative"),
+    )
+
+    campaign_id: Mapped[str] = mapped_column(primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True)
+    """0 is the split at the start."""
+    variant_id: Mapped[str] = mapped_column(primary_key=True)
+    weight: Mapped[float] = mapped_column(Float)
+    since: Mapped[Instant]
 
 
 class Look(Tenant, Base):

@@ -84,12 +84,18 @@ COPIES: dict[str, dict[str, str]] = {
     "experiments": {
         "creator_id": _TEXT, "id": _TEXT, "campaign_id": _TEXT, "metric": _TEXT,
         "window_s": "INTEGER", "planned_n": "INTEGER", "alpha": "DOUBLE", "state": _TEXT,
-        "winner_variant_id": _TEXT, "started_at": _TIME, "decided_at": _TIME,
+        "share": "DOUBLE", "winner_variant_id": _TEXT, "fallback_variant_id": _TEXT,
+        "started_at": _TIME, "decided_at": _TIME,
+    },
+    "allocations": {
+        "creator_id": _TEXT, "campaign_id": _TEXT, "epoch": "INTEGER", "variant_id": _TEXT,
+        "weight": "DOUBLE", "since": _TIME,
     },
     "messages": {
         "creator_id": _TEXT, "id": _TEXT, "source": _TEXT, "source_id": _TEXT, "fan_id": _TEXT,
         "step": "INTEGER", "occurrence": _TEXT, "platform": _TEXT, "account_id": _TEXT,
-        "variant_id": _TEXT, "template_id": _TEXT, "priority": _TEXT, "topic": _TEXT,
+        "variant_id": _TEXT, "followed_variant_id": _TEXT, "template_id": _TEXT,
+        "priority": _TEXT, "topic": _TEXT,
         "state": _TEXT, "reason": _TEXT, "attempts": "INTEGER", "decided_at": _TIME,
         "queued_at": _TIME, "sent_at": _TIME, "ended_at": _TIME, "snapshot_id": "BIGINT",
     },

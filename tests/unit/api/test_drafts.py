@@ -83,7 +83,7 @@ def test_an_experiment_is_checked_arm_by_arm() -> None:
         "abTests.0.variants",
         "abTests.0.metric",
         "abTests.0.window",
-        "abTests.0.fallbackVariantId",
+        "abTests.0.fallback",
         "abTests.0.variants.1.id",
         "abTests.0.variants.1.templateId",
     }

@@ -111,7 +111,16 @@ def test_every_pair_and_field_of_the_output_is_there():
         ("a", "c"),
         ("b", "c"),
     ]
-    assert set(entry) == {"experiment_id", "state", "winner", "reason", "srm", "arms", "pairs"}
+    assert set(entry) == {
+        "experiment_id",
+        "state",
+        "winner",
+        "reason",
+        "srm",
+        "arms",
+        "pairs",
+        "display",
+    }
     assert set(entry["srm"]) == {"p_value", "e_value"}
     assert set(entry["arms"][0]) == {"variant", "n", "mean", "stderr"}
     pair = entry["pairs"][0]

@@ -14,6 +14,7 @@ from huntaze_pipeline.measurement.plan import Plan
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 PLANNED = Plan(experiment_id="e", started_at=START, planned_n=40_000)
+STRICT = replace(PLANNED, guardrail_margin=0.005)
 OPEN = replace(PLANNED, planned_n=None)
 
 
@@ -116,12 +117,12 @@ def test_certain_harm_stops_the_test_at_once():
 def test_possible_harm_delays_a_winner_and_blocks_it_at_the_end():
     won = arms(10_000, 0.05, 0.07)
     doubtful = [replace(won[0], bad=20), replace(won[1], bad=50)]
-    first = decide(doubtful, PLANNED, [], at(30))
+    first = decide(doubtful, STRICT, [], at(30))
     assert (first.state, first.winner) == ("running", None)
     last = [replace(a, n=20_000, assigned=20_000, sum=2 * a.sum, bad=2 * a.bad) for a in doubtful]
-    assert decide(last, PLANNED, [first], at(60)).state == "winner"
+    assert decide(last, STRICT, [first], at(60)).state == "winner"
     worse = [last[0], replace(last[1], bad=125)]
-    assert decide(worse, PLANNED, [first], at(60)).state == "stopped_by_guardrail"
+    assert decide(worse, STRICT, [first], at(60)).state == "stopped_by_guardrail"
 
 
 def test_a_winner_must_beat_every_other_arm():

@@ -1,0 +1,125 @@
+"""Those who wait for a test's winner: released with it, or with the fallback, or expired.
+
+They were put in no arm, are counted in none, and pass the gates when they are released, not before.
+A row leaves `held` once, in one transaction with its message: after a crash the next tick finds
+either all of it or none.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import duckdb
+from sqlalchemy import Connection, text
+
+from huntaze_pipeline.campaigns import launch
+from huntaze_pipeline.campaigns.recipients import audience
+from huntaze_pipeline.campaigns.writing import Campaign, Writer
+from huntaze_pipeline.rulebook import live
+from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.rulebook.policies import Policies
+
+GONE = "left_audience"
+"""Why a fan who waited is skipped: no longer in the segments that the campaign is for."""
+_EXPIRE = text(
+    """
+    update messages set state = 'expired', reason = 'expired', ended_at = :now
+    where state = 'held' and expires_at <= :now
+    """
+)
+_READY = text(
+    f"""
+    select {launch.COLUMNS}, w.occurrence
+    from (select distinct creator_id, source_id, occurrence from messages
+          where state = 'held' and source = 'campaign') w
+    join campaigns c on c.creator_id = w.creator_id and c.id = w.source_id
+    join creators r on r.id = c.creator_id
+    join experiments x on x.creator_id = c.creator_id and x.campaign_id = c.id
+    where c.status = 'active' and x.decided_at is not null
+    order by c.creator_id, c.id, w.occurrence
+    for update of c skip locked
+    """
+)
+_HELD = text(
+    """
+    select fan_id, platform, account_id, address, expires_at from messages
+    where creator_id = :creator_id and source = 'campaign' and source_id = :id
+      and occurrence = :occurrence and state = 'held'
+    order by fan_id
+    """
+)
+_TAKEN = text(
+    """
+    select distinct platform, lower(btrim(address)) as address from messages
+    where creator_id = :creator_id and source = 'campaign' and source_id = :id
+      and occurrence = :occurrence and state not in ('held', 'skipped')
+    """
+)
+
+
+def expire(connection: Connection, now: datetime) -> int:
+    """End the rows that waited too long: their campaign has ended or has come again."""
+    return connection.execute(_EXPIRE, {"now": now}).rowcount
+
+
+def ready(connection: Connection) -> list[Campaign]:
+    """Return the occurrences of active campaigns whose test is over while fans wait; hold them.
+
+    A paused campaign's rest waits on; it is released after the campaign is started again.
+    """
+    return [_occurrence(dict(row)) for row in connection.execute(_READY).mappings()]
+
+
+def _occurrence(row: dict[str, Any]) -> Campaign:
+    name = row.pop("occurrence")
+    due = datetime.fromisoformat(name) if name else row["start_at"]
+    return launch.campaign(row | {"due_at": due})
+
+
+def plan(
+    connection: Connection,
+    campaign: Campaign,
+    now: datetime,
+    policies: Policies,
+    *,
+    lake: duckdb.DuckDBPyConnection | None = None,
+    snapshot_id: int | None = None,
+) -> list[Decision]:
+    """Return one decision for each fan who waits: the test's outcome, through all the gates.
+
+    Args:
+        connection: PostgreSQL.
+        campaign: one of `ready`.
+        now: the tick's instant; a message's life begins here.
+        policies: the gates' rules.
+        lake: as in `launch.plan`.
+        snapshot_id: the lake snapshot that facts are read from.
+    """
+    names = {"creator_id": campaign.creator_id, "id": campaign.id}
+    names["occurrence"] = campaign.occurrence
+    held = connection.execute(_HELD, names).mappings().all()
+    waiting = {row["fan_id"] for row in held}
+    members = [
+        member
+        for member in audience(connection, campaign.creator_id, campaign.targeting)
+        if member.id in waiting
+    ]
+    writer = Writer(
+        campaign, live.templates(connection, [campaign.creator_id]).get(campaign.creator_id, {}),
+        policies, now, snapshot_id,
+        taken={(row.platform, row.address) for row in connection.execute(_TAKEN, names)},
+    )  # fmt: skip
+    here = {member.id for member in members}
+    gone = [row for row in held if row["fan_id"] not in here]
+    return launch.write(connection, writer, members, lake) + _gone(campaign, gone, now)
+
+
+def _gone(campaign: Campaign, rows: Sequence[Any], now: datetime) -> list[Decision]:
+    return [
+        Decision(
+            creator_id=campaign.creator_id, source="campaign", source_id=campaign.id,
+            rule_hash=campaign.rule_hash, occurrence=campaign.occurrence, content="",
+            state="skipped", reason=GONE, not_before=now, decided_at=now, **row,
+        )
+        for row in rows
+    ]  # fmt: skip
