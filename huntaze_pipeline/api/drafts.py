@@ -54,6 +54,17 @@ class Targeting(Request):
     cap: int | None = Field(default=None, le=100_000_000, description="At most so many fans")
 
 
+class StartRequest(Request):
+    """What may be said when a campaign is started."""
+
+    override_quality: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=500,
+        description="Why the next occurrence may go although its audience fails the gate",
+    )
+
+
 class Options(Request):
     """How it is sent."""
 

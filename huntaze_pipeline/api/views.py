@@ -42,6 +42,8 @@ class CampaignView(Response):
     targeting: dict[str, Any]
     settings: dict[str, Any]
     next_send_at: Moment | None
+    stopped: dict[str, Any] | None
+    """Why the audience's gate paused it: {reason, failed, due_at, at}."""
     metrics: Metrics
     conversions: int
     ab_tests: list[dict[str, Any]]
@@ -114,6 +116,7 @@ def campaign(
         targeting=row.targeting,
         settings=row.settings,
         next_send_at=row.next_send_at,
+        stopped=row.stopped,
         metrics=metrics,
         conversions=metrics.converted,
         ab_tests=[_test(test) for test in tests],

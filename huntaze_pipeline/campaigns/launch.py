@@ -56,8 +56,7 @@ class Campaign:
         return self.due_at.isoformat() if self.recurring else ""
 
 
-_DUE = text(
-    """
+_COMING = """
     select c.creator_id, c.id, c.name, c.platforms, c.template_id, c.start_at, c.end_at,
            c.recurring, c.next_send_at as due_at, c.targeting, c.settings, c.rule_hash,
            jsonb_build_object('id', r.id, 'name', r.name, 'zone', r.zone, 'currency', r.currency)
@@ -72,14 +71,19 @@ _DUE = text(
     from campaigns c join creators r on r.id = c.creator_id
     where c.status in ('scheduled', 'active') and c.next_send_at <= :now
     order by c.next_send_at, c.creator_id, c.id
-    for update of c skip locked
-    """
-)
+"""
+
+
+def coming(connection: Connection, until: datetime) -> list[Campaign]:
+    """Return the campaigns with an undecided occurrence up to an instant, without holding them."""
+    rows = connection.execute(text(_COMING), {"now": until})
+    return [_campaign(dict(row)) for row in rows.mappings()]
 
 
 def due(connection: Connection, now: datetime) -> list[Campaign]:
     """Return the campaigns with an occurrence that has come and is not decided, and hold them."""
-    return [_campaign(dict(row)) for row in connection.execute(_DUE, {"now": now}).mappings()]
+    held = text(_COMING + " for update of c skip locked")
+    return [_campaign(dict(row)) for row in connection.execute(held, {"now": now}).mappings()]
 
 
 def _campaign(row: dict[str, Any]) -> Campaign:

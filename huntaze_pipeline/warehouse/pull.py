@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from huntaze_pipeline.events import arrival
+from huntaze_pipeline.events import arrival, sifting
 from huntaze_pipeline.events.inbox import Position
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake
@@ -43,7 +43,9 @@ class Pulled:
     known: int = 0
     """Events that a file import had brought before."""
     upto: Position = _START
-    """Everything up to here is in the lake."""
+    """Everything up to here is in the lake or in the quarantine."""
+    held: int = 0
+    """Rows that broke the suite and wait in the quarantine."""
 
 
 def inbox(store: Store, con: DuckDBPyConnection, *, batch: int = BATCH) -> Pulled:
@@ -57,8 +59,11 @@ def inbox(store: Store, con: DuckDBPyConnection, *, batch: int = BATCH) -> Pulle
     total = Pulled(0)
     while True:
         with arrival.turn(store):
-            read, pulled = lake.write(con, lambda: _batch(con, batch))
-        total = Pulled(total.rows + pulled.rows, total.known + pulled.known, pulled.upto)
+            read, pulled = lake.write(con, lambda: _batch(store, con, batch))
+        total = Pulled(
+            total.rows + pulled.rows, total.known + pulled.known, pulled.upto,
+            total.held + pulled.held,
+        )  # fmt: skip
         if read < batch:
             return total
 
@@ -69,7 +74,7 @@ def position(con: DuckDBPyConnection) -> Position:
     return Position(int(row[0]), int(row[1])) if row else Position()
 
 
-def _batch(con: DuckDBPyConnection, limit: int) -> tuple[int, Pulled]:
+def _batch(store: Store, con: DuckDBPyConnection, limit: int) -> tuple[int, Pulled]:
     """Move one batch; return how many rows were read and what became of them."""
     after = position(con)
     query = lake.quoted(_READ.format(tx=after.tx, id=after.id, limit=limit))
@@ -82,11 +87,12 @@ def _batch(con: DuckDBPyConnection, limit: int) -> tuple[int, Pulled]:
     read = int(row[0]) if row else 0
     if row is None or not read:
         return 0, Pulled(0, upto=after)
+    held = sifting.inbox(store, con)
     added = _append(con)
     upto = Position(int(row[1]), int(row[2]))
     con.execute("delete from lake.raw.cursors where name = 'inbox'")
     con.execute(f"insert into lake.raw.cursors values ('inbox', {upto.tx}, {upto.id})")
-    return read, Pulled(added, read - added, upto)
+    return read, Pulled(added, read - added - held, upto, held)
 
 
 def _append(con: DuckDBPyConnection) -> int:
