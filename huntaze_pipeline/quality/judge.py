@@ -79,18 +79,23 @@ def _disputed(ours: Sequence[Result], gate: Sequence[Result]) -> tuple[str, ...]
 
 def describe(frame: pl.DataFrame, suite: Suite) -> Any:
     """Return the library's own result, as its data docs show it."""
-    import great_expectations as gx
-
-    context = gx.get_context(mode="ephemeral")
-    context.enable_analytics(enable=False)
-    context.variables.progress_bars = {"globally": False}  # pyright: ignore[reportAttributeAccessIssue]
-    asset = context.data_sources.add_pandas("batches").add_dataframe_asset(suite.name)
+    asset = context().data_sources.add_pandas("batches").add_dataframe_asset(suite.name)
     batch = asset.add_batch_definition_whole_dataframe("whole")
     # Arrow's types keep nulls and NaN apart, and whole numbers whole.
     pandas = frame.to_pandas(use_pyarrow_extension_array=True)
     return batch.get_batch({"dataframe": pandas}).validate(
         library_suite(suite), result_format={"result_format": "SUMMARY"}
     )
+
+
+def context() -> Any:
+    """Return the library's context: in memory, telling nobody, drawing no bars."""
+    import great_expectations as gx
+
+    made = gx.get_context(mode="ephemeral")
+    made.enable_analytics(enable=False)
+    made.variables.progress_bars = {"globally": False}  # pyright: ignore[reportAttributeAccessIssue]
+    return made
 
 
 def library_suite(suite: Suite) -> Any:

@@ -86,7 +86,7 @@ def measure(con: DuckDBPyConnection, relation: str, suite: Suite) -> list[Result
     windows, tests = _tests(con, batch, asked)
     parts = [f"{part}" for e, test in zip(asked, tests, strict=True) for part in _counts(e, test)]
     row = con.execute(f"select {', '.join(parts)} from (select *{windows} from {batch})").fetchone()
-    counted: Sequence[Any] = row or (0,) * len(parts)
+    counted: list[Any] = list(row or ())
     return [
         _result(e, *counted[4 * n : 4 * n + 4])  # four figures an expectation
         for n, e in enumerate(asked)

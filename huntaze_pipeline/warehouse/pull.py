@@ -27,7 +27,7 @@ select i.tx::text::bigint as tx, i.id, i.creator_id, i.event_id, i.name, i.fan_i
        m.source_id as message_source_id, m.variant_id
 from public.inbox i
 left join public.messages m on m.creator_id = i.creator_id and m.id = i.message_id
-where (i.tx, i.id) > ('{tx}'::xid8, {id}) and i.tx < pg_snapshot_xmin(pg_current_snapshot())
+where {where} and i.tx < pg_snapshot_xmin(pg_current_snapshot())
 order by i.tx, i.id limit {limit}
 """
 
@@ -77,10 +77,7 @@ def position(con: DuckDBPyConnection) -> Position:
 def _batch(store: Store, con: DuckDBPyConnection, limit: int) -> tuple[int, Pulled]:
     """Move one batch; return how many rows were read and what became of them."""
     after = position(con)
-    query = lake.quoted(_READ.format(tx=after.tx, id=after.id, limit=limit))
-    con.execute(
-        f"create or replace temp table pulled as select * from postgres_query('ops', {query})"
-    )
+    fetch(con, f"(i.tx, i.id) > ('{after.tx}'::xid8, {after.id})", limit)
     row = con.execute(
         "select count(*), max(tx), max(id) filter (tx = (select max(tx) from pulled)) from pulled"
     ).fetchone()
@@ -88,14 +85,22 @@ def _batch(store: Store, con: DuckDBPyConnection, limit: int) -> tuple[int, Pull
     if row is None or not read:
         return 0, Pulled(0, upto=after)
     held = sifting.inbox(store, con)
-    added = _append(con)
+    added = append(con)
     upto = Position(int(row[1]), int(row[2]))
     con.execute("delete from lake.raw.cursors where name = 'inbox'")
     con.execute(f"insert into lake.raw.cursors values ('inbox', {upto.tx}, {upto.id})")
     return read, Pulled(added, read - added - held, upto, held)
 
 
-def _append(con: DuckDBPyConnection) -> int:
+def fetch(con: DuckDBPyConnection, where: str, limit: int = BATCH) -> None:
+    """Make the temporary table `pulled` of the inbox rows (`i`) that meet a condition."""
+    query = lake.quoted(_READ.format(where=where, limit=limit))
+    con.execute(
+        f"create or replace temp table pulled as select * from postgres_query('ops', {query})"
+    )
+
+
+def append(con: DuckDBPyConnection) -> int:
     """Append what no file has brought; the inbox itself holds an id once, and is read once."""
     batch = arrival.following(con)
     con.execute(

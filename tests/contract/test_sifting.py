@@ -1,5 +1,6 @@
 """What comes in and breaks its suite: held back with the reason, once, whatever dies in between."""
 
+import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from duckdb import DuckDBPyConnection
 from sqlalchemy import text
 
 from huntaze_pipeline.clock import FixedClock
-from huntaze_pipeline.errors import ModelError
+from huntaze_pipeline.errors import ImportFileError, ModelError
 from huntaze_pipeline.events import inbox, quarantine, sifting
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.events.importer import Importer
@@ -18,7 +19,8 @@ from huntaze_pipeline.events.mapping import parse
 from huntaze_pipeline.quality import history, suite
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
-from huntaze_pipeline.warehouse import lake, pull
+from huntaze_pipeline.warehouse import lake, pull, replaying
+from huntaze_pipeline.warehouse.replaying import Replayed
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 OLD = datetime(1999, 12, 31, tzinfo=UTC)
@@ -93,7 +95,7 @@ def test_dying_between_the_quarantine_and_the_lake_changes_nothing_in_the_end(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(pull, "_append", die)
+        patched.setattr(pull, "append", die)
         with pytest.raises(KeyboardInterrupt):
             pull.inbox(store, con)
     assert (len(held(store)), ids(con)) == (1, [])
@@ -107,7 +109,7 @@ def test_a_row_in_the_quarantine_stays_there_although_the_suite_was_mended_befor
 ) -> None:
     live(store, "old", at=OLD)
     with monkeypatch.context() as patched:
-        patched.setattr(pull, "_append", lambda _: 1 / 0)
+        patched.setattr(pull, "append", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             pull.inbox(store, con)
     lenient = lambda *_: suite.load(suite.find("events")).together(())  # noqa: E731
@@ -223,3 +225,76 @@ def test_a_suite_with_a_fault_stops_the_import_before_anything_is_written(
     with pytest.raises(ModelError, match=r"events.yaml:4: .*did you mean 'ExpectColumnValuesToNot"):
         take(importer, tmp_path, "id,who,at,paid\n1,ana,2026-05-01,1\n")
     assert ids(importer.con) == []
+
+
+def test_a_held_live_event_is_replayed_with_a_corrected_field_and_only_once(
+    store: Store, creator: str, con: DuckDBPyConnection
+) -> None:
+    live(store, "old", at=OLD)
+    live(store, "older", at=OLD)
+    pull.inbox(store, con)
+    first = next(row.id for row in held(store) if row.raw["event_id"] == "old")
+    change = {"occurred_at": "2026-03-01T10:00:00Z"}
+
+    assert replaying.inbox(store, con, "maya", changes=change, ids=[first]) == Replayed(1, 0, 0)
+    assert (ids(con), [row.raw["event_id"] for row in held(store)]) == (["old"], ["older"])
+    assert [row.id for row in held(store, state="replayed")] == [first]
+    assert replaying.inbox(store, con, "maya", changes=change, ids=[first]) == Replayed(0, 0, 0)
+    moment = con.execute("select occurred_at, properties from lake.raw.events").fetchone()
+    assert moment == (datetime(2026, 3, 1, 10, tzinfo=UTC), '{"é": "☃"}')
+    assert pull.inbox(store, con).rows == 0
+
+
+def test_rows_are_replayed_from_a_corrected_list_and_what_fails_again_stays_with_its_new_reason(
+    store: Store, creator: str, con: DuckDBPyConnection, tmp_path: Path
+) -> None:
+    live(store, "old", at=OLD)
+    live(store, "blank", fan=" ")
+    pull.inbox(store, con)
+    rows = [{"id": r.id, "raw": r.raw} for r in held(store)]
+    for row in rows:
+        row["raw"] |= (
+            {"occurred_at": "2026-03-01T10:00:00Z"} if row["raw"]["event_id"] == "old"
+            else {"currency": "EURO", "fan_id": "fan-2"}
+        )  # fmt: skip
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    corrected = replaying.corrections(tmp_path / "rows.json")
+
+    assert replaying.inbox(store, con, "maya", corrected=corrected) == Replayed(1, 0, 1)
+    (left,) = held(store)
+    assert (left.raw["event_id"], left.field) == ("blank", "currency")
+    assert "currency 'EURO' breaks ExpectColumnValuesToBeInSet" in left.reason
+
+
+def test_a_crash_between_the_lake_and_the_quarantine_is_completed_by_a_second_replay(
+    store: Store, creator: str, con: DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(store, "old", at=OLD)
+    pull.inbox(store, con)
+    change = {"occurred_at": "2026-03-01T10:00:00Z"}
+    with monkeypatch.context() as patched:
+        patched.setattr(quarantine, "close", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            replaying.inbox(store, con, "maya", changes=change)
+    assert (ids(con), len(held(store))) == (["old"], 1)
+    assert replaying.inbox(store, con, "maya", changes=change) == Replayed(0, 1, 0)
+    assert (ids(con), held(store)) == (["old"], [])
+
+
+def test_nobody_replays_the_rows_of_another_creator_or_moves_one_to_another(
+    store: Store, creator: str, con: DuckDBPyConnection
+) -> None:
+    with store.worker() as connection:
+        connection.execute(text("insert into creators (id, name) values ('zoe', 'Zoe')"))
+    live(store, "hers", at=OLD, who="zoe")
+    pull.inbox(store, con)
+    hers = held(store, "zoe")[0].id
+    change = {"occurred_at": "2026-03-01T10:00:00Z"}
+
+    assert replaying.inbox(store, con, "maya", ids=[hers], changes=change) == Replayed(0, 0, 0)
+    assert replaying.inbox(
+        store, con, "zoe", changes=change, corrected={hers: {"creator_id": "maya"}}
+    ) == Replayed(1, 0, 0)
+    assert con.execute("select creator_id from lake.raw.events").fetchall() == [("zoe",)]
+    with pytest.raises(ImportFileError, match="cannot be corrected"):
+        replaying.inbox(store, con, "zoe", changes={"arrival": 1})

@@ -86,7 +86,8 @@ def test_what_is_said_twice_is_a_fault_for_results_are_told_apart_by_it(tmp_path
     ("text", "fault"),
     [
         ("", "a suite has description"), ("[]", "a suite has description"),
-        ("a: [", "is not YAML"), ("description: d\ncolumns: {a: VARCHAR}\n", "a list with at least"),
+        ("a: [", "is not YAML"),
+        ("description: d\ncolumns: {a: VARCHAR}\n", "a list with at least"),
         (SOUND + "description: e\n", "written twice"),
         (SOUND.replace("fan_id}", "fan_id, regex: '('}"), "takes no 'regex'"),
         (SOUND.replace("NotBeNull, column: fan_id", "MatchRegex, column: fan_id, regex: '('"),
