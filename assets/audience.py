@@ -3,7 +3,7 @@
 import dagster as dg
 
 from huntaze_pipeline.orchestration import pictures, quality, ticks
-from huntaze_pipeline.orchestration.factory import key
+from huntaze_pipeline.orchestration.factory import freshness, key
 from huntaze_pipeline.orchestration.resources import Rooms
 
 
@@ -15,6 +15,7 @@ from huntaze_pipeline.orchestration.resources import Rooms
     owners=["team:data"],
     kinds={"duckdb", "polars", "postgres"},
     tags={"layer": "audience"},
+    freshness_policy=freshness("2h"),
 )
 def segments(rooms: Rooms) -> dg.MaterializeResult:
     """Evaluate all segments in one pass over the fans and store what changed."""

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from huntaze_pipeline.orchestration import quality
-from huntaze_pipeline.orchestration.factory import WRITERS, key
+from huntaze_pipeline.orchestration.factory import WRITERS, freshness, key
 from huntaze_pipeline.orchestration.resources import Rooms
 from huntaze_pipeline.warehouse import goals, lake, pull, raw
 
@@ -18,6 +18,7 @@ COPIED = (*raw.COPIES, "clock", "windows")
     owners=OWNER,
     kinds={"postgres", "duckdb"},
     tags={"layer": "raw"},
+    freshness_policy=freshness("2h"),
     pool=WRITERS,
 )
 def events(rooms: Rooms) -> dg.MaterializeResult:
@@ -46,6 +47,7 @@ def events(rooms: Rooms) -> dg.MaterializeResult:
             kinds={"postgres", "duckdb"},
             tags={"layer": "raw"},
             deps=[key("raw.events")],
+            freshness_policy=freshness("2h"),
         )
         for table in COPIED
     ],

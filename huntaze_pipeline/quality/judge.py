@@ -123,6 +123,8 @@ def _made(expectation: Expectation, number: int) -> Any:
     from great_expectations.expectations.row_conditions import Column
 
     given: dict[str, Any] = dict(expectation.arguments)
+    if "regex" in given:
+        given["regex"] = _re2(str(given["regex"]))
     if expectation.where:
         given["row_condition"] = Column(expectation.where) == True  # noqa: E712 - the library's own form
     if expectation.mostly != 1:
@@ -131,6 +133,16 @@ def _made(expectation: Expectation, number: int) -> Any:
         given["notes"] = expectation.meaning
     given["severity"] = "critical" if expectation.severity == "error" else "warning"
     return getattr(library, expectation.type)(**given, meta={"n": number})
+
+
+def _re2(regex: str) -> str:
+    """Make pandas match by RE2, as DuckDB does.
+
+    Python's `$` also ends before a last newline and its classes are Unicode's. pandas hands what
+    Python cannot parse to Arrow, whose engine is RE2; a Unicode property, repeated no times,
+    matches nothing and is such a thing.
+    """
+    return regex + r"\p{L}{0}"
 
 
 def _result(expectation: Expectation, entry: Any, rows: int) -> Result:

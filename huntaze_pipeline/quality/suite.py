@@ -8,6 +8,7 @@ Faults are reported all at once, with file and line and the nearest right name. 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from math import ceil, floor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,6 +68,10 @@ class Expectation:
         """Return it with its formulas computed; a bound without its parameter binds nothing."""
         values = {k: resolve(v, given) if isinstance(v, Formula) else v
                   for k, v in self.arguments.items()}  # fmt: skip
+        if self.word and self.word.level == "batch":  # rows are counted in whole numbers
+            for name, nearest in (("min_value", ceil), ("max_value", floor)):
+                if values.get(name) is not None:
+                    values[name] = nearest(values[name])
         return replace(self, arguments=values)
 
     @property

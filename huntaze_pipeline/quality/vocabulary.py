@@ -62,8 +62,15 @@ def _column(given: Arguments) -> str:
 
 
 def _outside(what: str, given: Arguments) -> str:
-    """SQL for `what` lying outside its bounds; an absent bound binds nothing."""
+    """SQL for `what` lying outside its bounds; an absent bound binds nothing but a NaN.
+
+    For DuckDB a NaN is above every number, for the library it is within no bounds.
+    """
     low, high = given.get("min_value"), given.get("max_value")
+    if high is None and isinstance(low, int | float):
+        return f"(not ({what} {'>' if given.get('strict_min') else '>='} {literal(low)}) or not" + (
+            f" ({what} <= 'infinity'::double))"
+        )
     below, above = (">" if given.get(f"strict_{end}") else ">=" for end in ("min", "max"))
     above = above.replace(">", "<")
     found = [f"not ({what} {below} {literal(low)})"] if low is not None else []

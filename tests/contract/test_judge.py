@@ -58,7 +58,9 @@ expectations:
   - {type: ExpectCompoundColumnsToBeUnique, column_list: [word, whole], where: flag}
   - {type: ExpectTableRowCountToBeBetween, min_value: usual * 0.5, max_value: usual + 3}
 """
-words = st.sampled_from(["a", "b", "é", "", " ", "ab", "abc", "a\n", "it's", "☃", "x\x00", "\t"])
+words = st.sampled_from(
+    ["a", "b", "é", "", " ", "ab", "abc", "a\n", "it's", "☃", "x\x00", "\t", "\xa0", "\x0b"]
+)
 rows = st.lists(
     st.fixed_dictionaries(
         {
