@@ -32,11 +32,12 @@ nightly_measurement = dg.ScheduleDefinition(
 
 @dg.op
 def prune(context: dg.OpExecutionContext, rooms: Rooms) -> None:
-    """Delete what nobody will ask for again: old runs, old lake snapshots."""
+    """Delete what nobody will ask for again: old runs, lake snapshots, results of checks."""
     runs = retention.runs(context.instance, rooms.clock())
+    checks = retention.checks(rooms.store, rooms.clock())
     with rooms.lake() as lake:
         snapshots = retention.snapshots(lake)
-    context.log.info("deleted %s runs and %s lake snapshots", runs, snapshots)
+    context.log.info("deleted %s runs, %s snapshots, %s checks", runs, snapshots, checks)
 
 
 @dg.job(executor_def=IN_PROCESS, description="Keeps Dagster's log and the lake from growing.")
