@@ -71,13 +71,14 @@ def inbox(
         creator_id: whose rows; no others can be reached.
         ids: the quarantine's ids of the rows; None: all that are open.
         changes: field: value for every row.
-        corrected: the same for single rows, by the quarantine's id.
+        corrected: the same for single rows, by the quarantine's id; a listed row carries more
+            than may be corrected, and that is passed over.
         given: the suite; default: the one that is in force.
 
     Raises:
         ImportFileError: a field cannot be corrected, or a value is not of its type.
     """
-    _allowed([*(changes or {}), *(name for row in (corrected or {}).values() for name in row)])
+    _allowed(list(changes or {}))
     asked = (given or suite.active("events")).resolved({})
     with arrival.turn(store):
         with store.tenant(creator_id) as connection:
@@ -103,9 +104,8 @@ def _given(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _allowed(names: Sequence[str]) -> None:
-    """Refuse what cannot be corrected; a listed row carries more than that, unchanged."""
-    shown = (*FIELDS, "creator_id", "received_at", "source")
-    odd = [name for name in dict.fromkeys(names) if name not in shown]
+    """Refuse what cannot be corrected."""
+    odd = [name for name in names if name not in FIELDS]
     if odd:
         known = ", ".join(FIELDS)
         raise ImportFileError([Problem(n, f"cannot be corrected; one of {known}") for n in odd])
