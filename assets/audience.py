@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from huntaze_pipeline.orchestration import pictures, ticks
-from huntaze_pipeline.orchestration.factory import key
+from huntaze_pipeline.orchestration import pictures, quality, ticks
+from huntaze_pipeline.orchestration.factory import freshness, key
 from huntaze_pipeline.orchestration.resources import Rooms
 
 
@@ -15,6 +15,7 @@ from huntaze_pipeline.orchestration.resources import Rooms
     owners=["team:data"],
     kinds={"duckdb", "polars", "postgres"},
     tags={"layer": "audience"},
+    freshness_policy=freshness("2h"),
 )
 def segments(rooms: Rooms) -> dg.MaterializeResult:
     """Evaluate all segments in one pass over the fans and store what changed."""
@@ -32,3 +33,13 @@ def segments(rooms: Rooms) -> dg.MaterializeResult:
             **pictures.segments(deltas),
         }
     )
+
+
+@dg.asset_check(
+    asset=key("audience.segments"),
+    name="audiences_of_the_next_day_meet_their_contract",
+    description="Campaigns due within a day, judged before their gate does (Great Expectations).",
+)
+def audiences(rooms: Rooms) -> dg.AssetCheckResult:
+    """Tell a day ahead which campaigns their audience would stop."""
+    return quality.audiences(rooms.store, rooms.policies, rooms.settings.models_dir, rooms.clock())

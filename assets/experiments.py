@@ -3,7 +3,7 @@
 import dagster as dg
 
 from huntaze_pipeline.measurement import looks
-from huntaze_pipeline.orchestration.factory import key
+from huntaze_pipeline.orchestration.factory import freshness, key
 from huntaze_pipeline.orchestration.resources import Rooms
 
 
@@ -15,6 +15,7 @@ from huntaze_pipeline.orchestration.resources import Rooms
     owners=["team:data"],
     kinds={"python", "postgres"},
     tags={"layer": "experiments"},
+    freshness_policy=freshness("26h"),
 )
 def winners(rooms: Rooms) -> dg.MaterializeResult:
     """Decide from matured counts; a look that was taken already is not taken again."""

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from huntaze_pipeline.measurement import channels, holdouts, incrementality, settlement
-from huntaze_pipeline.orchestration.factory import WRITERS, key
+from huntaze_pipeline.orchestration.factory import WRITERS, freshness, key
 from huntaze_pipeline.orchestration.resources import Rooms
 
 
@@ -15,6 +15,7 @@ from huntaze_pipeline.orchestration.resources import Rooms
     owners=["team:data"],
     kinds={"postgres"},
     tags={"layer": "measurement"},
+    freshness_policy=freshness("26h"),
 )
 def settled(rooms: Rooms) -> dg.MaterializeResult:
     """Copy the settled counts and revenue to PostgreSQL, where the API reads them."""

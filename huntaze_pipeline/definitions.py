@@ -47,7 +47,7 @@ def _assembled(tables: list[Any], audits: list[Any], resources: dict[str, Any]) 
             delivery.sender,
             delivery.receipts,
         ],
-        asset_checks=[events.contract, *audits],
+        asset_checks=[events.contract, events.held, audience.audiences, *audits],
         sensors=[
             new_events.new_events,
             automations.automations,

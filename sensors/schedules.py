@@ -36,10 +36,11 @@ nightly_measurement = dg.ScheduleDefinition(
 def prune(context: dg.OpExecutionContext, rooms: Rooms) -> None:
     """Delete what nobody will ask for again, and put the lake's files in order."""
     runs = retention.runs(context.instance, rooms.clock())
+    checks = retention.checks(rooms.store, rooms.clock())
     project = models_.load(rooms.settings.models_dir)
     with rooms.lake() as lake:
         cared = care.run(lake, rooms.clock(), project)
-    context.log.info("deleted %s runs; %s", runs, cared)
+    context.log.info("deleted %s runs and %s results of checks; %s", runs, checks, cared)
 
 
 @dg.job(executor_def=IN_PROCESS, description="Keeps Dagster's log and the lake from growing.")

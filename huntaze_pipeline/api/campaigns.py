@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, func, select
 from huntaze_pipeline.api import views
 from huntaze_pipeline.api.bodies import StrictRoute
 from huntaze_pipeline.api.documents import ERRORS
-from huntaze_pipeline.api.drafts import CampaignRequest
+from huntaze_pipeline.api.drafts import CampaignRequest, StartRequest
 from huntaze_pipeline.api.keys import CreatorId
 from huntaze_pipeline.api.shapes import IdempotencyKey
 from huntaze_pipeline.campaigns import creation, lifecycle, lookup
@@ -75,10 +75,24 @@ def show(request: Request, creator: CreatorId, campaign_id: str) -> views.Campai
 
 @router.post("/{campaign_id}/start", summary="Start or resume a campaign")
 def start(
-    request: Request, creator: CreatorId, campaign_id: str, key: IdempotencyKey = None
+    request: Request,
+    creator: CreatorId,
+    campaign_id: str,
+    body: StartRequest | None = None,
+    key: IdempotencyKey = None,
 ) -> views.CampaignView:
-    """Set a campaign going: `scheduled` when its date is ahead, else `active`."""
-    return _act(request, creator, campaign_id, "start", key)
+    """Set a campaign going: `scheduled` when its date is ahead, else `active`.
+
+    A campaign that its audience's gate has stopped (`stopped` says why) is tried again; with
+    `overrideQuality`, your reason, its next occurrence goes whatever the gate says.
+    """
+    why = body.override_quality if body else None
+    with request.app.state.store.tenant(creator) as connection:
+        row = lifecycle.start(
+            connection, creator, campaign_id, now=request.app.state.clock(), actor=ACTOR, key=key,
+            override_quality=why,
+        )  # fmt: skip
+        return _view(request, connection, row)
 
 
 @router.post("/{campaign_id}/pause", summary="Pause a campaign")
@@ -140,7 +154,7 @@ def numbers(
 def _act(
     request: Request, creator: str, campaign_id: str, action: str, key: str | None
 ) -> views.CampaignView:
-    act = {"start": lifecycle.start, "pause": lifecycle.pause, "cancel": lifecycle.cancel}[action]
+    act = {"pause": lifecycle.pause, "cancel": lifecycle.cancel}[action]
     with request.app.state.store.tenant(creator) as connection:
         row = act(
             connection, creator, campaign_id, now=request.app.state.clock(), actor=ACTOR, key=key

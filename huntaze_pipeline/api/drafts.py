@@ -67,6 +67,17 @@ class Cost(Request):
     on: date | None = Field(default=None, description="Day of a fixed or media cost")
 
 
+class StartRequest(Request):
+    """What may be said when a campaign is started."""
+
+    override_quality: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=500,
+        description="Why the next occurrence may go although its audience fails the gate",
+    )
+
+
 class Options(Request):
     """How it is sent."""
 

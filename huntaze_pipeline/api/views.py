@@ -77,6 +77,8 @@ class CampaignView(Response):
     targeting: dict[str, Any]
     settings: dict[str, Any]
     next_send_at: Moment | None
+    stopped: dict[str, Any] | None
+    """Why the audience's gate paused it: {reason, failed, due_at, at}."""
     metrics: Metrics
     numbers: Told | None
     """The same numbers and more, live; settled for a campaign from before the inbox."""
@@ -171,6 +173,7 @@ def campaign(
         targeting=row.targeting,
         settings=row.settings,
         next_send_at=row.next_send_at,
+        stopped=row.stopped,
         metrics=metrics,
         numbers=numbers,
         settled=last,

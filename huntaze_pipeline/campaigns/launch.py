@@ -36,21 +36,25 @@ COLUMNS = """
                as variants
 """
 """What a `Campaign` is read from: campaigns c, its creator r and its experiment x."""
-_DUE = text(
-    f"""
+_COMING = f"""
     select {COLUMNS}
     from campaigns c join creators r on r.id = c.creator_id
     left join experiments x on x.creator_id = c.creator_id and x.campaign_id = c.id
     where c.status in ('scheduled', 'active') and c.next_send_at <= :now
     order by c.next_send_at, c.creator_id, c.id
-    for update of c skip locked
-    """
-)
+"""
+
+
+def coming(connection: Connection, until: datetime) -> list[Campaign]:
+    """Return the campaigns with an undecided occurrence up to an instant, without holding them."""
+    rows = connection.execute(text(_COMING), {"now": until})
+    return [campaign(dict(row)) for row in rows.mappings()]
 
 
 def due(connection: Connection, now: datetime) -> list[Campaign]:
     """Return the campaigns with an occurrence that has come and is not decided, and hold them."""
-    return [campaign(dict(row)) for row in connection.execute(_DUE, {"now": now}).mappings()]
+    held = text(_COMING + " for update of c skip locked")
+    return [campaign(dict(row)) for row in connection.execute(held, {"now": now}).mappings()]
 
 
 def campaign(row: dict[str, Any]) -> Campaign:

@@ -33,18 +33,24 @@ def start(
     now: datetime,
     actor: str,
     key: str | None = None,
+    override_quality: str | None = None,
 ) -> Row[Any]:
     """Start or resume a campaign: scheduled when its date is ahead, active otherwise.
 
     A resumed campaign keeps the occurrence that it had not decided yet; a repetition that passed
-    while it was paused is not made up for.
+    while it was paused is not made up for, unless its audience's gate had stopped it: that one is
+    tried again. With `override_quality`, a person's reason, the next occurrence goes whatever the
+    gate says; the reason is in the audit.
 
     With a `key`, the same request again changes nothing and returns the campaign as it is.
 
     Raises:
         NotFoundError: there is no such campaign.
-        ConflictError: its status does not allow it, or its end date has passed.
+        ConflictError: its status does not allow it, its end date has passed, or the reason to
+            override its gate is blank.
     """
+    if override_quality is not None and not override_quality.strip():
+        raise ConflictError("say why the audience may go although its gate says no")
     row, done = _begin(connection, creator_id, campaign_id, "start", key)
     if done:
         return row
@@ -55,8 +61,12 @@ def start(
     due = _due(connection, creator_id, row, now)
     status = "scheduled" if due is not None and due > now else "active"
     _release(connection, row, now)
-    change = {"status": status, "next_send_at": due, "start_at": row.start_at or now}
-    return _change(connection, row, change, "start", actor, now, {"key": key})
+    change = {
+        "status": status, "next_send_at": due, "start_at": row.start_at or now,
+        "stopped": None, "waiver": override_quality,
+    }  # fmt: skip
+    told = {"key": key} | ({"override_quality": override_quality} if override_quality else {})
+    return _change(connection, row, change, "start", actor, now, told)
 
 
 def pause(
@@ -141,7 +151,7 @@ def _due(connection: Connection, creator_id: str, row: Row[Any], now: datetime) 
     """
     if row.status == "paused" and row.next_send_at is None:
         return None
-    if row.next_send_at is not None and row.next_send_at > now:
+    if row.next_send_at is not None and (row.next_send_at > now or row.stopped is not None):
         return row.next_send_at
     if row.recurring is None:
         return max(row.start_at or now, now)

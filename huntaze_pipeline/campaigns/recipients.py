@@ -22,8 +22,7 @@ class Member:
     addresses: Sequence[Address]
 
 
-_AUDIENCE = text(
-    """
+CHOSEN = """
     with chosen as (
         select f.* from fans f
         where f.creator_id = :creator
@@ -34,6 +33,11 @@ _AUDIENCE = text(
                 select 1 from members m where m.creator_id = f.creator_id and m.fan_id = f.id
                   and m.segment_id = any(:excluded) and m.left_at is null)
     )
+"""
+"""The fans that a targeting means, as the table `chosen`; bound by `targeted`."""
+_AUDIENCE = text(
+    CHOSEN
+    + """
     select f.id as fan_id, f.name, f.zone, f.locale, f.birthday,
            f.subscribed_at,
            f.created_at, f.tags, f.attributes::text as attributes,
@@ -48,12 +52,17 @@ _AUDIENCE = text(
 
 def audience(connection: Connection, creator_id: str, targeting: Mapping[str, Any]) -> list[Member]:
     """Return the union of the segments (without any: every fan) minus the exclusions, by id."""
-    values = {
+    values = targeted(creator_id, targeting)
+    return [_member(dict(row)) for row in connection.execute(_AUDIENCE, values).mappings()]
+
+
+def targeted(creator_id: str, targeting: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `CHOSEN` is bound by."""
+    return {
         "creator": creator_id,
         "segments": list(targeting.get("segmentIds") or []),
         "excluded": list(targeting.get("excludeSegmentIds") or []),
     }
-    return [_member(dict(row)) for row in connection.execute(_AUDIENCE, values).mappings()]
 
 
 def _member(row: dict[str, Any]) -> Member:

@@ -97,6 +97,9 @@ def show(campaign: str, creator: Creator, machine: Machine = False) -> None:
         typer.echo(json.dumps(_described(row) | told, default=str))
         return
     typer.echo(f"{row.name} ({row.id}): {row.status}{_next(row)}")
+    if row.stopped:
+        typer.echo(f"  stopped by its audience's gate: {row.stopped['reason']}")
+        typer.echo("  mend the audience and start it, or start it with --override-quality REASON")
     for count in counts:
         because = f"  {count.reason}" if count.reason else ""
         typer.echo(f"  {count.messages:>10,} {count.state}{because}")
@@ -106,9 +109,16 @@ def show(campaign: str, creator: Creator, machine: Machine = False) -> None:
 
 
 @campaigns.command()
-def start(campaign: str, creator: Creator) -> None:
+def start(
+    campaign: str,
+    creator: Creator,
+    override_quality: Annotated[
+        str | None,
+        typer.Option(help="Why the next occurrence may go although its audience fails the gate."),
+    ] = None,
+) -> None:
     """Start or resume a campaign: `scheduled` when its date is ahead, else `active`."""
-    _act("start", campaign, creator)
+    _act("start", campaign, creator, override_quality=override_quality)
 
 
 @campaigns.command()
@@ -147,13 +157,17 @@ def cancel(campaign: str, creator: Creator) -> None:
     _act("cancel", campaign, creator)
 
 
-def _act(action: str, campaign: str, creator: str) -> None:
+def _act(action: str, campaign: str, creator: str, **more: Any) -> None:
     from huntaze_pipeline.campaigns import lifecycle
     from huntaze_pipeline.clock import system_clock
 
-    acts = {"start": lifecycle.start, "pause": lifecycle.pause, "cancel": lifecycle.cancel}
+    acts: dict[str, Any] = {
+        "start": lifecycle.start,
+        "pause": lifecycle.pause,
+        "cancel": lifecycle.cancel,
+    }
     with _tenant(creator) as (connection, _):
-        row = acts[action](connection, creator, campaign, now=system_clock(), actor="cli")
+        row = acts[action](connection, creator, campaign, now=system_clock(), actor="cli", **more)
     typer.echo(f"{row.id}: {row.status}{_next(row)}")
 
 
@@ -162,7 +176,10 @@ def _next(row: Any) -> str:
 
 
 def _described(row: Any) -> dict[str, Any]:
-    names = ("id", "name", "status", "platforms", "recurring", "start_at", "end_at", "next_send_at")
+    names = (
+        "id", "name", "status", "platforms", "recurring", "start_at", "end_at", "next_send_at",
+        "stopped",
+    )  # fmt: skip
     return {name: getattr(row, name) for name in names}
 
 

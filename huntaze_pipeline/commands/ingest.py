@@ -93,16 +93,59 @@ def list_(
 @quarantine.command()
 def replay(
     creator: str = CREATOR,
-    mapping: Path = MAPPING,
-    import_id: str = typer.Option(..., "--import", help="The import whose rows are tried again."),
+    mapping: Path | None = typer.Option(
+        None, "--mapping", "-m", help="YAML: which column means which field; not for the inbox."
+    ),
+    import_id: str = typer.Option(
+        ..., "--import", help="The import whose rows are tried again, or inbox."
+    ),
     shift: str = SHIFT,
-    set_: list[str] = SET,
+    set_: list[str] = typer.Option(
+        [], "--set", help="name=value for ${name} in the mapping; of the inbox, field=value."
+    ),
+    row: list[int] = typer.Option([], help="Of the inbox: these rows only, by their ids."),
+    rows: Path | None = typer.Option(
+        None, help="Of the inbox: `quarantine list --json`, with the raw values corrected."
+    ),
     as_json: bool = JSON,
 ) -> None:
-    """Try an import's open rows again, with a corrected mapping or corrected references.
+    """Try open rows again: a file's with a corrected mapping, live events with corrected fields.
 
-    Rows that fail again are quarantined anew, with the new reason and their old file and row.
+    Or as they are, after the suite or what they refer to was mended. What fails again stays, with
+    the new reason.
     """
+    if import_id == "inbox":
+        _replay_inbox(creator, _pairs(set_), row, rows, as_json)
+        return
+    if mapping is None:
+        raise typer.BadParameter("a file's rows need --mapping")
+    _replay_file(creator, mapping, import_id, shift, set_, as_json)
+
+
+def _replay_inbox(
+    creator: str, changes: dict[str, str], ids: list[int], path: Path | None, as_json: bool
+) -> None:
+    import json
+    from dataclasses import asdict
+
+    from huntaze_pipeline.warehouse import replaying
+
+    corrected = replaying.corrections(path) if path else {}
+    with _importer() as (importer, show):
+        done = replaying.inbox(
+            importer.store, importer.con, creator, ids=ids or None, changes=changes,
+            corrected=corrected,
+        )  # fmt: skip
+        show()
+    if as_json:
+        typer.echo(json.dumps(asdict(done)))
+        return
+    typer.echo(f"{done.new:,} new events, {done.known:,} known, {done.held:,} still held back")
+
+
+def _replay_file(
+    creator: str, mapping: Path, import_id: str, shift: str, set_: list[str], as_json: bool
+) -> None:
     from tempfile import TemporaryDirectory
 
     from huntaze_pipeline.events import mapping as mappings

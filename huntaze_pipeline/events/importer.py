@@ -18,11 +18,12 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline import hashing
 from huntaze_pipeline.clock import Clock
 from huntaze_pipeline.errors import ImportFileError, NotFoundError, Problem
-from huntaze_pipeline.events import arrival, landing, quarantine, source, staging
+from huntaze_pipeline.events import arrival, landing, quarantine, sifting, source, staging
 from huntaze_pipeline.events.landing import Landed
 from huntaze_pipeline.events.mapping import Mapping
 from huntaze_pipeline.events.source import Source
 from huntaze_pipeline.events.staging import Reading, Staged
+from huntaze_pipeline.quality import history
 from huntaze_pipeline.store.session import Store
 
 T = TypeVar("T")
@@ -117,7 +118,8 @@ class Importer:
         creator, import_id = str(receipt["creator"]), str(receipt["id"])
         self.progress(file.name, "reading")
         table = source.table(self.con, file)
-        reading = Reading(table, mapping, creator, self.clock(), shift, file.name)
+        suite = sifting.standard(mapping)
+        reading = Reading(table, mapping, creator, self.clock(), shift, file.name, suite)
         try:
             staged = staging.stage(self.con, reading)
         except duckdb.Error as error:
@@ -132,6 +134,9 @@ class Importer:
                 connection, self.con, table,
                 creator_id=creator, import_id=import_id, file=file.name,
             )  # fmt: skip
+            about = history.Subject(creator, suite.name, f"import:{import_id}", "gate")
+            results = history.held(suite, staged.sifted, staged.rows)
+            history.keep(connection, about, results, self.clock())
             connection.execute(text(_DONE), _counts(staged, landed, import_id, self.clock))
         return Imported(
             import_id, file.name, "done", staged.rows, landed.kept, landed.known,

@@ -88,6 +88,16 @@ def close(connection: Connection, ids: Sequence[int], state: str) -> int:
     ).rowcount
 
 
+def renew(connection: Connection, reasons: Sequence[tuple[int, str, str]]) -> None:
+    """Give open rows that failed again their new field and reason: (id, field, reason)."""
+    for row, field, reason in reasons:
+        connection.execute(
+            text("update quarantine set field = :field, reason = :reason"
+                 " where state = 'open' and id = :id"),
+            {"id": row, "field": field, "reason": reason},
+        )  # fmt: skip
+
+
 def export(held: Sequence[Held], folder: Path) -> tuple[Path, list[int]]:
     """Write rows as they came in, and where from, for another run with a corrected mapping.
 

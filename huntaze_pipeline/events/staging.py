@@ -10,11 +10,13 @@ from datetime import datetime
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.errors import ImportFileError, Problem
-from huntaze_pipeline.events import shape
+from huntaze_pipeline.events import shape, sifting
 from huntaze_pipeline.events.mapping import EventSpec, Mapping, Value
 from huntaze_pipeline.events.projection import Scope
 from huntaze_pipeline.events.shape import Field
 from huntaze_pipeline.events.source import Table, identifier, quoted
+from huntaze_pipeline.quality.sieve import Holding
+from huntaze_pipeline.quality.suite import Suite
 
 COLUMNS = ("platform", "account_id", "campaign_id", "message_id", "occurred_at", "properties")
 
@@ -30,6 +32,8 @@ class Reading:
     shift_days: int
     name: str
     """The file, for messages."""
+    suite: Suite
+    """What must hold for what is made of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class Staged:
 
     rows: int
     rejected: int
+    sifted: Holding
+    """What of the rest the suite held back, by expectation."""
 
 
 def stage(con: DuckDBPyConnection, reading: Reading) -> Staged:
@@ -51,15 +57,15 @@ def stage(con: DuckDBPyConnection, reading: Reading) -> Staged:
     _rows(con, reading, fields)
     _hold(con, reading.mapping)
     if reading.mapping.events:
-        _events(con, reading)
+        sifted = _events(con, reading)
         _lines(con, reading)
     else:
-        _records(con, reading, fields)
+        sifted = _records(con, reading, fields)
     row = con.execute(
         "select (select count(*) from _rows), (select count(*) from _held)"
     ).fetchone() or (0, 0)
     lost = len(reading.table.rejects)
-    return Staged(int(row[0]) + lost, int(row[1]) + lost)
+    return Staged(int(row[0]) + lost, int(row[1]) + lost, sifted)
 
 
 def _fields(mapping: Mapping) -> list[Field]:
@@ -268,16 +274,40 @@ def _hold(con: DuckDBPyConnection, mapping: Mapping) -> None:
 _GOOD = "_rows anti join _held using (_row)"
 
 
-def _events(con: DuckDBPyConnection, reading: Reading) -> None:
+def _sift(con: DuckDBPyConnection, reading: Reading, made: str, one: str) -> Holding:
+    """Hold back what breaks the suite, and make of `_all` the table `made` of what is kept.
+
+    First what can be said of a row alone: of two rows with one key, the good one is kept. Then what
+    is said of rows together, among those that are left.
+    """
+    arrival = sifting.Arrival(reading.creator_id, reading.now, "import")
+    key = sifting.KEY if made == "_events" else ("creator_id", "id")
+    found = sifting.staged(con, "_all", reading.suite.rowwise(), arrival)
+    _keep(con, reading, made, one, found)
+    together = reading.suite.together(key)
+    if not together.expectations:
+        return found
+    more = sifting.staged(con, made, together, arrival)
+    if more.rows:
+        _keep(con, reading, made, one, more)
+    return Holding(found.rows + more.rows, found.by | more.by)
+
+
+def _keep(con: DuckDBPyConnection, reading: Reading, made: str, one: str, found: Holding) -> None:
+    if found.rows:
+        _hold(con, reading.mapping)
+        con.execute("delete from _all where _row in (select _row from _held)")
+    con.execute(f"create or replace temp table {made} as select * from _all {one}")
+
+
+def _events(con: DuckDBPyConnection, reading: Reading) -> Holding:
     """Make `_events`: one row per event, `_n` source rows behind it."""
     parts = " union all ".join(
         _event(spec, n, reading) for n, spec in enumerate(reading.mapping.events)
     )
     con.execute(f"create or replace temp table _all as {parts}")
-    con.execute(
-        "create or replace temp table _events as"
-        " select * from _all qualify row_number() over (partition by event_id order by _row) = 1"
-    )
+    one = "qualify row_number() over (partition by event_id order by _row) = 1"
+    return _sift(con, reading, "_events", one)
 
 
 def _event(spec: EventSpec, number: int, reading: Reading) -> str:
@@ -325,7 +355,7 @@ def _lines(con: DuckDBPyConnection, reading: Reading) -> None:
     )
 
 
-def _records(con: DuckDBPyConnection, reading: Reading, fields: list[Field]) -> None:
+def _records(con: DuckDBPyConnection, reading: Reading, fields: list[Field]) -> Holding:
     """Make `_records`: fans, campaigns or costs, one row per id."""
     mapping = reading.mapping
     relation = f"({_grouped(fields, mapping, -1)})" if mapping.group_by else _GOOD
@@ -335,6 +365,8 @@ def _records(con: DuckDBPyConnection, reading: Reading, fields: list[Field]) -> 
         f"{f.sql(scope)} as {f.alias}" if f.late(mapping) else f.alias for f in fields
     )
     con.execute(
-        f"create or replace temp table _records as select _row, {counted} as _n, {columns}"
-        f" from {relation} qualify row_number() over (partition by r_id order by _row desc) = 1"
+        f"create or replace temp table _all as select _row, {counted} as _n, {columns}"
+        f" from {relation}"
     )
+    one = "qualify row_number() over (partition by r_id order by _row desc) = 1"
+    return _sift(con, reading, "_records", one)

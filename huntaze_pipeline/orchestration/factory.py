@@ -1,9 +1,11 @@
 """From a SQL model file to a Dagster asset: its header becomes description, owner, columns."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import dagster as dg
 
+from huntaze_pipeline.clock import duration
 from huntaze_pipeline.errors import ModelError
 from huntaze_pipeline.orchestration import pictures
 from huntaze_pipeline.orchestration.resources import Rooms
@@ -28,6 +30,20 @@ def assets(project: Project) -> list[dg.AssetsDefinition]:
 def checks(project: Project) -> list[dg.AssetChecksDefinition]:
     """Return one check per audit file, on the model that it reads first."""
     return [_check(audit) for audit in project.audits if audit.refs]
+
+
+def freshness(within: str | None) -> dg.FreshnessPolicy | None:
+    """Return the policy of a header's `freshness: 2h`: older fails, three quarters of it warns.
+
+    Raises:
+        ValueError: it is no duration such as 2h or 1d, or less than two minutes.
+    """
+    if within is None:
+        return None
+    window = duration(within)
+    if window < timedelta(minutes=2):
+        raise ValueError(f"freshness {within!r} is less than two minutes")
+    return dg.FreshnessPolicy.time_window(fail_window=window, warn_window=window * 0.75)
 
 
 def schema(model: Model) -> dg.TableSchema:
@@ -72,6 +88,7 @@ def _asset(project: Project, model: Model, tables: lineage.Shapes) -> dg.AssetsD
         tags={"layer": layer},
         code_version=model.version,
         metadata={"dagster/column_schema": schema(model), "dagster/table_name": model.name},
+        freshness_policy=freshness(getattr(model.header, "freshness", None)),
         pool=WRITERS,
     )
     def build(rooms: Rooms) -> dg.MaterializeResult:

@@ -4,7 +4,11 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
+from huntaze_pipeline.quality import history
+from huntaze_pipeline.store.session import Store
+
 RUNS = timedelta(days=30)
+CHECKS = timedelta(days=90)
 BATCH = 500
 
 
@@ -22,3 +26,9 @@ def runs(instance: dg.DagsterInstance, now: datetime, keep: timedelta = RUNS) ->
     for record in found:
         instance.delete_run(record.dagster_run.run_id)
     return len(found)
+
+
+def checks(store: Store, now: datetime, keep: timedelta = CHECKS) -> int:
+    """Delete results of data checks older than `keep`; return how many."""
+    with store.worker() as connection:
+        return history.forget(connection, now - keep)

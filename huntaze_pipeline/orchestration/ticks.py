@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.audience import segments
 from huntaze_pipeline.audience.segments import Delta
-from huntaze_pipeline.campaigns import launch, reactions, rest
+from huntaze_pipeline.campaigns import inspection, launch, reactions, rest
 from huntaze_pipeline.delivery import outbox, relay
 from huntaze_pipeline.delivery.sender import Parts
 from huntaze_pipeline.events import inbox
@@ -78,10 +78,13 @@ def start(store: Store, lake: Lake | None, policies: Policies, now: datetime) ->
     """Decide the campaigns whose time has come, audience and all; return how many decisions.
 
     Whoever waits for a test that is over is decided as well.
+    One whose audience fails its gate is paused with the reason; nothing of it is decided.
     """
     with store.worker() as connection:
         decided = 0
         for campaign in launch.due(connection, now):
+            if inspection.stops(connection, campaign, policies, now):
+                continue
             snapshot = lakes.snapshot(lake) if lake is not None else None
             decisions = launch.plan(
                 connection, campaign, now, policies, lake=lake, snapshot_id=snapshot

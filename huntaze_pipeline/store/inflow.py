@@ -1,4 +1,4 @@
-"""Tables of what comes in: the event inbox, imports, the quarantine, the readers' checkpoints."""
+"""Tables of what comes in: inbox, imports, quarantine, results of checks, readers' checkpoints."""
 
 from typing import Any
 
@@ -93,19 +93,55 @@ class Quarantine(Tenant, Base):
     """A row that could not be taken, whole, with the reason; it can be replayed after a fix."""
 
     __tablename__ = "quarantine"
-    __table_args__ = (Index("ix_quarantine_open", "creator_id", "import_id", "state"),)
+    __table_args__ = (
+        Index("ix_quarantine_open", "creator_id", "import_id", "state"),
+        Index(
+            "ix_quarantine_inbox",
+            "row",
+            unique=True,
+            postgresql_where=text("import_id = 'inbox'"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     import_id: Mapped[str]
+    """An import's id, or `inbox` for a live event."""
     file: Mapped[str]
     row: Mapped[int] = mapped_column(BigInteger)
-    """1 is the first data row."""
+    """1 is the first data row; of the inbox, the event's own id there."""
     field: Mapped[str]
     reason: Mapped[str]
     raw: Mapped[dict[str, Any]] = mapped_column(JSONB)
     state: Mapped[str] = mapped_column(server_default="open")
     """open | replayed | dropped"""
     created_at: Mapped[Now]
+
+
+class Check(Base):
+    """What came of one expectation on one batch. Rows without a creator are the machinery's."""
+
+    __tablename__ = "checks"
+    __table_args__ = (
+        Index("ix_checks_at", "at"),
+        Index("ix_checks_suite", "suite", "judge"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """hashing.identifier of all that names the check: the same one again replaces its result."""
+    creator_id: Mapped[str | None]
+    suite: Mapped[str]
+    subject: Mapped[str]
+    """import:<id> | inbox:<tx>:<id> | arrival:<n>-<n> | campaign:<id>:<occurrence> | file:<name>"""
+    judge: Mapped[str]
+    """gate | great_expectations"""
+    expectation: Mapped[str]
+    severity: Mapped[str]
+    """error | warn"""
+    success: Mapped[bool]
+    rows: Mapped[int] = mapped_column(BigInteger)
+    unexpected: Mapped[int] = mapped_column(BigInteger)
+    examples: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
+    at: Mapped[Now]
 
 
 class Checkpoint(Base):

@@ -75,6 +75,10 @@ class Campaign(Tenant, Base):
     source: Mapped[str] = mapped_column(server_default="api")
     """api | rules | import:<id>"""
     rule_hash: Mapped[str] = mapped_column(server_default="")
+    stopped: Mapped[Json | None]
+    """{reason, failed: [...], due_at, at}: why the audience's gate paused it; null otherwise."""
+    waiver: Mapped[str | None]
+    """Why a person lets the next occurrence go although its audience fails the gate."""
     created_at: Mapped[Now]
     updated_at: Mapped[Now]
 

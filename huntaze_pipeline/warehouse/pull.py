@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from huntaze_pipeline.events import arrival
+from huntaze_pipeline.events import arrival, sifting
 from huntaze_pipeline.events.inbox import Position
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake
@@ -27,7 +27,7 @@ select i.tx::text::bigint as tx, i.id, i.creator_id, i.event_id, i.name, i.fan_i
        m.source_id as message_source_id, m.variant_id
 from public.inbox i
 left join public.messages m on m.creator_id = i.creator_id and m.id = i.message_id
-where (i.tx, i.id) > ('{tx}'::xid8, {id}) and i.tx < pg_snapshot_xmin(pg_current_snapshot())
+where {where} and i.tx < pg_snapshot_xmin(pg_current_snapshot())
 order by i.tx, i.id limit {limit}
 """
 
@@ -43,7 +43,9 @@ class Pulled:
     known: int = 0
     """Events that a file import had brought before."""
     upto: Position = _START
-    """Everything up to here is in the lake."""
+    """Everything up to here is in the lake or in the quarantine."""
+    held: int = 0
+    """Rows that broke the suite and wait in the quarantine."""
 
 
 def inbox(store: Store, con: DuckDBPyConnection, *, batch: int = BATCH) -> Pulled:
@@ -57,8 +59,11 @@ def inbox(store: Store, con: DuckDBPyConnection, *, batch: int = BATCH) -> Pulle
     total = Pulled(0)
     while True:
         with arrival.turn(store):
-            read, pulled = lake.write(con, lambda: _batch(con, batch))
-        total = Pulled(total.rows + pulled.rows, total.known + pulled.known, pulled.upto)
+            read, pulled = lake.write(con, lambda: _batch(store, con, batch))
+        total = Pulled(
+            total.rows + pulled.rows, total.known + pulled.known, pulled.upto,
+            total.held + pulled.held,
+        )  # fmt: skip
         if read < batch:
             return total
 
@@ -69,27 +74,33 @@ def position(con: DuckDBPyConnection) -> Position:
     return Position(int(row[0]), int(row[1])) if row else Position()
 
 
-def _batch(con: DuckDBPyConnection, limit: int) -> tuple[int, Pulled]:
+def _batch(store: Store, con: DuckDBPyConnection, limit: int) -> tuple[int, Pulled]:
     """Move one batch; return how many rows were read and what became of them."""
     after = position(con)
-    query = lake.quoted(_READ.format(tx=after.tx, id=after.id, limit=limit))
-    con.execute(
-        f"create or replace temp table pulled as select * from postgres_query('ops', {query})"
-    )
+    fetch(con, f"(i.tx, i.id) > ('{after.tx}'::xid8, {after.id})", limit)
     row = con.execute(
         "select count(*), max(tx), max(id) filter (tx = (select max(tx) from pulled)) from pulled"
     ).fetchone()
     read = int(row[0]) if row else 0
     if row is None or not read:
         return 0, Pulled(0, upto=after)
-    added = _append(con)
+    held = sifting.inbox(store, con)
+    added = append(con)
     upto = Position(int(row[1]), int(row[2]))
     con.execute("delete from lake.raw.cursors where name = 'inbox'")
     con.execute(f"insert into lake.raw.cursors values ('inbox', {upto.tx}, {upto.id})")
-    return read, Pulled(added, read - added, upto)
+    return read, Pulled(added, read - added - held, upto, held)
 
 
-def _append(con: DuckDBPyConnection) -> int:
+def fetch(con: DuckDBPyConnection, where: str, limit: int = BATCH) -> None:
+    """Make the temporary table `pulled` of the inbox rows (`i`) that meet a condition."""
+    query = lake.quoted(_READ.format(where=where, limit=limit))
+    con.execute(
+        f"create or replace temp table pulled as select * from postgres_query('ops', {query})"
+    )
+
+
+def append(con: DuckDBPyConnection) -> int:
     """Append what no file has brought; the inbox itself holds an id once, and is read once."""
     batch = arrival.following(con)
     con.execute(

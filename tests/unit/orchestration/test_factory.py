@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from huntaze_pipeline.orchestration import factory
 from huntaze_pipeline.settings import load as settings
@@ -46,3 +48,15 @@ def test_definitions_load_without_the_optimizer() -> None:
     )
 
     assert run.stdout.strip() == "[]"
+
+
+def test_a_header_s_freshness_becomes_a_policy_that_warns_before_it_fails() -> None:
+    policy = factory.freshness("2h")
+
+    assert policy == dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=2), warn_window=timedelta(minutes=90)
+    )
+    assert factory.freshness(None) is None
+    for wrong in ("2", "soon", "30s"):
+        with pytest.raises(ValueError):
+            factory.freshness(wrong)

@@ -1,12 +1,12 @@
 """Let the warehouse follow the large tables: each row says which transaction wrote it last.
 
-Revision ID: 0006_changes
+Revision ID: 0005_changes
 """
 
 from alembic import op
 
-revision = "0006_changes"
-down_revision = "0001_tables"
+revision = "0005_changes"
+down_revision = "0004_metrics"
 branch_labels = None
 depends_on = None
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003_experiments"
+revision = "0002_experiments"
 down_revision = "0001_tables"
 
 _NEW = (

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0005_metrics"
-down_revision = "0001_tables"
+revision = "0004_metrics"
+down_revision = "0003_quality"
 
 
 def upgrade() -> None:
