@@ -9,7 +9,7 @@ from huntaze_pipeline.errors import HuntazeError
 from huntaze_pipeline.settings import version
 
 ROOMS = (
-    "demo", "local", "store", "ingest", "warehouse", "rules", "campaigns", "experiments",
+    "demo", "local", "store", "ingest", "warehouse", "report", "rules", "campaigns", "experiments",
     "delivery", "monitoring", "api", "simulator",
 )  # fmt: skip
 
