@@ -9,6 +9,7 @@ from huntaze_pipeline.orchestration import pictures
 from huntaze_pipeline.orchestration.resources import Rooms
 from huntaze_pipeline.warehouse import lineage, runner
 from huntaze_pipeline.warehouse.models import Audit, Model, Project
+from huntaze_pipeline.warehouse.reports import Report
 
 WRITERS = "lake"
 """The pool of assets that write to the lake; its limit is the instance's choice."""
@@ -28,6 +29,25 @@ def assets(project: Project) -> list[dg.AssetsDefinition]:
 def checks(project: Project) -> list[dg.AssetChecksDefinition]:
     """Return one check per audit file, on the model that it reads first."""
     return [_check(audit) for audit in project.audits if audit.refs]
+
+
+def page(report: Report) -> dg.AssetsDefinition:
+    """Return the asset of a report: run for one creator, shown as the charts of its header."""
+
+    @dg.asset(
+        key=key(f"reports.{report.name}"),
+        deps=[key(name) for name in report.refs],
+        description=f"{report.header.title}. {report.header.description}",
+        owners=[report.header.owner],
+        group_name="reports",
+        kinds={"duckdb", "sql"},
+        tags={"layer": "reports"},
+    )
+    def build(rooms: Rooms) -> dg.MaterializeResult:
+        with rooms.lake() as lake:
+            return dg.MaterializeResult(metadata=pictures.report(lake, report))
+
+    return build
 
 
 def schema(model: Model) -> dg.TableSchema:

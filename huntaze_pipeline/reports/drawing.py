@@ -4,6 +4,8 @@ Wide and narrow screens, paper and Dagster get the same picture at their own wid
 never scaled down to nothing.
 """
 
+from collections.abc import Sequence
+
 from huntaze_pipeline.reports import bars, heat, intervals, lines, writing
 from huntaze_pipeline.reports.canvas import Canvas, Drawing
 from huntaze_pipeline.reports.figures import Table
@@ -57,3 +59,17 @@ def _panels(chart: Chart, table: Table, width: float) -> Drawing:
         row_height = max(row_height, drawn.height + 22)
     more = f"The first {PANELS} of {len(names)} are drawn." if len(names) > PANELS else ""
     return Drawing(pad.body, width, top + row_height, more)
+
+
+def stack(figures: Sequence[tuple[Chart, Table]], width: float) -> Drawing:
+    """Draw several charts under each other, with their titles, as one picture."""
+    pad, y, notes = Canvas(), 0.0, []
+    for chart, table in figures:
+        if chart.title:
+            pad.text(0, y + 13, chart.title, size=13, bold=True, colour="ink", room=width)
+            y += 24
+        drawn = draw(chart, table, width)
+        pad.put(drawn.body, 0, y)
+        y += drawn.height + 14
+        notes.append(drawn.note)
+    return Drawing(pad.body, width, max(y - 14, 0.0), " ".join(filter(None, notes)))

@@ -130,12 +130,12 @@ class _Axes:
                 self.pad.area(path, one.colour, opacity=0.35)
             if len(run) > 1:
                 self.pad.path(_path(run), one.colour)
+        alone = len(runs) == 1 and len(runs[0]) == 1
         for category in self.plot.categories if self._few() else ():
             value = one.values.get(category)
             if value is not None:
                 title = f"{self.plot.label(category)}, {one.name}: {self.plot.written(value)}"
                 at = self.x.at(self._place(category)), self.y.at(value)
-                alone = len([run for run in runs if run]) == 1 and len(runs[0]) == 1
                 self.pad.dot(*at, 5 if alone else 2.6, one.colour, title)
 
     def _few(self) -> bool:

@@ -65,6 +65,11 @@ class Page:
     notes: tuple[str, ...] = ()
 
 
+def across(tiles: int) -> int:
+    """Return how many headline numbers stand beside each other, so that no row has one alone."""
+    return {6: 3, 7: 4, 8: 4}.get(tiles, min(tiles, 5))
+
+
 def of(answer: Answer) -> Page:
     """Return the page of a report: its headline numbers, its charts and its table."""
     header, table = answer.report.header, answer.table

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from huntaze_pipeline.reports import canvas, drawing, grid, letters
+from huntaze_pipeline.reports import page as pages
 from huntaze_pipeline.reports.canvas import Canvas
 from huntaze_pipeline.reports.figures import Table
 from huntaze_pipeline.reports.page import Figure, Page, Section, Tile
@@ -96,7 +97,7 @@ class _Flow:
         """Draw the headline numbers in rows."""
         if not tiles:
             return
-        across = min(len(tiles), 5 if len(tiles) in (5, 9, 10) else 4)
+        across = pages.across(len(tiles))
         each = (ROOM - 10 * (across - 1)) / across
         self.y += 14
         for start in range(0, len(tiles), across):

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from huntaze_pipeline.reports import drawing, writing
 from huntaze_pipeline.reports.figures import Row, Table
-from huntaze_pipeline.reports.page import Figure, Page
+from huntaze_pipeline.reports.page import Figure, Page, across
 from huntaze_pipeline.warehouse.reports import Column
 
 WIDTHS = {"wide": 912, "middle": 620, "narrow": 318}
@@ -27,7 +27,13 @@ def html(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"chart": _chart, "cell": _cell, "side": _side, "count": writing.count}
+    environment.filters |= {
+        "chart": _chart,
+        "cell": _cell,
+        "side": _side,
+        "count": writing.count,
+        "across": across,
+    }
     return environment.get_template("page.html.j2").render(page=page, most=MOST)
 
 
