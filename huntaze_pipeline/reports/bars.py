@@ -55,7 +55,7 @@ class _Bars:
         mark = self.chart.reference
         reach = [*ends, 0.0, *([mark.value] if mark else [])]
         texts = [(v, letters.width(self.plot.written(v), canvas.SMALL) + 8) for v in ends]
-        right = max((size for v, size in texts if v >= 0), default=8.0)
+        right = max([16.0, *(size for v, size in texts if v >= 0)])
         left = max((size for v, size in texts if v < 0), default=0.0)
         return Scale(min(reach), max(reach), self.names + left, self.width - right)
 

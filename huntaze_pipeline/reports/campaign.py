@@ -123,7 +123,7 @@ def _sections(name: str, answer: Answer) -> list[Section]:
     charts = [c for c in header.chart if any(row[c.y[0]] is not None for row in rows)]
     figures_ = tuple(Figure(chart, answer.table) for chart in charts)
     shown = answer.table if len(rows) > 1 and name not in _DAYS else None
-    title = charts[0].title if len(charts) == 1 and charts[0].title else header.title
+    title = charts[0].title if name == PARTS[0] and charts else header.title
     reason = rows[0].get("reason") if name == "campaign_roi" else None
     words = (f"{str(reason)[0].upper()}{str(reason)[1:]}.",) if reason else ()
     return [Section(title, "", figures_, shown, _badge(name, answer), words)]

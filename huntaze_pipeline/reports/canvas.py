@@ -39,7 +39,7 @@ class Drawing:
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" {place or size}'
             f' viewBox="0 0 {self.width:.0f} {self.height:.0f}" role="img"'
-            f' aria-label="{escape(label)}" font-family="{FONT}">{self.body}</svg>'
+            f' aria-label="{_clean(label)}" font-family="{FONT}">{self.body}</svg>'
         )
 
 
@@ -96,12 +96,12 @@ class Canvas:
     ) -> None:  # fmt: skip
         """Write words; with `room` they are cut to it, and the whole shows under the pointer."""
         shown = words if room is None else letters.fit(words, room, size, bold=bold)
-        title = f"<title>{escape(words)}</title>" if shown != words else ""
+        title = f"<title>{_clean(words)}</title>" if shown != words else ""
         weight = ' font-weight="bold"' if bold else ""
         at = f' text-anchor="{anchor}"' if anchor != "start" else ""
         self.parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}"{at}{weight}'
-            f" {_colour('fill', colour)}>{escape(shown)}{title}</text>"
+            f" {_colour('fill', colour)}>{_clean(shown)}{title}</text>"
         )
 
     def put(self, inner: str, x: float, y: float) -> None:
@@ -114,10 +114,15 @@ class Canvas:
         return "".join(self.parts)
 
 
+def _clean(words: str) -> str:
+    """Escape what XML would take for its own; control characters have no place in it at all."""
+    return escape("".join(" " if ord(letter) < 32 else letter for letter in words))
+
+
 def _colour(kind: str, colour: str) -> str:
     tone = _TONES.get(colour)
     return f'{kind}="{colour}"' if tone is None else f'class="{kind[0]}-{colour}" {kind}="{tone}"'
 
 
 def _closed(tag: str, title: str) -> str:
-    return f"><title>{escape(title)}</title></{tag}>" if title else "/>"
+    return f"><title>{_clean(title)}</title></{tag}>" if title else "/>"

@@ -24,7 +24,8 @@ _KINDS = {
 
 def draw(chart: Chart, table: Table, width: float) -> Drawing:
     """Draw a chart of a table; without rows the picture says so."""
-    if not any(row.get(chart.y[0]) is not None for row in table.rows):
+    value = (chart.colour if chart.kind == "heatmap" else None) or chart.y[0]
+    if not any(row.get(value) is not None for row in table.rows):
         return empty(width)
     if chart.multiples and chart.kind != "intervals":
         return _panels(chart, table, width)

@@ -22,7 +22,7 @@ _CAMPAIGNS = (
     Column("clicked", "count", "Clicked"), Column("converted", "count", "Converted"),
     Column("open_rate", "percent", "Open rate"), Column("click_rate", "percent", "Click rate"),
     Column("revenue", "money", "Revenue"), Column("cost", "money", "Cost"),
-    Column("roi", "change", "ROI"),
+    Column("roi", "change", "ROI"), Column("why", "text", "Why no ROI"),
 )  # fmt: skip
 _DAYS = (
     Column("day", "date", "Day"), Column("sent", "count", "Sent"),
@@ -142,6 +142,7 @@ def _shown(row: Row, *, apart: bool) -> Row:
         "open_rate": _rate(row, "opened"),
         "click_rate": _rate(row, "clicked"),
         "cost": row.get("cost") or None,
+        "why": "no cost known" if row.get("roi") is None else None,
         "converters": row.get("converters") or row.get("converted"),
     }
 

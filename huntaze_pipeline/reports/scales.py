@@ -39,15 +39,15 @@ def ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[fl
         most: how many fit.
         whole: for counts: no fractions between them.
     """
-    if high <= low:
-        high = low + (abs(low) or 1.0)
+    if high - low <= max(abs(low), abs(high)) * 1e-9 + 1e-12:
+        high = low + (abs(low) or 1.0)  # one value, or so close that nobody could tell them apart
     raw = (high - low) / max(most - 1, 1)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * s for s in _STEPS if power * s >= raw * (1 - 1e-9))
     if whole:
         step = max(1.0, math.ceil(step - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [n * step for n in range(first, last + 1)]
+    return [n * step for n in range(first, max(last, first + 1) + 1)]
 
 
 def moment(value: Any) -> float:
