@@ -36,8 +36,8 @@ insert into variants (creator_id, campaign_id, id, position)
     ('zeta', 'spring', 'secret', 0), ('zeta', 'spring', 'other', 1);
 insert into experiments (creator_id, id, campaign_id, metric, window_s, planned_n, state,
     winner_variant_id, started_at, decided_at) values
-    ('maya', 'test', 'spring', 'clicked', 3600, 400, 'winner', 'bold', '2026-02-20', '2026-02-22'),
-    ('zeta', 'hidden', 'spring', 'clicked', 3600, null, 'running', null, '2026-02-20', null);
+    ('maya', 'test', 'spring', 'clicked', 14400, 400, 'winner', 'bold', '2026-02-20', '2026-02-22'),
+    ('zeta', 'hidden', 'spring', 'clicked', 14400, null, 'running', null, '2026-02-20', null);
 insert into segments (creator_id, id, name, criteria, rule_hash)
     values ('maya', 'vip', 'VIP', '{}', ''), ('zeta', 'vip', 'Zeta''s secret drop', '{}', '');
 insert into looks (creator_id, experiment_id, step, counts, result, looked_at) values
