@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from duckdb import DuckDBPyConnection
 
@@ -65,12 +66,16 @@ def write(
 def page(found: Found) -> Page:
     """Return the campaign's page."""
     campaign = found.campaign
-    draft = Draft(campaign["name"], pages.subtitle(found.tenant, _when(campaign)))
+    draft = Draft(
+        campaign["name"], pages.subtitle(found.tenant, _when(campaign, found.tenant.zone))
+    )
     draft.lead = f"Campaign {campaign['id']}, {campaign['status']}."
     draft.tiles = list(_tiles(found))
     for name, answer in found.answers.items():
-        draft.sections += _sections(name, answer)
-        draft.definitions |= dict(pages.definitions(answer))
+        shown = _sections(name, answer)
+        draft.sections += shown
+        if shown:  # what a number is has been said by the first report that shows it
+            draft.definitions = dict(pages.definitions(answer)) | draft.definitions
     draft.definitions.pop("campaign", None)
     draft.notes.append(pages.settled(found.tenant))
     return draft.done()
@@ -99,11 +104,15 @@ def _campaign(con: DuckDBPyConnection, whose: Tenant, campaign_id: str) -> Row:
     return dict(zip(("id", "name", "status", "start", "end"), row, strict=True))
 
 
-def _when(campaign: Row) -> str:
-    start, end = campaign["start"], campaign["end"]
+def _when(campaign: Row, zone: str) -> str:
+    """Write when the campaign ran, in days of the creator's zone."""
+    start, end = (
+        None if at is None else at.astimezone(ZoneInfo(zone)).date()
+        for at in (campaign["start"], campaign["end"])
+    )
     if start is None:
         return "not begun"
-    return pages.span(start.date(), end.date()) if end else f"since {writing.day(start.date())}"
+    return pages.span(start, end) if end else f"since {writing.day(start)}"
 
 
 def _tiles(found: Found) -> tuple[Tile, ...]:
