@@ -17,15 +17,17 @@ audits:
   never_negative: select * from this where size < 0
 --- */
 with moves as (
-    select creator_id, segment_id, entered_at::date as day, 1 as came, 0 as gone
+    select
+        creator_id, segment_id, entered_at::date as day, entered_at as came_at,
+        null::timestamptz as gone_at
     from source('raw.members')
     union all
-    select creator_id, segment_id, left_at::date, 0, 1
+    select creator_id, segment_id, left_at::date, null, left_at
     from source('raw.members')
     where left_at is not null
 ),
 changes as (
-    select creator_id, segment_id, day, sum(came)::bigint as entered, sum(gone)::bigint as "left"
+    select creator_id, segment_id, day, count(came_at) as entered, count(gone_at) as "left"
     from moves
     group by all
 ),

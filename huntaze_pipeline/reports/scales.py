@@ -40,7 +40,9 @@ def ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[fl
         whole: for counts: no fractions between them.
     """
     if high - low <= max(abs(low), abs(high)) * 1e-9 + 1e-12:
-        high = low + (abs(low) or 1.0)  # one value, or so close that nobody could tell them apart
+        high = low + (
+            abs(low) if abs(low) > 1e-9 else 1.0
+        )  # one value, or so close that nobody could tell them apart
     raw = (high - low) / max(most - 1, 1)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * s for s in _STEPS if power * s >= raw * (1 - 1e-9))
