@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import audience, delivery, events, experiments, measurement, models
+from assets import audience, delivery, events, experiments, measurement, models, reports
 from huntaze_pipeline import settings
 from huntaze_pipeline.errors import ModelError
 from huntaze_pipeline.orchestration.resources import Rooms
@@ -27,8 +27,9 @@ def build_defs(models_dir: Path | None = None, **resources: Any) -> dg.Definitio
     Raises:
         ModelError: SQL models have faults; all of them, with file:line.
     """
-    tables, audits = models.tables(models_dir or settings.load().models_dir)
-    return _assembled(tables, audits, resources)
+    folder = models_dir or settings.load().models_dir
+    tables, audits = models.tables(folder)
+    return _assembled([*tables, *reports.pages(folder)], audits, resources)
 
 
 def _assembled(tables: list[Any], audits: list[Any], resources: dict[str, Any]) -> dg.Definitions:
@@ -72,23 +73,30 @@ def defs() -> dg.Definitions:
 
 
 def loaded() -> dg.Definitions:
-    """Assemble the code location, with or without its SQL models.
+    """Assemble the code location, with or without its SQL models and reports.
 
     A broken SQL model must not stop what sends: sensors and the other assets stay, the last good
-    tables are served, and the fault stands in the log and in the graph, with file and line.
+    tables are served, and the fault stands in the log and in the graph, with file and line. A
+    broken report stops no table.
     """
+    folder = settings.load().models_dir
     try:
-        return build_defs()
+        tables, audits = models.tables(folder)
     except ModelError as error:
-        logging.getLogger("dagster.huntaze").error("SQL models are broken:\n%s", error)
-        return _assembled([_broken(error)], [], {})
+        return _assembled([_broken("models", error)], [], {})
+    try:
+        pages: list[Any] = list(reports.pages(folder))
+    except ModelError as error:
+        pages = [_broken("reports", error)]
+    return _assembled([*tables, *pages], audits, {})
 
 
-def _broken(error: ModelError) -> dg.AssetSpec:
-    """Show the fault where its tables would be."""
+def _broken(what: str, error: ModelError) -> dg.AssetSpec:
+    """Tell the fault in the log, and show it where its assets would be."""
+    logging.getLogger("dagster.huntaze").error("SQL %s are broken:\n%s", what, error)
     return dg.AssetSpec(
-        dg.AssetKey(["models", "broken"]),
-        description=f"These files keep the SQL models from loading; mend and reload:\n\n{error}",
+        dg.AssetKey([what, "broken"]),
+        description=f"These files keep the SQL {what} from loading; mend and reload:\n\n{error}",
         group_name="broken",
         owners=["team:data"],
         kinds={"sql"},

@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,6 +56,19 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 @pytest.fixture
 def settings(servers: Settings, tmp_path: Path) -> Iterator[Settings]:
     """Settings of a fresh world: own database, own Redis database, own queue, own home."""
+    with _world(servers, tmp_path / "home") as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+def lasting(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a world that lasts for a whole file of tests, which only read from it."""
+    with _world(servers, tmp_path_factory.mktemp("lasting")) as fresh:
+        yield fresh
+
+
+@contextmanager
+def _world(servers: Settings, home: Path) -> Iterator[Settings]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     _administer(servers, f"create database {name} template {TEMPLATE}")
     assert servers.redis_url is not None
@@ -63,7 +77,7 @@ def settings(servers: Settings, tmp_path: Path) -> Iterator[Settings]:
         client.flushdb()
     yield servers.model_copy(
         update={
-            "home": tmp_path / "home",
+            "home": home,
             "database_url": SecretStr(_database(servers, name)),
             "redis_url": SecretStr(cache),
             "sqs_queue": name,

@@ -179,9 +179,10 @@ def simulate(
     )
     rows = [asdict(outcome) for outcome in simulation.simulate(scenario)]
     if chart is not None:
-        from huntaze_pipeline.measurement import charts
+        from huntaze_pipeline.reports import drawing, ready
 
-        chart.write_text(charts.rules(rows, false=lift == 0, alpha=alpha), encoding="utf-8")
+        drawn = drawing.stack([ready.rules(rows, false=lift == 0, alpha=alpha)], 760)
+        chart.write_text(drawn.svg("Winners by rule"), encoding="utf-8")
     if as_json:
         _print_json({"scenario": asdict(scenario), "rules": rows})
         return

@@ -237,7 +237,7 @@ def run(settings: Settings, assemble: Assemble, say: Say) -> Path:
 
 def publish(report: Mapping[str, Any], base: Path) -> Path:
     """Write report.json and report.html, each whole or not at all; return the page's path."""
-    from huntaze_pipeline.measurement.report import render
+    from huntaze_pipeline.reports.loop import render
 
     pages = {"report.json": json.dumps(report, indent=1), "report.html": render(report)}
     for name, content in pages.items():

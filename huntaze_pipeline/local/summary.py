@@ -1,7 +1,7 @@
 """The demo's report as data: every figure read back from where it was settled, none made here.
 
 Metrics come from the lake, messages and automations from PostgreSQL, and what the platforms
-counted from the simulator's own log. Drawing it is `measurement.report`'s job.
+counted from the simulator's own log. Drawing it is `reports.loop`'s job.
 """
 
 from datetime import datetime

@@ -11,6 +11,7 @@ from huntaze_pipeline.orchestration import pictures
 from huntaze_pipeline.orchestration.resources import Rooms
 from huntaze_pipeline.warehouse import lineage, runner
 from huntaze_pipeline.warehouse.models import Audit, Model, Project
+from huntaze_pipeline.warehouse.reports import Report
 
 WRITERS = "lake"
 """The pool of assets that write to the lake; its limit is the instance's choice."""
@@ -44,6 +45,25 @@ def freshness(within: str | None) -> dg.FreshnessPolicy | None:
     if window < timedelta(minutes=2):
         raise ValueError(f"freshness {within!r} is less than two minutes")
     return dg.FreshnessPolicy.time_window(fail_window=window, warn_window=window * 0.75)
+
+
+def page(report: Report) -> dg.AssetsDefinition:
+    """Return the asset of a report: run for one creator, shown as the charts of its header."""
+
+    @dg.asset(
+        key=key(f"reports.{report.name}"),
+        deps=[key(name) for name in report.refs],
+        description=f"{report.header.title}. {report.header.description}",
+        owners=[report.header.owner],
+        group_name="reports",
+        kinds={"duckdb", "sql"},
+        tags={"layer": "reports"},
+    )
+    def build(rooms: Rooms) -> dg.MaterializeResult:
+        with rooms.lake() as lake:
+            return dg.MaterializeResult(metadata=pictures.report(lake, report))
+
+    return build
 
 
 def schema(model: Model) -> dg.TableSchema:

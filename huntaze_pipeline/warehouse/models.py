@@ -137,7 +137,7 @@ def load(folder: Path) -> Project:
     models: dict[str, Model] = {}
     audits: list[Audit] = []
     named: set[str] = set()
-    for path in sorted(folder.glob("*/*.sql")):
+    for path in sorted(p for p in folder.glob("*/*.sql") if p.parent.name != "reports"):
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -46,7 +46,7 @@ def ask(con: DuckDBPyConnection, query: str) -> Answer:
         WarehouseError: it is no single SELECT over the lake, or DuckDB refuses it; says where.
     """
     try:
-        _close(con)
+        close(con)
         if _SHOW.match(query):
             return _answer(con.execute(_TABLES))
         statements = con.extract_statements(query)
@@ -66,7 +66,7 @@ def _answer(relation: DuckDBPyConnection) -> Answer:
     return Answer(names, relation.fetchall())
 
 
-def _close(con: DuckDBPyConnection) -> None:
+def close(con: DuckDBPyConnection) -> None:
     """Let go of `ops`, of files outside the lake, and of the means to take them back."""
     con.execute("use lake")
     if con.execute("select current_setting('lock_configuration')").fetchone() == (True,):

@@ -30,27 +30,29 @@ def check(con: DuckDBPyConnection, query: str) -> None:
     tree = json.loads(row[0]) if row else {"error": True}
     if tree["error"]:
         raise WarehouseError("write one SELECT over tables of the lake; `show tables` lists them")
-    nodes = list(_nodes(tree))
-    named = {str(pair["key"]).lower() for node in nodes for pair in _withs(node)}
+    found = list(nodes(tree))
+    named = {str(pair["key"]).lower() for node in found for pair in withs(node)}
     tables = _tables(con)
-    for node in nodes:
+    for node in found:
         _shown(node)
         _function(node)
         if node.get("type") == "BASE_TABLE":
             _table(node, named, tables)
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+def nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield every node of a serialized query."""
     if isinstance(tree, dict):
         yield tree
         for part in tree.values():
-            yield from _nodes(part)
+            yield from nodes(part)
     elif isinstance(tree, list):
         for part in tree:
-            yield from _nodes(part)
+            yield from nodes(part)
 
 
-def _withs(node: dict[str, Any]) -> list[dict[str, Any]]:
+def withs(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the common table expressions that a node declares."""
     found = node.get("cte_map")
     return list(found["map"]) if isinstance(found, dict) else []
 

@@ -4,7 +4,6 @@ import base64
 import struct
 import subprocess
 import sys
-import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -13,26 +12,13 @@ import duckdb
 import pytest
 
 from huntaze_pipeline.audience.segments import Delta
-from huntaze_pipeline.measurement import charts
 from huntaze_pipeline.orchestration import pictures
+from huntaze_pipeline.reports import ready
 from huntaze_pipeline.rulebook.policies import Policies, load_policies
 from huntaze_pipeline.settings import load
 
+SENDS = "metrics.sends_per_minute"
 TABLES = {
-    "metrics.campaign_metrics": """
-        select 'maya' as creator_id, 'c' || i as campaign_id, 'Drop' as name, 9000 // i as sent,
-            4000 // i as opened, 900 // i as clicked, 90 // i as converted from range(1, 27) t(i)
-    """,
-    "metrics.campaign_roi": """
-        select 'maya' as creator_id, 'c' || i as campaign_id, if(i = 1, 'EUR', 'USD') as currency,
-            90_000_000 // i as revenue_micros, i * 1_000_000 as cost_micros, 0.5 as roi
-        from range(1, 27) t(i)
-    """,
-    "metrics.experiment_arms": """
-        select 'maya' as creator_id, 'test' || i as experiment_id, 'clicked' as metric,
-            'v' || j as variant_id, j as position, i * 100 as n, (i * j)::double as sum
-        from range(0, 9) t(i), range(3) u(j)
-    """,
     "metrics.sends_per_minute": """
         select 'maya' as creator_id, 'a' || i as account_id, 'onlyfans' as platform,
             timestamptz '2026-03-02 12:00:00+00' + to_minutes(m::integer) as minute,
@@ -66,9 +52,8 @@ def png(shown: pictures.Metadata) -> bytes:
     return base64.b64decode(text.split("base64,")[1].partition(")")[0], validate=True)
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_a_picture_is_a_small_png_in_markdown(lake: duckdb.DuckDBPyConnection, table: str) -> None:
-    drawn = png(pictures.of(table, lake, policies))
+def test_a_picture_is_a_small_png_in_markdown(lake: duckdb.DuckDBPyConnection) -> None:
+    drawn = png(pictures.of(SENDS, lake, policies))
     width, height = struct.unpack(">II", drawn[16:24])
 
     assert drawn.startswith(b"\x89PNG")
@@ -77,20 +62,19 @@ def test_a_picture_is_a_small_png_in_markdown(lake: duckdb.DuckDBPyConnection, t
     assert 100 < height < 700
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_an_empty_table_has_no_picture(lake: duckdb.DuckDBPyConnection, table: str) -> None:
-    lake.execute(f"truncate lake.{table}")
+def test_an_empty_table_has_no_picture(lake: duckdb.DuckDBPyConnection) -> None:
+    lake.execute(f"truncate lake.{SENDS}")
 
-    assert pictures.of(table, lake, policies) == {}
+    assert pictures.of(SENDS, lake, policies) == {}
 
 
 def test_a_picture_that_fails_says_so_and_goes_no_further(lake: duckdb.DuckDBPyConnection) -> None:
     def broken() -> Policies:
         raise OSError("no such file")
 
-    told = pictures.of("metrics.sends_per_minute", lake, broken)["picture"].value
-    lake.execute("drop table lake.metrics.experiment_arms")
-    other = pictures.of("metrics.experiment_arms", lake, policies)["picture"].value
+    told = pictures.of(SENDS, lake, broken)["picture"].value
+    lake.execute(f"drop table lake.{SENDS}")
+    other = pictures.of(SENDS, lake, policies)["picture"].value
 
     assert told == "could not be drawn: OSError('no such file')"
     assert other == "could not be drawn: CatalogException"
@@ -100,7 +84,7 @@ def test_a_picture_that_is_too_large_is_left_out(
     lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures, "LARGEST", 10)
-    told = pictures.of("metrics.campaign_metrics", lake, policies)["picture"].value
+    told = pictures.of(SENDS, lake, policies)["picture"].value
 
     assert str(told).startswith("left out: ")
 
@@ -114,8 +98,9 @@ def test_the_sends_are_held_against_the_limit_that_most_of_them_have(
 ) -> None:
     lake.execute("delete from lake.metrics.sends_per_minute where minute = '2026-03-02T21:30:00Z'")
     seen = []
+    whole = ready.sends
     monkeypatch.setattr(
-        charts, "limiter", lambda rows, limit: seen.append((rows, limit)) or "<svg>"
+        ready, "sends", lambda rows, limit: seen.append((rows, limit)) or whole(rows, limit)
     )
     lake.execute("update lake.metrics.sends_per_minute set sends = 1 where account_id = 'a3'")
     pictures.of("metrics.sends_per_minute", lake, policies)
@@ -131,7 +116,8 @@ def test_segments_of_one_name_are_told_apart_and_the_largest_are_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen = []
-    monkeypatch.setattr(charts, "bars", lambda rows, *_: seen.append(rows) or "<svg>")
+    whole = ready.sizes
+    monkeypatch.setattr(ready, "sizes", lambda rows, *a: seen.append(rows) or whole(rows, *a))
     deltas = [Delta(who, "vip", [], [], size) for who, size in (("maya", 5), ("bo", 9))]
     pictures.segments([*deltas, *(Delta("x", f"s{i}", [], [], 0) for i in range(20))])
 
@@ -140,30 +126,10 @@ def test_segments_of_one_name_are_told_apart_and_the_largest_are_shown(
     assert pictures.segments([]) == {}
 
 
-def test_packing_changes_no_pixel() -> None:
-    import vl_convert
-
-    svg = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"></svg>'
-    white = svg.replace("></svg>", '><rect width="100%" height="100%" fill="#fff"/></svg>')
-
-    assert _pixels(charts.png(svg)) == _pixels(vl_convert.svg_to_png(white))
-
-
-def _pixels(image: bytes) -> bytes:
-    start, found = 8, b""
-    while start < len(image):
-        (size,) = struct.unpack_from(">I", image, start)
-        body = image[start + 4 : start + 8 + size]
-        assert zlib.crc32(body) == struct.unpack_from(">I", image, start + 8 + size)[0]
-        found += body[4:] if body.startswith(b"IDAT") else b""
-        start += size + 12
-    return zlib.decompress(found)
-
-
 def test_nothing_is_imported_before_the_first_picture() -> None:
     code = (
         "import sys; import huntaze_pipeline.orchestration.pictures;"
-        "print({'altair', 'vl_convert', 'scipy', 'huntaze_pipeline.measurement.charts'}"
+        "print({'altair', 'vl_convert', 'scipy', 'huntaze_pipeline.reports'}"
         " & set(sys.modules))"
     )
     root = Path(__file__).parents[3]
