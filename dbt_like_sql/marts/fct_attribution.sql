@@ -6,7 +6,12 @@ description: >
   all value, to the micro-unit.
 grain: [creator_id, goal, conversion_id, touch_id]
 owner: team:data
-materialization: table
+materialization: incremental
+incremental:
+  partition: occurred_at
+  reads:
+    staging.stg_conversions: {time: occurred_at}
+    marts.fct_credits: {time: occurred_at}
 columns:
   creator_id: VARCHAR | the tenant
   goal: VARCHAR | which goal

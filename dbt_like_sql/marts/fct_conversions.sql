@@ -4,7 +4,11 @@ description: >
   models that credit one touch). Money by campaign is summed from marts.fct_attribution.
 grain: [creator_id, goal, event_id]
 owner: team:data
-materialization: table
+materialization: incremental
+incremental:
+  partition: occurred_at
+  reads:
+    marts.fct_attribution: {time: occurred_at}
 columns:
   creator_id: VARCHAR | the tenant
   event_id: VARCHAR | the event

@@ -8,7 +8,12 @@ description: >
   not here; marts.fct_attribution has them.
 grain: [creator_id, goal, model, conversion_id, touch_id]
 owner: team:data
-materialization: table
+materialization: incremental
+incremental:
+  partition: occurred_at
+  reads:
+    staging.stg_conversions: {time: occurred_at}
+    staging.stg_events: {time: occurred_at, reach: windows}
 columns:
   creator_id: VARCHAR | the tenant
   goal: VARCHAR | which goal

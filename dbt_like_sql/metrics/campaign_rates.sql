@@ -6,7 +6,7 @@ description: >
   (offers redeemed without a message), for then it is no share.
 grain: [creator_id, campaign_id, dimension, value, metric]
 owner: team:data
-materialization: table
+materialization: view
 columns:
   creator_id: VARCHAR | the tenant
   campaign_id: VARCHAR | the campaign

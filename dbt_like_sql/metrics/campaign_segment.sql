@@ -4,7 +4,7 @@ description: >
   it was decided. Segments overlap, so these do not add up; history from files was not decided by us.
 grain: [creator_id, campaign_id, segment_id]
 owner: team:data
-materialization: table
+materialization: view
 columns:
   creator_id: VARCHAR | the tenant
   campaign_id: VARCHAR | the campaign

@@ -2,7 +2,17 @@
 description: All revenue, and how much of it a campaign, an automation or nobody gets the credit for.
 grain: [creator_id, currency, kind]
 owner: team:data
-materialization: table
+materialization: incremental
+incremental:
+  key: [creator_id, currency, kind]
+  reads: {staging.stg_purchases: {}, marts.fct_attribution: {}}
+  merge:
+    purchases: sum
+    total_micros: sum
+    attributed_micros: sum
+    campaign_micros: sum
+    automation_micros: sum
+    unattributed_micros: sum
 columns:
   creator_id: VARCHAR | the tenant
   currency: VARCHAR | ISO 4217
@@ -19,10 +29,17 @@ audits:
     where not (unattributed_micros between 0 and total_micros)
         or campaign_micros + automation_micros > attributed_micros
 --- */
-with credited as (
+with paid as (
     select
-        creator_id, conversion_id as event_id,
-        sum(value_micros) as micros,
+        creator_id, coalesce(currency, 'unknown') as currency, kind,
+        count(*) as purchases, sum(value_micros) as total_micros
+    from ref('staging.stg_purchases')
+    group by all
+),
+credited as (
+    select
+        creator_id, coalesce(currency, 'unknown') as currency, kind,
+        sum(value_micros) as attributed_micros,
         sum(value_micros) filter (source = 'campaign') as campaign_micros,
         sum(value_micros) filter (source = 'automation') as automation_micros
     from ref('marts.fct_attribution')
@@ -30,13 +47,12 @@ with credited as (
     group by all
 )
 select
-    p.creator_id, coalesce(p.currency, 'unknown') as currency, p.kind,
-    count(*) as purchases,
-    sum(p.value_micros)::bigint as total_micros,
-    coalesce(sum(c.micros), 0)::bigint as attributed_micros,
-    coalesce(sum(c.campaign_micros), 0)::bigint as campaign_micros,
-    coalesce(sum(c.automation_micros), 0)::bigint as automation_micros,
-    (sum(p.value_micros) - coalesce(sum(c.micros), 0))::bigint as unattributed_micros
-from ref('staging.stg_purchases') p
-left join credited c using (creator_id, event_id)
-group by all
+    creator_id, currency, kind,
+    coalesce(p.purchases, 0) as purchases,
+    coalesce(p.total_micros, 0)::bigint as total_micros,
+    coalesce(c.attributed_micros, 0)::bigint as attributed_micros,
+    coalesce(c.campaign_micros, 0)::bigint as campaign_micros,
+    coalesce(c.automation_micros, 0)::bigint as automation_micros,
+    (coalesce(p.total_micros, 0) - coalesce(c.attributed_micros, 0))::bigint as unattributed_micros
+from paid p
+full join credited c using (creator_id, currency, kind)

@@ -4,7 +4,11 @@ description: >
   Who gets the credit is in marts.fct_credits.
 grain: [creator_id, goal, event_id]
 owner: team:data
-materialization: table
+materialization: incremental
+incremental:
+  partition: occurred_at
+  reads:
+    staging.stg_events: {time: occurred_at}
 columns:
   creator_id: VARCHAR | the tenant
   goal: VARCHAR | its name in rules/goals.yaml

@@ -116,11 +116,8 @@ def _asset(project: Project, model: Model, tables: lineage.Shapes) -> dg.AssetsD
             built = _build(lake, project, model)
             picture = pictures.of(model.name, lake, lambda: rooms.policies)
             standing = as_of(lake) if layer == "metrics" else {}
-        figures = {
-            "dagster/row_count": built.rows,
-            "seconds": round(built.seconds, 3),
-            "how": built.how,
-        }
+        rows = {} if built.rows is None else {"dagster/row_count": built.rows}
+        figures = {**rows, "seconds": round(built.seconds, 3), "how": built.how}
         return dg.MaterializeResult(metadata=figures | standing | picture | ancestry(model, tables))
 
     return build

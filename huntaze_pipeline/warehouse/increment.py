@@ -6,7 +6,7 @@ again. *Key with merge*: new rows are aggregated alone and merged with the rows 
 only rows that really differ are written, so that what reads the table has little to do either.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -35,6 +35,8 @@ class Task:
     project: Project
     model: Model
     news: News
+    check: Callable[[str], None] = lambda rows: None
+    """Called with each set of rows computed anew, before they are compared with the table's."""
 
     @property
     def part(self) -> Incremental:
@@ -259,6 +261,7 @@ def _start(task: Task) -> None:
 
 def _differences(task: Task, old: str) -> None:
     """Gather what `_fresh` has and the table does not, and which grains have to go for it."""
+    task.check("_fresh")
     grain = ", ".join(f'"{name}"' for name in task.model.header.grain)
     task.con.execute(
         f"insert into {DELTA} select {task.names} from _fresh"

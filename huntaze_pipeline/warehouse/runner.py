@@ -28,7 +28,7 @@ class Built:
 
     name: str
     rows: int | None
-    """How many there are; None where nothing changed and nobody counted."""
+    """How many there are; None where nobody counted: views, and what did not change."""
     seconds: float
     how: How = "full"
 
@@ -107,14 +107,21 @@ def one(con: DuckDBPyConnection, project: Project, model: Model, *, full: bool =
     started = time.monotonic()
     try:
         how = lake.write(con, _Work(con, project, model, full).run)
-        (rows,) = con.execute(f"select count(*) from lake.{model.name}").fetchone() or (0,)
+        rows = _count(con, model)
     except duckdb.Error as error:
         raise _located(model, error) from None
     except _Broken as error:
         for name, bad in error.bad.items():
             contract.keep(con, f"{model.name}.{name}", "error", bad)
         raise ModelError([Problem(str(model.path), str(error))]) from None
-    return Built(model.name, int(rows), time.monotonic() - started, how)
+    return Built(model.name, rows, time.monotonic() - started, how)
+
+
+def _count(con: DuckDBPyConnection, model: Model) -> int | None:
+    if model.header.materialization == "view":
+        return None
+    row = con.execute(f"select count(*) from lake.{model.name}").fetchone()
+    return int(row[0]) if row else None
 
 
 class _Work:
@@ -152,10 +159,9 @@ class _Work:
         """Take only the change in; False when that cannot be done."""
         if self.kind != "incremental":
             return False
-        task = increment.Task(self.con, self.project, self.model, self.news)
+        task = increment.Task(self.con, self.project, self.model, self.news, self._check)
         if not increment.possible(task) or not increment.apply(task):
             return False
-        self._check(increment.DELTA)
         self._publish(increment.DELTA, increment.GONE)
         return True
 
@@ -164,11 +170,10 @@ class _Work:
         name = self.model.name
         if self.kind == "view":
             self.con.execute(f"create or replace view lake.{name} as {self.model.sql}")
-            self._check(f"lake.{name}", grain=True)
+            self._check(f"lake.{name}")
         elif there and self._same_shape():
             self.con.execute(f"create or replace temp table _fresh as {self.model.sql}")
-            self._check("_fresh", grain=True)
-            task = increment.Task(self.con, self.project, self.model, self.news)
+            task = increment.Task(self.con, self.project, self.model, self.news, self._check)
             increment.compare(task)
             self._publish(increment.DELTA, increment.GONE)
         else:
@@ -176,14 +181,14 @@ class _Work:
             self.con.execute(
                 f"create or replace table lake.{name} as select {names} from ({self.model.sql})"
             )
-            self._check(f"lake.{name}", grain=True)
+            self._check(f"lake.{name}")
 
     def _same_shape(self) -> bool:
         there = contract.shape(self.con, f"lake.{self.model.name}")
         return there == contract.shape(self.con, f"({self.model.sql})")
 
-    def _check(self, relation: str, grain: bool = False) -> None:
-        faults = contract.grain(self.con, self.model, relation) if grain else []
+    def _check(self, relation: str) -> None:
+        faults = contract.grain(self.con, self.model, relation)
         faults += contract.numbers(self.con, self.model, relation)
         bad = contract.audits(self.con, self.model, relation)
         faults += [f"audit {name}: bad row {rows[0]}" for name, rows in bad.items()]
