@@ -57,11 +57,11 @@ def _assembled(tables: list[Any], audits: list[Any], resources: dict[str, Any]) 
             alerts.alerts,
         ],
         schedules=[
-            schedules.hourly_models,
-            schedules.nightly_measurement,
+            schedules.hourly_numbers,
+            schedules.nightly_reports,
             schedules.retention_schedule,
         ],
-        jobs=[schedules.models, schedules.everything, schedules.cleaning],
+        jobs=[schedules.models, schedules.numbers, schedules.everything, schedules.cleaning],
         resources={"rooms": Rooms()} | resources,
     )
 

@@ -17,18 +17,24 @@ models = dg.define_asset_job(
     description="Events into the lake, staging, marts and segments.",
     executor_def=IN_PROCESS,
 )
+numbers = dg.define_asset_job(
+    "numbers",
+    selection=dg.AssetSelection.all() - dg.AssetSelection.groups("reports"),
+    description="All tables, settled numbers and a look at every running test; no reports.",
+    executor_def=IN_PROCESS,
+)
 everything = dg.define_asset_job(
     "everything",
     selection=dg.AssetSelection.all(),
-    description="The whole loop of tables: models, metrics, segments, experiments.",
+    description="The whole loop of tables, and the reports.",
     executor_def=IN_PROCESS,
 )
 
-hourly_models = dg.ScheduleDefinition(
-    name="hourly_models", job=models, cron_schedule="5 * * * *", default_status=RUNNING
+hourly_numbers = dg.ScheduleDefinition(
+    name="hourly_numbers", job=numbers, cron_schedule="5 * * * *", default_status=RUNNING
 )
-nightly_measurement = dg.ScheduleDefinition(
-    name="nightly_measurement", job=everything, cron_schedule="30 3 * * *", default_status=RUNNING
+nightly_reports = dg.ScheduleDefinition(
+    name="nightly_reports", job=everything, cron_schedule="30 3 * * *", default_status=RUNNING
 )
 
 

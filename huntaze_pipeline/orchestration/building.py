@@ -8,24 +8,27 @@ import dagster as dg
 
 from huntaze_pipeline.errors import WarehouseError
 
-JOB = "everything"
+EVERYTHING = "everything"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The instance keeps every event of the run; the terminal is the caller's."""
 
 
-def everything(definitions: dg.Definitions, tell: Callable[[str, float], None]) -> None:
-    """Materialize every asset and run every check.
+def build(
+    definitions: dg.Definitions, tell: Callable[[str, float], None], job: str = EVERYTHING
+) -> None:
+    """Materialize the assets of a job and run their checks.
 
     Args:
         definitions: the code location.
         tell: called with each finished asset and the share that is done.
+        job: which; by default every asset.
 
     Raises:
         WarehouseError: an asset could not be built or an audit failed; says which and why.
     """
-    job = definitions.resolve_job_def(JOB)
-    with dg.DagsterInstance.get() as instance, _told(instance, len(job.graph.node_dict), tell):
-        result = job.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False)
+    found = definitions.resolve_job_def(job)
+    with dg.DagsterInstance.get() as instance, _told(instance, len(found.graph.node_dict), tell):
+        result = found.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False)
     if not result.success:
         raise WarehouseError("the build failed:\n" + "\n".join(_failures(result)))
     failed = [

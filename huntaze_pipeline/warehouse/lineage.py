@@ -4,7 +4,7 @@ Nothing is run: the contracts of the tables that a model reads are enough. A col
 rows, or says a constant, is made of no column.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import sqlglot
@@ -43,27 +43,79 @@ def columns(model: Model, tables: Shapes) -> dict[str, tuple[Origin, ...]]:
         ModelError: the SQL cannot be followed; DuckDB may run it all the same.
     """
     # Imported here: the optimizer costs 0.1 s, and only a build asks for it.
-    from sqlglot import lineage
     from sqlglot.optimizer.qualify import qualify
     from sqlglot.optimizer.scope import build_scope
 
     try:
-        schema = _schema(tables)
         query = qualify(
-            sqlglot.parse_one(model.sql, read="duckdb"), schema=schema, dialect="duckdb",
+            sqlglot.parse_one(model.sql, read="duckdb"), schema=_schema(tables), dialect="duckdb",
             identify=False,
         )  # fmt: skip
+        trace = _Trace()
         scope = build_scope(query)
-        return {
-            column.name: _origins(
-                lineage.lineage(
-                    column.name, query, schema, dialect="duckdb", scope=scope, trim_selects=False
-                )
-            )
-            for column in model.columns
-        }
+        return {c.name: tuple(sorted(trace.origins(scope, c.name))) for c in model.columns}
     except Exception as error:  # whatever the parser trips over, the table itself is fine
         raise ModelError([Problem(str(model.path), f"no lineage: {_first(error)}")]) from None
+
+
+class _Trace:
+    """Follows columns through the scopes of one query, each (scope, column) once.
+
+    sqlglot's own `lineage` builds a tree for every column and walks shared parts again and again:
+    six seconds for our models instead of half a second.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], frozenset[Origin]] = {}
+
+    def origins(self, scope: Any, name: str) -> frozenset[Origin]:
+        """Return what one column of a scope is made of."""
+        if not isinstance(scope.expression, exp.Query):
+            return self._columns(scope.parent, scope.expression.find_all(exp.Column))
+        # A bare literal is named by its text: it may only be meant when nothing else has the name.
+        parts = sorted(
+            enumerate(scope.expression.selects), key=lambda p: isinstance(p[1], exp.Literal)
+        )
+        place = next((n for n, part in parts if part.alias_or_name == name), None)
+        if place is None:
+            raise ValueError(f"no column {name}")
+        return self._at(scope, place)
+
+    def _at(self, scope: Any, place: int) -> frozenset[Origin]:
+        key = (id(scope), place)
+        if key not in self._known:
+            self._known[key] = frozenset()  # a recursive query asks for itself
+            if isinstance(scope.expression, exp.SetOperation):
+                found = [self._at(side, place) for side in scope.set_operation_scopes]
+                self._known[key] = frozenset().union(*found)
+            else:
+                self._known[key] = self._part(scope, scope.expression.selects[place])
+        return self._known[key]
+
+    def _part(self, scope: Any, part: Any) -> frozenset[Origin]:
+        own = {id(column) for column in scope.columns}
+        found = self._columns(scope, (c for c in part.find_all(exp.Column) if id(c) in own))
+        for inner in scope.subquery_scopes:
+            if _inside(inner.expression, part):
+                for name in inner.expression.named_selects:
+                    found |= self.origins(inner, name)
+        return found
+
+    def _columns(self, scope: Any, columns: Iterable[exp.Column]) -> frozenset[Origin]:
+        found: frozenset[Origin] = frozenset()
+        for column in columns:
+            source = scope.sources.get(column.table) if scope is not None else None
+            if isinstance(source, exp.Table):
+                found |= {Origin(f"{source.db}.{source.name}", column.name)}
+            elif source is not None:
+                found |= self.origins(source, column.name)
+        return found
+
+
+def _inside(node: Any, part: Any) -> bool:
+    while node is not None and node is not part:
+        node = node.parent
+    return node is part
 
 
 def roots(project: Project, origin: Origin, tables: Shapes) -> tuple[Origin, ...]:
@@ -88,16 +140,6 @@ def _schema(tables: Shapes) -> dict[str, object]:
         catalog: {layer: {name: dict(c) for name, c in t.items()} for layer, t in layers.items()}
         for catalog, layers in tables.items()
     }
-
-
-def _origins(node: Any) -> tuple[Origin, ...]:
-    """Collect the ends of a column's tree that are columns of tables."""
-    found = {
-        Origin(f"{end.expression.db}.{end.expression.name}", end.name.rpartition(".")[2].strip('"'))
-        for end in node.walk()
-        if not end.downstream and isinstance(end.expression, exp.Table)
-    }
-    return tuple(sorted(found))
 
 
 def _first(error: Exception) -> str:

@@ -52,7 +52,7 @@ def test_the_sensors_and_schedules_of_the_card_exist_and_start_running() -> None
     schedules = {s.name for s in definitions.schedules or []}
 
     assert {"new_events", "due_messages", "due_campaigns", "automations", "alerts"} <= set(sensors)
-    assert {"hourly_models", "nightly_measurement", "retention"} <= schedules
+    assert {"hourly_numbers", "nightly_reports", "retention"} <= schedules
     running = {n for n, s in sensors.items() if s.default_status.value == "RUNNING"}
     assert running == set(sensors)
 

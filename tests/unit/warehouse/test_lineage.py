@@ -19,6 +19,7 @@ COUNTED = {
     "marts.fct_costs": {"units"},
     "metrics.campaign_holdout": {"fans"},
     "metrics.campaign_roi": {"recipients"},
+    "metrics.books": {"decided"},
     "metrics.campaign_rates": {"dimension"},
     "staging.stg_firsts": {"touch"},
 }
@@ -77,3 +78,19 @@ def test_a_column_that_no_table_has_is_told() -> None:
     model = replace(model, body=model.body.replace("account_id", "acount_id"))
     with pytest.raises(ModelError, match="acount_id"):
         lineage.columns(model, lineage.shapes(project()))
+
+
+def test_a_subquery_in_a_column_is_followed_and_one_in_a_condition_is_not() -> None:
+    model = project().model("metrics.sends_per_minute")
+    body = (
+        "select creator_id, (select max(name) from lake.raw.fans f where f.creator_id ="
+        " m.creator_id) as account_id from lake.raw.messages m"
+        " where m.id in (select message_id from lake.raw.attempts)"
+    )
+    columns = {"creator_id": "VARCHAR | it", "account_id": "VARCHAR | it"}
+    header = model.header.model_copy(update={"columns": columns})
+    found = lineage.columns(replace(model, body=body, header=header), lineage.shapes(project()))
+
+    assert found["creator_id"] == (Origin("raw.messages", "creator_id"),)
+    assert Origin("raw.fans", "name") in found["account_id"]
+    assert {o.table for o in found["account_id"]} <= {"raw.fans", "raw.messages"}
