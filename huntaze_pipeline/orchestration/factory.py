@@ -29,8 +29,13 @@ def assets(project: Project) -> list[dg.AssetsDefinition]:
 
 
 def checks(project: Project) -> list[dg.AssetChecksDefinition]:
-    """Return one check per audit file, on the model that it reads first."""
-    return [_check(audit) for audit in project.audits if audit.refs]
+    """Return one check per audit file, on the model it reads that is built last."""
+    order = {model.name: number for number, model in enumerate(project.models)}
+    return [
+        _check(audit, sorted(audit.refs, key=lambda name: -order[name]))
+        for audit in project.audits
+        if audit.refs
+    ]
 
 
 def freshness(within: str | None) -> dg.FreshnessPolicy | None:
@@ -131,12 +136,12 @@ def _build(lake: "runner.DuckDBPyConnection", project: Project, model: Model) ->
         raise dg.Failure(description=str(error), allow_retries=False) from None
 
 
-def _check(audit: Audit) -> dg.AssetChecksDefinition:
+def _check(audit: Audit, refs: Sequence[str]) -> dg.AssetChecksDefinition:
     severity = getattr(dg.AssetCheckSeverity, audit.header.severity.upper())
 
     @dg.asset_check(
-        asset=key(audit.refs[0]),
-        additional_deps=_others(audit.refs),
+        asset=key(refs[0]),
+        additional_deps=[key(name) for name in refs[1:]],
         name=audit.name.split(".")[-1],
         description=audit.header.description,
     )
@@ -150,7 +155,3 @@ def _check(audit: Audit) -> dg.AssetChecksDefinition:
         )
 
     return check
-
-
-def _others(refs: Sequence[str]) -> list[dg.AssetKey]:
-    return [key(name) for name in dict.fromkeys(refs[1:]) if name != refs[0]]
