@@ -28,10 +28,10 @@ chart:
 select
     date_trunc('month', occurred_at)::date as month,
     case when source = 'api' then 'single message' else coalesce(source, 'no touch') end as source,
-    count(*) as purchases, sum(value_micros)::bigint as revenue,
+    count(*) filter (largest) as purchases, sum(value_micros)::bigint as revenue,
     sum(value_micros) / nullif(sum(sum(value_micros)) over (partition by month, currency), 0) as share,
     currency
 from ref('marts.fct_attribution')
-where ($from is null or occurred_at::date >= $from) and ($to is null or occurred_at::date <= $to)
+where goal = 'purchase' and ($from is null or occurred_at::date >= $from) and ($to is null or occurred_at::date <= $to)
 group by 1, 2, currency
 order by 1, revenue desc, 2

@@ -38,7 +38,7 @@ bought as (
         coalesce(sum(a.value_micros) filter (a.campaign_id is null), 0)::bigint as other
     from ref('marts.fct_attribution') a
     cross join zones z
-    where $campaign is null or a.campaign_id = $campaign
+    where a.goal = 'purchase' and ($campaign is null or a.campaign_id = $campaign)
     group by 1
 ),
 touched as (

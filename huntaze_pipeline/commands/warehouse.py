@@ -61,7 +61,7 @@ def build(
         migrate.upgrade(store)
         done = refreshing.run(ready, store, project, system_clock(), select or None, full=full)
         if not select:
-            _channels(ready)
+            _measured(ready)
     if as_json:
         typer.echo(json.dumps(asdict(done), default=str))
     else:
@@ -77,13 +77,14 @@ def build(
         raise typer.Exit(1)
 
 
-def _channels(ready: settings.Settings) -> None:
-    """Compute the attribution models that need all paths at once; no SQL model can."""
-    from huntaze_pipeline.measurement import channels
+def _measured(ready: settings.Settings) -> None:
+    """Compute what no SQL model can: models over whole paths, effects against holdouts."""
+    from huntaze_pipeline.measurement import channels, holdouts, incrementality
     from huntaze_pipeline.warehouse import lake
 
     with lake.connect(ready) as con:
         channels.publish(con)
+        holdouts.store(con, incrementality.incremental(holdouts.read(con)))
 
 
 @models.command("test")

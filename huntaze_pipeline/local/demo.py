@@ -4,8 +4,10 @@ The steps in order, each a function of the things before it. What is derived, as
 is said in `NOTES` and ends up in the report.
 """
 
+import importlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -225,6 +227,10 @@ def run(settings: Settings, assemble: Assemble, say: Say) -> Path:
     """
     began = time.monotonic()
     base = settings.root / "demo"
+    # The library takes seconds to import: time that the servers need for their start anyway.
+    threading.Thread(
+        target=importlib.import_module, args=("great_expectations",), daemon=True
+    ).start()
     with ExitStack() as on_stage:
         home = on_stage.enter_context(stage.folder(settings))
         own = stage.settings(home)
