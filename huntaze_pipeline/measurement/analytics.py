@@ -101,7 +101,7 @@ class Share:
 
 # A touch exactly as old as its window counts, one after the purchase does not; ties go to the
 # greater id; a platform's own window wins over the one for all ("*").
-_CREDITED = """
+_CREDITED = f"""
     windows as (
         select * from jsonb_to_recordset(cast(:windows as jsonb))
             as w(platform text, touch text, seconds bigint)
@@ -116,7 +116,10 @@ _CREDITED = """
         from inbox i join reached using (fan_id)
         left join windows own on own.touch = i.name and own.platform = i.platform
         left join windows every on every.touch = i.name and every.platform = '*'
-        where i.creator_id = :creator and i.name in ('sent', 'delivered', 'opened', 'clicked')
+        left join messages m on m.creator_id = i.creator_id and m.id = i.message_id
+        where not ({touches.TRAPPED}) and not ({touches.MACHINE})
+          and i.creator_id = :creator
+          and i.name in ('sent', 'delivered', 'opened', 'clicked')
           and (i.message_id is not null or i.campaign_id is not null)
           and coalesce(own.seconds, every.seconds) > 0
     ), winner as (
@@ -171,7 +174,7 @@ def facts(
     """
     values = _values(connection, creator_id, campaigns, windows)
     rows = touches.by_hour(connection, values, bots)
-    rows += connection.execute(text(_CONVERSIONS), values).mappings()
+    rows += connection.execute(text(_CONVERSIONS), values | touches.signs(bots)).mappings()
     return [_fact(row) for row in rows]
 
 
@@ -185,7 +188,7 @@ def shares(
     """Count the same of one campaign, by the segments of its recipients as they were decided."""
     values = _values(connection, creator_id, [campaign_id], windows)
     rows = touches.by_segment(connection, values, bots)
-    rows += connection.execute(text(_BY_SEGMENT), values).mappings()
+    rows += connection.execute(text(_BY_SEGMENT), values | touches.signs(bots)).mappings()
     return [Share(**row) for row in rows]
 
 

@@ -29,6 +29,22 @@ _PATH = (
     "split_part(split_part(coalesce(i.properties->>'link', i.properties->>'url'), '?', 1), '#', 1)"
     " || '/'"
 )
+TRAPPED = f"""
+    case when i.name in ('opened', 'clicked') then coalesce(
+        i.properties->>'honeypot' = 'true'
+        or position(cast(:trap as text) in {_PATH}) > 0, false)
+    else false end
+"""
+"""SQL for an inbox row i that hit the hidden link."""
+MACHINE = f"""
+    case when i.name in ('opened', 'clicked') then coalesce(
+        i.occurred_at >= m.sent_at and i.occurred_at < m.sent_at
+            + interval '1 microsecond' * cast(
+                cast(:paces as jsonb) ->> (i.platform || ':' || i.name) as bigint),
+        false) or coalesce({_AGENT} ~ cast(:agents as text), false)
+    else false end
+"""
+"""SQL for an inbox row i, about message m, that is too fast or names itself a machine."""
 # Each message once: when which touch was first made by anybody, and first and last by no machine.
 # `trap_*` are hits of the hidden link.
 _MESSAGES = f"""
@@ -36,16 +52,7 @@ _MESSAGES = f"""
         select i.campaign_id, i.fan_id, coalesce(i.message_id, i.campaign_id) as key, i.name,
                i.occurred_at, i.platform, m.variant_id, m.decided_at,
                i.name in ('opened', 'clicked') as looked,
-               case when i.name in ('opened', 'clicked') then coalesce(
-                   i.properties->>'honeypot' = 'true'
-                   or position(cast(:trap as text) in {_PATH}) > 0, false)
-               else false end as trapped,
-               case when i.name in ('opened', 'clicked') then coalesce(
-                   i.occurred_at >= m.sent_at and i.occurred_at < m.sent_at
-                       + interval '1 microsecond' * cast(
-                           cast(:paces as jsonb) ->> (i.platform || ':' || i.name) as bigint),
-                   false) or coalesce({_AGENT} ~ cast(:agents as text), false)
-               else false end as machine
+               {TRAPPED} as trapped, {MACHINE} as machine
         from inbox i
         left join messages m on m.creator_id = i.creator_id and m.id = i.message_id
             and m.source = 'campaign' and m.source_id = i.campaign_id
@@ -149,10 +156,11 @@ def _rows(
     connection: Connection, query: Any, values: Mapping[str, Any], bots: Sequence[Bot]
 ) -> list[Mapping[Any, Any]]:
     connection.execute(text("set local work_mem = '64MB'"))  # one campaign fits: no spilling sort
-    return [*connection.execute(query, {**values, **_signs(bots)}).mappings()]
+    return [*connection.execute(query, {**values, **signs(bots)}).mappings()]
 
 
-def _signs(bots: Sequence[Bot]) -> dict[str, Any]:
+def signs(bots: Sequence[Bot]) -> dict[str, Any]:
+    """Return what `TRAPPED` and `MACHINE` ask for."""
     """Return the rules as the query takes them; what is not declared matches nothing."""
     trap = next((bot for bot in bots if bot.rule == "honeypot"), None)
     words = [re.escape(bot.value) for bot in bots if bot.rule == "agent"]

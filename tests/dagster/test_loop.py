@@ -112,7 +112,7 @@ def test_tables_come_with_their_columns_origins_and_a_picture_where_there_is_one
     assert [p for p in pictures.values() if not p.startswith("![")] == []
     assert {name for name, m in told.items() if "dagster/column_lineage" in m} == {
         name for name in told if name.startswith(("staging/", "marts/", "metrics/"))
-    }
+    } - {"marts/fct_channel_credits"}  # computed in Python, so there is no SQL to follow
 
 
 @pytest.mark.slow
@@ -131,6 +131,10 @@ def test_building_twice_changes_no_number(rooms: Rooms, world: Store) -> None:
 def test_every_sensor_ticks_and_an_event_becomes_a_queued_message(
     rooms: Rooms, world: Store
 ) -> None:
+    noon = 12 - datetime.now(UTC).hour  # nobody's quiet hours, whenever the test runs
+    with world.worker() as connection:
+        zone = {"zone": f"Etc/GMT{-noon:+d}" if noon else "UTC"}
+        connection.execute(text("update fans set zone = :zone"), zone)
     definitions = build_defs(rooms=rooms)
     with dg.DagsterInstance.ephemeral() as instance:
         for name in ("new_events", "automations", "due_campaigns", "due_messages", "alerts"):
