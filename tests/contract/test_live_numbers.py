@@ -183,6 +183,10 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
             found.execute(f"create table lake.raw.{table} ({declared})")
         fill(found, "bots", [bot._asdict() for bot in BOTS])
         fill(found, "windows", [window._asdict() for window in WINDOWS])
+        goal = {"goal": "purchase", "named": False, "filtered": False, "model": "last"}
+        fill(
+            found, "goals", [goal | {"event": e, "half_life": 604800} for e in ("purchase", "tip")]
+        )
         past = [{"creator_id": "maya", "id": c, "settings": "{}"} for c in CAMPAIGNS]
         fill(found, "campaigns", past)
         needed = ("+metrics.campaign_hourly", "+metrics.campaign_segment")
