@@ -21,6 +21,8 @@ from huntaze_pipeline.warehouse.models import Model, Project
 _DAY = timedelta(days=1)
 _MOST = 0.5
 """Above this share of a table's days everything is built anew: one pass beats many."""
+_STRETCHES = 50
+"""Above this number of separate stretches of days too."""
 DELTA = "_delta"
 """Temporary table of the rows to write."""
 GONE = "_gone"
@@ -100,13 +102,15 @@ def _days(task: Task, drives: dict[str, str], feeds: dict[str, Feed]) -> bool:
     column = task.part.partition
     ends = f"cast(min({column}) as date), cast(max({column}) as date)"
     span = task.con.execute(f"select {ends} from lake.{task.model.name}").fetchone()
-    if span is None or span[0] is None:
-        return False
-    lived = [day for day in touched if span[0] <= day <= span[1]]
-    if len(lived) > max(7.0, _MOST * ((span[1] - span[0]).days + 1)):
+    stretches = list(_stretches(touched))
+    if span is not None and span[0] is not None:
+        lived = [day for day in touched if span[0] <= day <= span[1]]
+        if len(lived) > max(7.0, _MOST * ((span[1] - span[0]).days + 1)):
+            return False
+    if len(stretches) > _STRETCHES:
         return False
     _start(task)
-    for low, high in _stretches(touched):
+    for low, high in stretches:
         _stretch(task, low, high)
     return True
 

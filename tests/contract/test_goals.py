@@ -87,6 +87,7 @@ def test_a_comparison_publishes_nothing(
     assert lake.snapshot(con) == before
 
 
+@pytest.mark.slow
 def test_an_adopted_window_computes_the_history_anew(con: DuckDBPyConnection, rules: Path) -> None:
     build(con, rules)
     (rules / goals.FILE).write_text(
@@ -153,6 +154,7 @@ LATE = """
 """
 
 
+@pytest.mark.slow
 def test_late_touches_and_goals_end_where_building_anew_does(
     con: DuckDBPyConnection, rules: Path
 ) -> None:

@@ -179,6 +179,7 @@ def test_many_experiments_cost_four_statements(store: Store, creator: str) -> No
     assert len(seen) == 4
 
 
+@pytest.mark.slow
 def test_from_clicks_to_the_rest_of_the_audience(
     store: Store, creator: str, settings: Settings
 ) -> None:

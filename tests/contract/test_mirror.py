@@ -104,6 +104,7 @@ def test_the_lake_can_be_seen_as_it_was(
             raise AssertionError("must not open")
 
 
+@pytest.mark.slow
 def test_care_lets_old_snapshots_go_and_changes_no_answer(
     store: Store, creator: str, settings: Settings, con: DuckDBPyConnection
 ) -> None:

@@ -45,6 +45,7 @@ def live(store: Store, event_id: str, at: datetime = NOON, micros: int = 1_000_0
         inbox.append(connection, [event])
 
 
+@pytest.mark.slow
 def test_what_arrived_is_judged_once_and_kept_with_the_failing_examples(
     store: Store, creator: str, con: lake.DuckDBPyConnection
 ) -> None:

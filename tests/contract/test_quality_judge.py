@@ -99,6 +99,7 @@ def brief(results: list[Result]) -> list[tuple[Any, ...]]:
     return [(r.expectation, r.success, r.rows, r.unexpected) for r in results]
 
 
+@pytest.mark.slow
 @settings(
     # The library takes about half a second for each; the batches are large instead.
     max_examples=6,
@@ -118,6 +119,7 @@ def test_gate_and_library_count_alike(
     assert verdict.disputed == ()
 
 
+@pytest.mark.slow
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -19,6 +19,8 @@ from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake, models, query, refreshing, reports
 
+pytestmark = pytest.mark.slow  # a world of two creators is built first
+
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SHIPPED = sorted(path.stem for path in (Settings().models_dir / "reports").glob("*.sql"))  # pyright: ignore[reportCallIssue]
 FANS = 40
