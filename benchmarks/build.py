@@ -174,7 +174,7 @@ class Dbt:
         self.python, self.folder, self.data = python, folder, data
         (folder / "models").mkdir(parents=True)
         (folder / "dbt_project.yml").write_text(
-            "name: rival\nversion: '1'\nprofile: rival\n"
+            "name: rival\nversion: '1.0'\nprofile: rival\n"
             "flags: {send_anonymous_usage_stats: false}\n"
         )
         (folder / "profiles.yml").write_text(
@@ -201,7 +201,7 @@ class Dbt:
     def run(self, *options: str) -> float:
         """Run dbt in a process of its own, as people do."""
         code = "import sys; from dbt.cli.main import cli; sys.exit(cli())"
-        command = [self.python, "-c", code, "run", "--quiet", *options]
+        command = [self.python, "-c", code, "--quiet", "run", *options]
         here = ["--project-dir", str(self.folder), "--profiles-dir", str(self.folder)]
         return timed(lambda: subprocess.run([*command, *here], check=True, cwd=self.folder))
 
