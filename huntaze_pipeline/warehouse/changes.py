@@ -5,7 +5,7 @@ DuckLake's change feed. What a model makes of them is `increment`'s.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
@@ -35,8 +35,8 @@ class News:
 
     since: int
     upto: int
-    changed: frozenset[str]
-    """Tables it reads whose rows changed."""
+    changed: Mapping[str, tuple[int, int]]
+    """Tables it reads whose rows changed: the first and the last snapshot that did it."""
     anew: frozenset[str]
     """Tables it reads that were made anew: there is no feed from before."""
 
@@ -98,15 +98,16 @@ def survey(con: DuckDBPyConnection, since: int | None = None) -> "Survey":
         f"select snapshot_id, changes_made from {CATALOG}.ducklake_snapshot_changes"
         f" where snapshot_id > {since} and snapshot_id <= {upto}"
     ).fetchall()
-    last: dict[int, int] = {}
+    moves: dict[int, list[int]] = {}
     for snapshot, text in sorted(made):
-        last |= {int(number): int(snapshot) for number in _TOUCHED.findall(str(text))}
+        for number in _TOUCHED.findall(str(text)):
+            moves.setdefault(int(number), []).append(int(snapshot))
     things = {
         str(name): (str(what), int(number), int(born))
         for what, name, number, born in con.execute(_THINGS).fetchall()
     }
     row = con.execute(f"select min(snapshot_id) from {CATALOG}.ducklake_snapshot").fetchone()
-    return Survey(upto, states, things, last, int(row[0]) if row else 0)
+    return Survey(upto, states, things, moves, int(row[0]) if row else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,8 @@ class Survey:
     states: Mapping[str, State]
     things: Mapping[str, tuple[str, int, int]]
     """Name: table or view, its id, the snapshot that made it."""
-    last: Mapping[int, int]
-    """Table id: the last snapshot that changed its rows."""
+    moves: Mapping[int, Sequence[int]]
+    """Table id: the snapshots that changed its rows, in order."""
     oldest: int
     """The oldest snapshot that is kept."""
 
@@ -133,13 +134,17 @@ class Survey:
 
     def news(self, tables: Iterable[str], since: int) -> News:
         """Return which of these tables changed after a snapshot."""
-        known = [(name, *self.things[name][1:]) for name in tables if name in self.things]
-        return News(
-            since,
-            self.upto,
-            frozenset(name for name, number, _ in known if self.last.get(number, 0) > since),
-            frozenset(name for name, _, born in known if born > since or self._lost(since)),
-        )
+        changed, anew = {}, set()
+        for name in tables:
+            if name not in self.things:
+                continue
+            _, number, born = self.things[name]
+            if born > since or self._lost(since):
+                anew.add(name)
+            after = [snapshot for snapshot in self.moves.get(number, ()) if snapshot > since]
+            if after:
+                changed[name] = (after[0], after[-1])
+        return News(since, self.upto, changed, frozenset(anew))
 
 
 # DuckDB's own listing plans every view of the lake, which takes longer than a build.
@@ -160,30 +165,50 @@ _THINGS = f"""
 """
 
 
-def feed(con: DuckDBPyConnection, table: str, found: News) -> "Feed":
-    """Bring the rows that came into and left a table into temporary tables."""
-    schema, name = (lake.quoted(part) for part in table.split("."))
-    stem = table.replace(".", "_")
-    rows = Feed(f"_in_{stem}", f"_out_{stem}")
-    con.execute(
-        f"create or replace temp table _feed as select * exclude (snapshot_id, rowid)"
-        f" from ducklake_table_changes('lake', {schema}, {name}, {found.since + 1}, {found.upto})"
-    )
-    for kind, change in (
-        (rows.came, "'insert', 'update_postimage'"),
-        (rows.left, "'delete', 'update_preimage'"),
-    ):
-        con.execute(
-            f"create or replace temp table {kind} as select * exclude (change_type) from _feed"
-            f" where change_type in ({change})"
-        )
-    con.execute("drop table _feed")
-    return rows
-
-
 @dataclass(frozen=True, slots=True)
 class Feed:
     """Two temporary tables in the shape of the table they come from."""
 
     came: str
     left: str
+
+
+class Feeds:
+    """The rows that came into and left tables, brought once for all models of a build."""
+
+    def __init__(self, con: DuckDBPyConnection) -> None:
+        self._con = con
+        self._kept: dict[tuple[str, int, int], Feed] = {}
+
+    def of(self, table: str, span: tuple[int, int]) -> Feed:
+        """Return what happened to a table from one snapshot to another, both included."""
+        key = (table, *span)
+        if key not in self._kept:
+            self._kept[key] = self._bring(*key)
+        return self._kept[key]
+
+    def forget(self) -> None:
+        """Start anew: a transaction that was rolled back took its temporary tables along."""
+        for feed in self._kept.values():
+            self._con.execute(f"drop table if exists {feed.came}")
+            self._con.execute(f"drop table if exists {feed.left}")
+        self._kept.clear()
+
+    def _bring(self, table: str, first: int, last: int) -> Feed:
+        schema, name = (lake.quoted(part) for part in table.split("."))
+        stem = f"{table.replace('.', '_')}_{first}_{last}"
+        feed = Feed(f"_in_{stem}", f"_out_{stem}")
+        self._con.execute(
+            "create or replace temp table _feed as select * exclude (snapshot_id, rowid)"
+            f" from ducklake_table_changes('lake', {schema}, {name}, {first}, {last})"
+        )
+        for kind, change in (
+            (feed.came, "'insert', 'update_postimage'"),
+            (feed.left, "'delete', 'update_preimage'"),
+        ):
+            self._con.execute(
+                f"create or replace temp table {kind} as select * exclude (change_type)"
+                f" from _feed where change_type in ({change})"
+            )
+        self._con.execute("drop table _feed")
+        return feed

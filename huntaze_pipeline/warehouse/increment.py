@@ -14,7 +14,7 @@ from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.clock import duration
 from huntaze_pipeline.warehouse import changes, raw
-from huntaze_pipeline.warehouse.changes import Feed, News
+from huntaze_pipeline.warehouse.changes import Feed, Feeds, News
 from huntaze_pipeline.warehouse.header import WINDOWS, Incremental, Read
 from huntaze_pipeline.warehouse.models import Model, Project
 
@@ -37,6 +37,7 @@ class Task:
     project: Project
     model: Model
     news: News
+    feeds: Feeds
     check: Callable[[str], None] = lambda rows: None
     """Called with each set of rows computed anew, before they are compared with the table's."""
 
@@ -71,13 +72,13 @@ def possible(task: Task) -> bool:
     """
     driving = {b for r in task.part.reads for b in changes.bases(task.project, r)}
     driving -= {f"raw.{name}" for name in raw.DECLARED}
-    return not task.news.anew and task.news.changed <= driving
+    return not task.news.anew and task.news.changed.keys() <= driving
 
 
 def apply(task: Task) -> bool:
     """Take the change in, inside the caller's transaction; False when building anew is better."""
     drives = task.drives()
-    feeds = {base: changes.feed(task.con, base, task.news) for base in set(drives.values())}
+    feeds = {b: task.feeds.of(b, task.news.changed[b]) for b in set(drives.values())}
     if task.part.partition:
         return _days(task, drives, feeds)
     if task.part.merge:

@@ -74,6 +74,7 @@ def build(
     built: list[Built] = []
     failed: dict[str, Problem] = {}
     seen = changes.survey(con)
+    feeds = changes.Feeds(con)
     moved: set[str] = set()
     for model in project.select(select):
         progress(model.name)
@@ -88,29 +89,40 @@ def build(
             )
             continue
         try:
-            built.append(one(con, project, model, full=full))
+            built.append(one(con, project, model, full=full, feeds=feeds))
             if built[-1].how != "unchanged":
                 moved.add(model.name)
         except ModelError as error:
             failed[model.name] = error.problems[0]
+    feeds.forget()
     if failed:
         raise ModelError(list(failed.values()))
     return built
 
 
-def one(con: DuckDBPyConnection, project: Project, model: Model, *, full: bool = False) -> Built:
+def one(
+    con: DuckDBPyConnection,
+    project: Project,
+    model: Model,
+    *,
+    full: bool = False,
+    feeds: changes.Feeds | None = None,
+) -> Built:
     """Bring one model up to date, check and publish it.
 
     Raises:
         ModelError: the SQL fails or the result breaks the contract; the old table stays.
     """
     started = time.monotonic()
+    known = feeds or changes.Feeds(con)
     try:
-        how = lake.write(con, _Work(con, project, model, full).run)
+        how = lake.write(con, _Work(con, project, model, full, known).run)
         rows = _count(con, model)
     except duckdb.Error as error:
+        known.forget()
         raise _located(model, error) from None
     except _Broken as error:
+        known.forget()
         for name, bad in error.bad.items():
             contract.keep(con, f"{model.name}.{name}", "error", bad)
         raise ModelError([Problem(str(model.path), str(error))]) from None
@@ -127,14 +139,26 @@ def _count(con: DuckDBPyConnection, model: Model) -> int | None:
 class _Work:
     """One model inside its transaction."""
 
-    def __init__(self, con: DuckDBPyConnection, project: Project, model: Model, full: bool) -> None:
+    def __init__(
+        self,
+        con: DuckDBPyConnection,
+        project: Project,
+        model: Model,
+        full: bool,
+        feeds: changes.Feeds,
+    ) -> None:
         self.con, self.project, self.model = con, project, model
         self.kind = model.header.materialization
         self.version = changes.version(project, model)
         self.full = full
+        self.feeds = feeds
+        self.tried = False
 
     def run(self) -> How:
         """Do the least that brings the table up to date."""
+        if self.tried:
+            self.feeds.forget()
+        self.tried = True
         seen = changes.survey(self.con)
         before = None if self.full else seen.states.get(self.model.name)
         self.news = seen.news(_bases(self.project, self.model), before.snapshot if before else 0)
@@ -159,7 +183,9 @@ class _Work:
         """Take only the change in; False when that cannot be done."""
         if self.kind != "incremental":
             return False
-        task = increment.Task(self.con, self.project, self.model, self.news, self._check)
+        task = increment.Task(
+            self.con, self.project, self.model, self.news, self.feeds, self._check
+        )
         if not increment.possible(task) or not increment.apply(task):
             return False
         self._publish(increment.DELTA, increment.GONE)
@@ -173,7 +199,9 @@ class _Work:
             self._check(f"lake.{name}")
         elif there and self._same_shape():
             self.con.execute(f"create or replace temp table _fresh as {self.model.sql}")
-            task = increment.Task(self.con, self.project, self.model, self.news, self._check)
+            task = increment.Task(
+                self.con, self.project, self.model, self.news, self.feeds, self._check
+            )
             increment.compare(task)
             self._publish(increment.DELTA, increment.GONE)
         else:
