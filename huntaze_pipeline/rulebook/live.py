@@ -74,9 +74,13 @@ _TEMPLATES = text(
 )
 _SEGMENTS = text(
     """
-    select creator_id, id, name, criteria, is_dynamic from segments
-    where cast(:creators as text[]) is null or creator_id = any(:creators)
-    order by creator_id, id
+    select s.creator_id, s.id, s.name, s.criteria, s.is_dynamic,
+           case when s.is_dynamic then '{}' else coalesce((
+               select jsonb_object_agg(n.fan_id, n.joined) from enrolments n
+               where n.creator_id = s.creator_id and n.segment_id = s.id), '{}') end as enrolled
+    from segments s
+    where cast(:creators as text[]) is null or s.creator_id = any(:creators)
+    order by s.creator_id, s.id
     """
 )
 
@@ -240,6 +244,11 @@ def _segment(row: dict[str, Any]) -> LiveSegment:
     criteria = dict(row["criteria"])
     known = {key: criteria[key] for key in ("where", "fans") if key in criteria}
     data = known or ({"where": criteria} if criteria else {"fans": []})
+    if "fans" in data and row["enrolled"]:
+        # What rules did to a list wins over the file.
+        came = {fan for fan, joined in row["enrolled"].items() if joined}
+        stayed = [fan for fan in data["fans"] if row["enrolled"].get(fan, True)]
+        data = {"fans": [*stayed, *sorted(came - set(stayed))]}
     try:
         rule = Segment.model_validate({"name": row["name"], **data})
     except ValueError as error:

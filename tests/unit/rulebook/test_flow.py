@@ -72,6 +72,7 @@ def test_actions_are_messages_with_a_delay_at_the_positions_they_always_had():
     )
     first, second = flow.program(old)
     assert (first.delay, second.delay) == (timedelta(0), timedelta(days=1))
+    assert second.step.send is not None
     assert (second.position, second.kind, second.step.send.topic) == (1, "send", "service")
 
 
