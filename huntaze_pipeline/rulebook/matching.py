@@ -97,18 +97,26 @@ def answers(
         return found
     if "moment" not in events.columns:
         events = events.with_columns(moment=pl.col("occurred_at"))
-    keys = list(questions)
     with duckdb.connect(config={"threads": 2}) as con:
         con.execute("set TimeZone = 'UTC'")
         con.register("batch_frame", events.to_arrow())
         con.register("fans_frame", fans.to_arrow())
         con.execute(_tables(running))
-        for start in range(0, len(keys), _CHUNK):
-            part = [(i, questions[keys[i]]) for i in range(start, min(start + _CHUNK, len(keys)))]
-            for position, hits in con.execute(_query(part)).fetchall():
-                found.hits.setdefault(position, set()).update(keys[i] for i in hits)
-        rows = con.execute(_FANS, [list(found.hits)]).pl().iter_rows(named=True)
-        found.fans = {row["position"]: row for row in rows}
+        return ask(con, questions)
+
+
+def ask(con: duckdb.DuckDBPyConnection, questions: Mapping[str, Question]) -> Answers:
+    """Ask every question of the relations `event` and `fan`, one row each per position.
+
+    `fan` has `known` besides the fields: whether there is such a fan.
+    """
+    found, keys = Answers(), list(questions)
+    for start in range(0, len(keys), _CHUNK):
+        part = [(i, questions[keys[i]]) for i in range(start, min(start + _CHUNK, len(keys)))]
+        for position, hits in con.execute(_query(part)).fetchall():
+            found.hits.setdefault(position, set()).update(keys[i] for i in hits)
+    rows = con.execute(_FANS, [list(found.hits)]).pl().iter_rows(named=True)
+    found.fans = {row["position"]: row for row in rows}
     return found
 
 

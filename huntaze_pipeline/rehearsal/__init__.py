@@ -1,0 +1,1 @@
+"""Trying rules before they go live and looking back at what they did: backtest, why, replay."""
