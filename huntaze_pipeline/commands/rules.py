@@ -26,6 +26,9 @@ Creator = Annotated[str, typer.Option("--creator", "-c", help="The creator's id.
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
+    from huntaze_pipeline.commands import backtest
+
+    rules.command("backtest")(backtest.backtest)
     app.add_typer(rules)
     app.add_typer(segments)
 

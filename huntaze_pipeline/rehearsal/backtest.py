@@ -94,7 +94,7 @@ def _matched(past: Past, live: LiveAutomation, reading: Reading, trial: Trial) -
     )
     trial.events = _count(past, "candidate")
     past.number("candidate")
-    past.remember(reading.asked)
+    past.remember(reading.fields)
     con.execute(
         "create or replace temp table coded as select c.*, who.num from candidate c"
         " join who using (creator_id, fan_id)"
@@ -111,8 +111,7 @@ def _matched(past: Past, live: LiveAutomation, reading: Reading, trial: Trial) -
     con.execute("drop table candidate; drop table coded; drop table event; drop table fan")
     if not trial.matched:
         return pl.DataFrame(schema=ENTRY)
-    past.number("hit")
-    past.remember(reading.fields)
+    past.keep("hit")
     found = con.execute("from hit order by position").pl()
     return found.select(pl.col(name).cast(kind) for name, kind in ENTRY.items())
 
@@ -217,3 +216,19 @@ def creators(past: Past, names: Iterable[str] | None) -> list[str]:
     only = "" if names is None else f" where id in ({listed(names)})"
     rows = past.con.execute(f"select id from {past.tables.prefix}creators{only} order by id")
     return [row[0] for row in rows.fetchall()]
+
+
+def entered(
+    past: Past, rules: Sequence[LiveAutomation], since: datetime
+) -> dict[entries.Passage, list[entries.Entry]]:
+    """Return the real entries from before the period, of a rule that was live already."""
+    rows = past.con.execute(
+        "select creator_id, automation_id, fan_id, entry_key, entered_at, event_id,"
+        f" state = 'exited' from {past.table('executions')} e where automation_id = ?"
+        " and entered_at < ? order by entered_at, id",
+        [rules[0].id, since],
+    ).fetchall()
+    found: dict[entries.Passage, list[entries.Entry]] = {}
+    for creator, automation_id, fan, *entry in rows:
+        found.setdefault((creator, automation_id, fan), []).append(entries.Entry(*entry))
+    return found

@@ -102,6 +102,13 @@ class Past:
             f" (select distinct creator_id, fan_id from {askers})"
         )
 
+    def keep(self, askers: str) -> None:
+        """Forget the numbered fans of whom there is no asker any more."""
+        self.con.execute(
+            "create or replace temp table who as select who.* from who"
+            f" semi join {askers} a on a.creator_id = who.creator_id and a.fan_id = who.fan_id"
+        )
+
     def remember(self, fields: Iterable[str]) -> None:
         """Keep the events of the numbered fans that some facts are made of."""
         wanted = [fact for fact in facts.FACTS if fact.name in set(fields)]

@@ -1,22 +1,25 @@
 """Backtests against what live did: the same store, the same lake, the same decisions."""
 
-from dataclasses import asdict
+import json
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from huntaze_pipeline.campaigns import reactions
 from huntaze_pipeline.delivery import outbox
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
-from huntaze_pipeline.rehearsal import backtest
+from huntaze_pipeline.rehearsal import backtest, meaning, showing
 from huntaze_pipeline.rehearsal.past import Past
 from huntaze_pipeline.rulebook import live, loader, registry
 from huntaze_pipeline.rulebook.policies import Cap, Policies
 from huntaze_pipeline.store.inflow import InboxEvent
-from huntaze_pipeline.store.people import Account, Consent, Fan
+from huntaze_pipeline.store.people import Account, Consent, Creator, Fan, Identity
+from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake, pull
 
 RULES = Path(__file__).parents[2] / "rules"
@@ -36,9 +39,6 @@ class Month:
         self.number = 0
         with store.tenant("maya") as connection:
             registry.apply(connection, "maya", BOOK, START)
-            long_ago = START - timedelta(days=30)
-            for table in (Fan, Account):
-                connection.execute(update(table).values(created_at=long_ago))
 
     def happen(self, name, fan, at, **more):
         self.wake(at)
@@ -78,10 +78,12 @@ class Month:
             )
 
 
-@pytest.fixture
-def month(settings, store, creator):
+@pytest.fixture(scope="module")
+def month(lasting):
     """Two buyers; one changes its mind, and everything is in the lake but the last day."""
-    month = Month(settings, store)
+    store = Store(lasting, pooled=False)
+    people(store)
+    month = Month(lasting, store)
     day = timedelta(days=1)
     for number in range(12):
         at = START + number * day
@@ -92,18 +94,43 @@ def month(settings, store, creator):
             month.buy("fan-2", at + timedelta(hours=2))
         month.buy("fan-3", at + timedelta(hours=14), value=5 + number * 2)
         if number == 9:
-            with lake.connect(settings) as con:
+            with lake.connect(lasting) as con:
                 pull.inbox(store, con)
     month.wake(END)
-    return month
+    yield month
+    store.engine.dispose()
 
 
-def trial(month, name, since=START, until=END, **more):
+def people(store):
+    """A creator with one account, three fans who agreed, all known long before."""
+    mine, long_ago = {"creator_id": "maya"}, START - timedelta(days=30)
+    with store.worker() as connection:
+        connection.execute(insert(Creator).values(id="maya", name="Maya", zone="Europe/Paris"))
+        account = {"id": "of", "platform": "onlyfans", "handle": "maya", "created_at": long_ago}
+        connection.execute(insert(Account).values(mine | account))
+        for fan in ("fan-1", "fan-2", "fan-3"):
+            about = {"name": fan.title(), "zone": "Europe/Paris", "created_at": long_ago}
+            connection.execute(insert(Fan).values(mine | {"id": fan} | about))
+            address = {"account_id": "of", "address": fan, "normalised": fan}
+            key = mine | {"fan_id": fan}
+            connection.execute(insert(Identity).values(key | {"platform": "onlyfans"} | address))
+            agreed = {"topic": "marketing", "granted": True, "source": "test"}
+            connection.execute(insert(Consent).values(key | agreed | {"changed_at": long_ago}))
+
+
+@contextmanager
+def looking(month, name, **more):
+    """A trial of a live rule with the past that it looked at."""
     with month.store.worker() as connection:
         rules = [a for a in live.automations(connection) if a.id == name]
     with lake.connect(month.settings) as con:
         past = Past(con, ["maya"])
-        return backtest.automation(past, rules, POLICIES, since, until, **more)
+        yield past, backtest.automation(past, rules, POLICIES, START, END, **more)
+
+
+def trial(month, name, **more):
+    with looking(month, name, **more) as (_, found):
+        return found
 
 
 def plain(decision):
@@ -118,3 +145,33 @@ def test_a_backtest_of_what_was_live_makes_the_same_decisions(month):
     assert theirs == mine
     reasons = {d.reason for d in found.decisions}
     assert {"frequency_cap", "consent_withdrawn", "quiet_hours", None} <= reasons
+
+
+def test_the_summary_counts_days_queues_overlap_purchases_and_the_same_as_live(month):
+    with looking(month, "thank_you") as (past, found):
+        told = meaning.summary(past, found, "thank_you", POLICIES)
+    live_ones = [d for d in month.decisions if d.source_id == "thank_you"]
+    sent = [d for d in live_ones if d.state == "decided"]
+    assert told["live"]["same"] == len(live_ones)
+    assert (told["live"]["different"], told["live"]["only_here"]) == (0, 0)
+    assert sum(row["messages"] for row in told["days"]) == told["messages"] == len(sent)
+    assert told["queues"][0]["account_id"] == "of"
+    assert told["queues"][0]["longest"] == 0
+    assert "observational" in told["bought"]["label"]
+    assert told["bought"]["purchases"][0]["purchases"] > 0
+    assert "against what live decided" in showing.text(told)
+    assert json.loads(showing.as_json(told))["messages"] == len(sent)
+    assert showing.picture(told, "svg").startswith(b"<svg")
+
+
+def test_another_threshold_is_another_past(month):
+    with month.store.worker() as connection:
+        (rule,) = [a for a in live.automations(connection) if a.id == "thank_you"]
+    strict = rule.rule.model_copy(update={"conditions": "event.value >= 26"})
+    with lake.connect(month.settings) as con:
+        past = Past(con, ["maya"])
+        found = backtest.automation(
+            past, [replace(rule, rule=strict, id="strict")], POLICIES, START, END
+        )
+    assert {d.fan_id for d in found.decisions} == {"fan-3"}
+    assert (found.events, found.matched) == (1, 1)
