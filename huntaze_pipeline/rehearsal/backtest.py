@@ -12,21 +12,14 @@ from typing import Any
 import polars as pl
 
 from huntaze_pipeline.rehearsal import gatekeeper
-from huntaze_pipeline.rehearsal.past import LAST, Past, instant, listed
+from huntaze_pipeline.rehearsal.passing import ENTRY, NOBODY, Passing
+from huntaze_pipeline.rehearsal.past import Past, instant, listed
 from huntaze_pipeline.rehearsal.reading import Reading, early
 from huntaze_pipeline.rulebook import entries, matching, people, planner
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.language import quote
-from huntaze_pipeline.rulebook.ledger import DUE
 from huntaze_pipeline.rulebook.live import LiveAutomation
 from huntaze_pipeline.rulebook.policies import Policies
-
-_OWN: dict[str, Any] = {
-    "seen_at": pl.Datetime("us", "UTC"), "tie": pl.Int64, "imported": pl.Boolean,
-    "now": pl.Datetime("us", "UTC"),
-}  # fmt: skip
-ENTRY: dict[str, Any] = {**people.EVENTS, "moment": pl.Datetime("us", "UTC"), **_OWN}
-_WAKE: dict[str, Any] = {**DUE, **_OWN}
 
 
 @dataclass
@@ -42,6 +35,8 @@ class Trial:
     """Of those, events for which the conditions hold."""
     executions: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    effects: list[dict[str, Any]] = field(default_factory=list)
+    """What it would have done besides messages; nothing of it is seen by later steps."""
     decisions: list[Decision] = field(default_factory=list)
     """In the order of their moments, after the gates."""
 
@@ -52,7 +47,7 @@ def automation(
     policies: Policies,
     since: datetime,
     until: datetime,
-    entered: Mapping[entries.Passage, Sequence[entries.Entry]] | None = None,
+    entered: Mapping[entries.Passage, list[entries.Entry]] | None = None,
 ) -> Trial:
     """Run one automation over what became known from `since` to before `until`.
 
@@ -70,10 +65,12 @@ def automation(
     found = _matched(past, rules[0], reading, trial)
     if found.is_empty():
         return trial
-    context = planner.Context(_people(past), policies, entered or {}, ask=_ask(past, reading))
-    nobody = pl.DataFrame(schema=people.PROFILES)
-    plan = planner.plan(found, nobody, rules, context, since)
-    _wake(trial, plan, found, rules, context, until)
+    context = planner.Context(_people(past), policies, entered or {}, answers=_ask(past, reading))
+    plan = planner.plan(found, NOBODY, rules, context, since)
+    passing = Passing(past, rules, context, until)
+    passing.run(plan, found.iter_rows(named=True))
+    trial.executions, trial.steps = plan.executions, passing.steps
+    trial.decisions, trial.effects = passing.decisions, passing.effects
     imported = _imported(trial, found)
     trial.decisions = gatekeeper.screen(
         past, trial.decisions, policies, imported=imported,
@@ -161,43 +158,6 @@ def _people(past: Past) -> people.People:
     ).pl()
     found.creators = {row["id"]: row for row in creators.iter_rows(named=True)}
     return found
-
-
-def _wake(
-    trial: Trial,
-    plan: planner.Plan,
-    found: pl.DataFrame,
-    rules: Sequence[LiveAutomation],
-    context: planner.Context,
-    until: datetime,
-) -> None:
-    """Let time pass: steps are taken as they come due, those of all fans of a round at once."""
-    trial.executions += plan.executions
-    events = {row["event_id"]: row for row in found.iter_rows(named=True)}
-    places = {row["id"]: {**events[row["event_id"]], **row} for row in plan.executions}
-    nobody = pl.DataFrame(schema=people.PROFILES)
-    while True:
-        trial.decisions += plan.decisions
-        due = [s for s in plan.steps if s["state"] == "waiting" and s["due_at"] < until]
-        trial.steps += [s for s in plan.steps if s["state"] != "waiting" or s["due_at"] >= until]
-        if not due:
-            return
-        due.sort(key=lambda step: (step["due_at"], step["execution_id"], step["position"]))
-        rows = [_row(n, step, places[step["execution_id"]]) for n, step in enumerate(due)]
-        frame = pl.DataFrame(rows, schema=_WAKE)
-        plan = planner.resume(frame, nobody, rules, context, until)
-
-
-def _row(n: int, step: Mapping[str, Any], place: Mapping[str, Any]) -> dict[str, Any]:
-    """A step that has come due, with its event, as `ledger.due_steps` gives it."""
-    due = step["due_at"]
-    return {
-        **{name: place[name] for name in people.EVENTS},
-        "position": n, "moment": due, "execution_id": step["execution_id"],
-        "automation_id": place["automation_id"], "entry_key": place["entry_key"],
-        "step": step["position"], "seen_at": due, "tie": LAST, "imported": place["imported"],
-        "now": due,
-    }  # fmt: skip
 
 
 def _imported(trial: Trial, found: pl.DataFrame) -> set[str]:

@@ -295,8 +295,9 @@ def resume(
     live = {(a.creator_id, a.id): a for a in automations if a.rule.active}
     rows = [(row, _Version.of(row, live, context)) for row in steps.iter_rows(named=True)]
     questions = {_PRESENT: matching.holds()}
-    for row, version in rows:
-        questions |= version.questions(row["step"])
+    places = {(v.how, v.automation and v.automation.rule_hash, r["step"]): v for r, v in rows}
+    for (_, _, position), version in places.items():  # compiled once a step of a version
+        questions |= version.questions(position)
     found = context.answers(steps, fans, questions, running=False)
     result = Plan()
     for row, version in rows:

@@ -17,6 +17,7 @@ from huntaze_pipeline.rehearsal import backtest, meaning, showing
 from huntaze_pipeline.rehearsal.past import Past
 from huntaze_pipeline.rulebook import live, loader, registry
 from huntaze_pipeline.rulebook.policies import Cap, Policies
+from huntaze_pipeline.rulebook.schema import Automation
 from huntaze_pipeline.store.inflow import InboxEvent
 from huntaze_pipeline.store.people import Account, Consent, Creator, Fan, Identity
 from huntaze_pipeline.store.session import Store
@@ -24,8 +25,22 @@ from huntaze_pipeline.warehouse import lake, pull
 
 RULES = Path(__file__).parents[2] / "rules"
 START = datetime(2026, 2, 1, 9, 0, tzinfo=UTC)
-END = START + timedelta(days=11, hours=20)
-BOOK = loader.load(RULES)
+END = START + timedelta(days=7, hours=20)
+NUDGE = Automation.model_validate(
+    {
+        "name": "Nudge", "trigger": {"event": "purchase"}, "entry": {"every": "2d"},
+        "conditions": "fan.purchases >= 2",
+        "steps": [
+            {"wait": {"until": "20:00"}},
+            {"send": {"content": "{{ fan.purchases | int }} so far", "topic": "service"}},
+            {"wait": {"event": "purchase", "timeout": "15h", "conditions": "event.value > 24"},
+             "then": [{"send": {"content": "Again!", "topic": "service"}}],
+             "else": [{"send": {"content": "Nothing?", "topic": "service"}}]},
+        ],
+    }
+)  # fmt: skip
+SHIPPED = loader.load(RULES)
+BOOK = replace(SHIPPED, automations={**SHIPPED.automations, "nudge": NUDGE})
 CAP = Cap(count=2, per=timedelta(days=2))
 POLICIES = Policies(BOOK.policies.file.model_copy(update={"caps": (CAP,)}))
 
@@ -36,7 +51,7 @@ class Month:
     def __init__(self, settings, store):
         self.settings, self.store = settings, store
         self.decisions = []
-        self.number = 0
+        self.number, self.clock = 0, START
         with store.tenant("maya") as connection:
             registry.apply(connection, "maya", BOOK, START)
 
@@ -64,8 +79,11 @@ class Month:
         self.happen("purchase", fan, at, value_micros=micros, currency="USD")
 
     def wake(self, at):
+        """Tick every hour until then."""
         with self.store.worker() as connection:
-            self._record(connection, reactions.wake(connection, None, POLICIES, at))
+            while self.clock <= at:
+                self._record(connection, reactions.wake(connection, None, POLICIES, self.clock))
+                self.clock += timedelta(hours=1)
 
     def _record(self, connection, reaction):
         outbox.record(connection, reaction.decisions)
@@ -85,15 +103,15 @@ def month(lasting):
     people(store)
     month = Month(lasting, store)
     day = timedelta(days=1)
-    for number in range(12):
+    for number in range(8):
         at = START + number * day
         month.buy("fan-1", at)
-        if number == 5:
+        if number == 2:
             month.refuse("fan-2", at + timedelta(minutes=1))
         if number % 3 == 0:
             month.buy("fan-2", at + timedelta(hours=2))
-        month.buy("fan-3", at + timedelta(hours=14), value=5 + number * 2)
-        if number == 9:
+        month.buy("fan-3", at + timedelta(hours=14), value=13 + number * 2)
+        if number == 6:
             with lake.connect(lasting) as con:
                 pull.inbox(store, con)
     month.wake(END)
@@ -136,6 +154,14 @@ def trial(month, name, **more):
 def plain(decision):
     """What a decision says, without the instant of the tick that took it."""
     return {k: v for k, v in asdict(decision).items() if k not in ("decided_at", "snapshot_id")}
+
+
+def test_waits_for_hours_and_events_end_in_a_backtest_as_they_did_live(month):
+    mine = {d.message_id: plain(d) for d in month.decisions if d.source_id == "nudge"}
+    found = trial(month, "nudge")
+    theirs = {d.message_id: plain(d) for d in found.decisions}
+    assert theirs == mine
+    assert {d.content for d in found.decisions} >= {"Again!", "Nothing?"}
 
 
 def test_a_backtest_of_what_was_live_makes_the_same_decisions(month):
