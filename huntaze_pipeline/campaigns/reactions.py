@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from huntaze_pipeline.campaigns import gates
 from huntaze_pipeline.errors import Problem
 from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.events.inbox import Arrived
 from huntaze_pipeline.rulebook import ledger, live, people, planner
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
@@ -53,6 +54,8 @@ def react(
     # Facts of these fans are built from their whole batch, also from events that trigger nothing.
     batch = [event for event in events if (event.creator_id, event.fan_id) in keys]
     ids = [event.event_id for event in batch]
+    if isinstance(events[-1], Arrived):
+        ids += people.unread(connection, keys, events[-1].position)
     known = people.load_fans(connection, lake, keys, besides=ids)
     before = _versions(
         connection,

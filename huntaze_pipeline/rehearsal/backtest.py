@@ -5,7 +5,7 @@ Belongs here: who would have entered and what would have been decided. What it w
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +48,9 @@ def automation(
     since: datetime,
     until: datetime,
     entered: Mapping[entries.Passage, list[entries.Entry]] | None = None,
+    *,
+    clock: Mapping[tuple[str, int], datetime] | None = None,
+    decided: Mapping[str, datetime] | None = None,
 ) -> Trial:
     """Run one automation over what became known from `since` to before `until`.
 
@@ -58,6 +61,8 @@ def automation(
         since: aware UTC.
         until: aware UTC; steps that would have come due later stay waiting.
         entered: entries from before the period, of a rule that was live then.
+        clock: when live took steps, by execution and turn: a replay takes them then.
+        decided: when live decided messages, by id: a replay judges them then.
     """
     trial = Trial(since, until)
     reading = Reading.of(rules[0].rule, rules[0].templates)
@@ -67,10 +72,14 @@ def automation(
         return trial
     context = planner.Context(_people(past), policies, entered or {}, answers=_ask(past, reading))
     plan = planner.plan(found, NOBODY, rules, context, since)
-    passing = Passing(past, rules, context, until)
+    passing = Passing(past, rules, context, until, clock or {})
     passing.run(plan, found.iter_rows(named=True))
     trial.executions, trial.steps = plan.executions, passing.steps
-    trial.decisions, trial.effects = passing.decisions, passing.effects
+    trial.effects = passing.effects
+    trial.decisions = [
+        replace(d, decided_at=(decided or {}).get(d.message_id, d.decided_at))
+        for d in passing.decisions
+    ]
     imported = _imported(trial, found)
     trial.decisions = gatekeeper.screen(
         past, trial.decisions, policies, imported=imported,

@@ -6,6 +6,7 @@ messages that count for caps are those that really went, and those of the rule t
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -46,19 +47,24 @@ def screen(
     """
     batch = sorted(decisions, key=lambda d: (d.decided_at, d.not_before, d.step, d.message_id))
     open_ones = [d for d in batch if d.state == "decided"]
-    _ask(past, open_ones, set(imported))
-    known = _known(past)
     contacts = sent(past, instead_of)
-    creators = {c["id"]: c["zone"] for c in _rows(past, f"from {past.table('creators')}")}
+    known = _Known.of(past, open_ones, set(imported))
     judged: dict[int, Decision] = {}
     for n, decision in enumerate(open_ones):
         mine = contacts[(decision.creator_id, decision.fan_id)]
-        facts = _facts(decision, known[n], creators, _moments(mine, decision, policies))
+        facts = known.facts(n, decision, _moments(mine, decision, policies))
         verdict = gates.judge(facts, policies, decision.decided_at)
         judged[id(decision)] = after = gates.applied(decision, verdict)
         if after.state == "decided":
             mine[after.message_id] = _simulated(after)
     return [judged.get(id(decision), decision) for decision in batch]
+
+
+def seen(past: Past, decision: Decision, policies: Policies, *, imported: bool) -> gates.Facts:
+    """Return what the gates saw of one message at the moment of its decision."""
+    known = _Known.of(past, [decision], {decision.message_id} if imported else set())
+    mine = sent(past, None)[(decision.creator_id, decision.fan_id)]
+    return known.facts(0, decision, _moments(mine, decision, policies))
 
 
 def sent(past: Past, instead_of: tuple[str, str] | None) -> Contacts:
@@ -196,21 +202,31 @@ _KNOWN = """
 """
 
 
-def _facts(
-    decision: Decision,
-    row: dict[str, Any],
-    creators: dict[str, str],
-    contacts: Sequence[datetime],
-) -> gates.Facts:
-    return gates.Facts(
-        platform=decision.platform,
-        topic=decision.topic,
-        zone=quiet.zone(row["zone"], creators.get(decision.creator_id) or "UTC"),
-        expires_at=decision.expires_at,
-        not_before=decision.not_before,
-        consent=row["consent"],
-        suppressed=row["suppressed"],
-        account=row["account"],
-        last_inbound_at=row["last_inbound_at"],
-        contacts=contacts,
-    )
+@dataclass(frozen=True)
+class _Known:
+    """What the gates ask about, of some decisions."""
+
+    rows: list[dict[str, Any]]
+    zones: dict[str, str]
+    """Of creators."""
+
+    @classmethod
+    def of(cls, past: Past, decisions: Sequence[Decision], imported: set[str]) -> "_Known":
+        _ask(past, decisions, imported)
+        creators = _rows(past, f"select id, zone from {past.table('creators')}")
+        return cls(_known(past), {row["id"]: row["zone"] for row in creators})
+
+    def facts(self, n: int, decision: Decision, contacts: Sequence[datetime]) -> gates.Facts:
+        row = self.rows[n]
+        return gates.Facts(
+            platform=decision.platform,
+            topic=decision.topic,
+            zone=quiet.zone(row["zone"], self.zones.get(decision.creator_id) or "UTC"),
+            expires_at=decision.expires_at,
+            not_before=decision.not_before,
+            consent=row["consent"],
+            suppressed=row["suppressed"],
+            account=row["account"],
+            last_inbound_at=row["last_inbound_at"],
+            contacts=contacts,
+        )

@@ -207,9 +207,9 @@ def against_live(past: Past, trial: Trial, rule: str) -> dict[str, Any] | None:
     """
     rows = past.con.execute(
         "select id, fan_id, rule_hash, state, reason, platform, account_id, content, subject,"
-        f" not_before, sent_at from {past.table('messages')} m where source = 'automation'"
-        " and source_id = $rule and decided_at >= $since and decided_at < $until"
-        " order by decided_at, id",
+        f" not_before, decided_at, ended_at from {past.table('messages')} m"
+        " where source = 'automation' and source_id = $rule and decided_at >= $since"
+        " and decided_at < $until order by decided_at, id",
         {"rule": rule, "since": trial.since, "until": trial.until},
     ).pl()
     if rows.is_empty():
@@ -234,13 +234,20 @@ def against_live(past: Past, trial: Trial, rule: str) -> dict[str, Any] | None:
 def differences(mine: Decision, theirs: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return the fields in which a decision is not what was recorded: here, live."""
     found = {}
-    skipped = theirs["state"] == "skipped"
+    refused = skipped(theirs)
     for name in _SAME:
         here, there = getattr(mine, name), theirs[name]
         if name == "state":
-            there = "skipped" if skipped else "decided"
-        if name == "reason" and not skipped:
+            there = "skipped" if refused else "decided"
+        if name == "reason" and not refused:
             continue  # a hold's reason gives way to what came later
+        if name == "not_before" and theirs["state"] not in ("decided", "queued", "skipped"):
+            continue  # delivery moves it for retries
         if here != there:
             found[name] = (here, there)
     return found
+
+
+def skipped(row: Mapping[str, Any]) -> bool:
+    """Say whether a message was refused when it was decided, not by delivery later."""
+    return row["state"] == "skipped" and row["ended_at"] == row["decided_at"]

@@ -35,6 +35,8 @@ class Passing:
     rules: Sequence[LiveAutomation]
     context: planner.Context
     until: datetime
+    clock: Mapping[tuple[str, int], datetime] = field(default_factory=dict)
+    """When live took steps, by execution and turn; the others are taken when they are due."""
     places: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By execution: its row and its event's."""
     steps: list[dict[str, Any]] = field(default_factory=list)
@@ -118,25 +120,26 @@ class Passing:
         later = [s for s in waiting if s["due_at"] >= self.until]
         due = [s for s in waiting if s["due_at"] < self.until]
         due.sort(key=lambda s: (s["due_at"], s["execution_id"]))
-        rows = [_row(n, s, self.places[s["execution_id"]]) for n, s in enumerate(due)]
+        rows = [self._row(n, step) for n, step in enumerate(due)]
         if not rows:
             return later
         frame = pl.DataFrame(rows, schema=_WAKE)
         plan = planner.resume(frame, NOBODY, self.rules, self.context, self.until)
         return later + self._take(plan)
 
-
-def _row(n: int, step: Mapping[str, Any], place: Mapping[str, Any]) -> dict[str, Any]:
-    """A step that has come due, with its event, as `ledger.due_steps` gives it."""
-    # A step put down behind a late event is due before anybody could have taken it.
-    now = max(step["due_at"], place["now"])
-    return {
-        **{name: place[name] for name in people.EVENTS},
-        "position": n, "moment": step["due_at"], "execution_id": step["execution_id"],
-        "automation_id": place["automation_id"], "entry_key": place["entry_key"],
-        "step": step["position"], "turn": step["turn"], "kind": step["kind"],
-        "began_at": step["began_at"], "rule_hash": step["rule_hash"],
-        "origin": place["rule_hash"], "entered_at": place["entered_at"],
-        "execution_state": "active", "seen_at": now, "tie": LAST,
-        "imported": place["imported"], "now": now,
-    }  # fmt: skip
+    def _row(self, n: int, step: Mapping[str, Any]) -> dict[str, Any]:
+        """A step that has come due, with its event, as `ledger.due_steps` gives it."""
+        place = self.places[step["execution_id"]]
+        # A step put down behind a late event is due before anybody could have taken it.
+        due = max(step["due_at"], place["now"])
+        now = self.clock.get((step["execution_id"], step["turn"]), due)
+        return {
+            **{name: place[name] for name in people.EVENTS},
+            "position": n, "moment": step["due_at"], "execution_id": step["execution_id"],
+            "automation_id": place["automation_id"], "entry_key": place["entry_key"],
+            "step": step["position"], "turn": step["turn"], "kind": step["kind"],
+            "began_at": step["began_at"], "rule_hash": step["rule_hash"],
+            "origin": place["rule_hash"], "entered_at": place["entered_at"],
+            "execution_state": "active", "seen_at": now, "tie": LAST,
+            "imported": place["imported"], "now": now,
+        }  # fmt: skip

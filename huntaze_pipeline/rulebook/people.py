@@ -14,6 +14,7 @@ import polars as pl
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.events.inbox import Position
 from huntaze_pipeline.rulebook import facts
 
 EVENTS: dict[str, Any] = {
@@ -137,6 +138,27 @@ def load_fans(
     newer = connection.execute(_INBOX, {**names, "tx": str(tx), "id": id_}).mappings()
     people.fans = _with_facts(people.fans, history, [dict(row) for row in newer], besides)
     return people
+
+
+_UNREAD = text(
+    """
+    select event_id from inbox
+    where (tx, id) > (cast(cast(:tx as text) as xid8), :id)
+      and (creator_id, fan_id) in (
+        select * from unnest(cast(:creators as text[]), cast(:fans as text[])))
+    """
+)
+
+
+def unread(connection: Connection, keys: Iterable[Key], after: Position) -> list[str]:
+    """Return the events of some fans that lie behind a batch's end.
+
+    A batch is judged by what had come until then, however late its tick is: they are `besides`.
+    """
+    wanted = sorted(set(keys))
+    values = {"creators": [k[0] for k in wanted], "fans": [k[1] for k in wanted]}
+    rows = connection.execute(_UNREAD, {**values, "tx": str(after.tx), "id": after.id})
+    return list(rows.scalars())
 
 
 def _pulled(lake: duckdb.DuckDBPyConnection | None) -> tuple[int, int]:

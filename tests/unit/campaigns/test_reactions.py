@@ -118,6 +118,16 @@ def test_each_event_of_a_batch_is_judged_by_what_was_known_then(applied, policie
     assert rows(applied, Execution.automation_id, Execution.event_id) == [("referral", "c2")]
 
 
+def test_a_late_tick_judges_a_batch_without_what_came_behind_it(applied, policies):
+    with applied.worker() as connection:
+        inbox.append(connection, [purchase("p1", fan="fan-2"), purchase("p2", fan="fan-2")])
+    with applied.worker() as connection:
+        (first,) = inbox.tail(connection, limit=1)
+        found = reactions.react(connection, None, [first], policies, NOON)
+    texts = [d.content for d in found.decisions if d.source_id == "thank_you"]
+    assert "that was number 1!" in texts[0]
+
+
 def test_a_step_is_skipped_when_its_condition_no_longer_holds(applied, policies):
     react(applied, policies, purchase("p1"))
     react(

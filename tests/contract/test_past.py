@@ -13,7 +13,7 @@ from huntaze_pipeline.campaigns import reactions
 from huntaze_pipeline.delivery import outbox
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
-from huntaze_pipeline.rehearsal import backtest, meaning, showing
+from huntaze_pipeline.rehearsal import backtest, meaning, replay, showing, why, whynot
 from huntaze_pipeline.rehearsal.past import Past
 from huntaze_pipeline.rulebook import live, loader, registry
 from huntaze_pipeline.rulebook.policies import Cap, Policies
@@ -201,3 +201,59 @@ def test_another_threshold_is_another_past(month):
         )
     assert {d.fan_id for d in found.decisions} == {"fan-3"}
     assert (found.events, found.matched) == (1, 1)
+
+
+def test_a_replay_decides_the_same_bytes(month):
+    with lake.connect(month.settings) as con, month.store.worker() as connection:
+        past = Past(con, ["maya"])
+        found = replay.run(connection, past, "maya", POLICIES, START, END + timedelta(hours=1))
+    assert found.identical, found.text()
+    assert found.same == len([d for d in month.decisions if d.source == "automation"]) > 20
+
+
+def test_a_replay_names_the_cause_of_a_difference(month):
+    other = POLICIES.without_quiet_hours()
+    with lake.connect(month.settings) as con, month.store.worker() as connection:
+        past = Past(con, ["maya"])
+        found = replay.run(connection, past, "maya", other, START, END)
+    assert not found.identical
+    assert {one.kind for one in found.differences} == {"different"}
+    assert all("a gate answers differently" in one.cause for one in found.differences)
+
+
+def test_why_tells_the_chain_from_the_event_to_the_gates(month):
+    sent = next(d for d in month.decisions if d.source_id == "nudge" and d.content == "Again!")
+    with lake.connect(month.settings) as con, month.store.worker() as connection:
+        past = Past(con, ["maya"])
+        past.open(END + timedelta(days=1))
+        found = why.explain_message(connection, past, sent.message_id, POLICIES)
+    assert found.event is not None
+    assert found.event["name"] == "purchase"
+    assert found.conditions["automation"].values["fan.purchases"] == found.facts["purchases"]
+    assert found.rule["hash"] == BOOK.hash("automations", "nudge")
+    assert [rung.gate for rung in found.gates][:2] == ["account", "consent"]
+    assert all(rung.verdict.outcome == "pass" for rung in found.gates if rung.gate != "quiet hours")
+    told = why.text_of(found)
+    assert "✓ fan.purchases >= 2" in told
+    assert "wait: done, event" in told
+
+
+def test_why_not_names_the_first_no_and_when_it_could_be_yes(month):
+    def ask(name, fan, at=END, **more):
+        with month.store.worker() as connection:
+            (rule,) = [a for a in live.automations(connection) if a.id == name]
+            with lake.connect(month.settings) as con:
+                past = Past(con, ["maya"])
+                past.open(at)
+                return whynot.automation(connection, past, rule, fan, at, **more)
+
+    small = ask("thank_you", "fan-3", START + timedelta(days=1))
+    assert (small.gate, small.condition.text) == ("conditions", "event.value >= 20")
+    assert "event.value = 13" in small.because
+    assert ask("thank_you", "nobody").gate == "fan"
+    assert ask("welcome", "fan-1").gate == "event"
+    refused = ask("thank_you", "fan-2")
+    assert (refused.gate, refused.because) == ("message", "skipped: consent_withdrawn")
+    again = ask("nudge", "fan-1", START + timedelta(days=2, hours=1))
+    assert again.gate == "entry"
+    assert again.yes_at == START + timedelta(days=3)
