@@ -80,22 +80,34 @@ def _past(creator: "Sequence[str] | None", punctual: bool) -> "Iterator[tuple[Pa
     Raises:
         NotFoundError: there is no such creator.
     """
-    from huntaze_pipeline.errors import NotFoundError
     from huntaze_pipeline.local import stack
-    from huntaze_pipeline.rehearsal.backtest import creators
     from huntaze_pipeline.rehearsal.past import Past
     from huntaze_pipeline.settings import load
+    from huntaze_pipeline.store.session import Store
     from huntaze_pipeline.warehouse import lake
 
-    with stack.services(load(), need=("postgres",)) as settings, lake.connect(settings) as con:
-        past = Past(con, [], punctual=punctual)
-        there = creators(past, creator or None)
-        lacking = sorted(set(creator or ()) - set(there))
-        if lacking or not there:
-            names = ", ".join(map(repr, lacking)) or "at all"
-            raise NotFoundError(f"there is no creator {names}; see `huntaze creators list`")
-        past.creators = there
-        yield past, settings
+    with stack.services(load(), need=("postgres",)) as settings:
+        Store(settings).probe()
+        with lake.connect(settings) as con:
+            yield _known(Past(con, [], punctual=punctual), creator), settings
+
+
+def _known(past: "Past", creator: "Sequence[str] | None") -> "Past":
+    """Let a past be that of some creators or of all.
+
+    Raises:
+        NotFoundError: there is no such creator.
+    """
+    from huntaze_pipeline.errors import NotFoundError
+    from huntaze_pipeline.rehearsal.backtest import creators
+
+    there = creators(past, creator or None)
+    lacking = sorted(set(creator or ()) - set(there))
+    if lacking or not there:
+        names = ", ".join(map(repr, lacking)) or "at all"
+        raise NotFoundError(f"there is no creator {names}; see `huntaze creators list`")
+    past.creators = there
+    return past
 
 
 def _book(folder: Path) -> "Rulebook":

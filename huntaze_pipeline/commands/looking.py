@@ -142,9 +142,11 @@ def _looking() -> "Iterator[tuple[Connection, Past, Settings]]":
     from huntaze_pipeline.store.session import Store
     from huntaze_pipeline.warehouse import lake
 
-    ready = stack.services(load(), need=("postgres",))
-    with ready as settings, lake.connect(settings) as con, Store(settings).worker() as connection:
-        yield connection, Past(con, []), settings
+    with stack.services(load(), need=("postgres",)) as settings:
+        store = Store(settings)
+        store.probe()
+        with lake.connect(settings) as con, store.worker() as connection:
+            yield connection, Past(con, []), settings
 
 
 def _utc(at: datetime) -> datetime:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, update
+from typer.testing import CliRunner
 
+from huntaze_pipeline import cli
 from huntaze_pipeline.campaigns import reactions
 from huntaze_pipeline.delivery import outbox
 from huntaze_pipeline.events import inbox
@@ -257,3 +259,24 @@ def test_why_not_names_the_first_no_and_when_it_could_be_yes(month):
     again = ask("nudge", "fan-1", START + timedelta(days=2, hours=1))
     assert again.gate == "entry"
     assert again.yes_at == START + timedelta(days=3)
+
+
+def test_the_commands_say_it_on_a_terminal(month, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", month.settings.database_url.get_secret_value())
+    monkeypatch.setenv("HUNTAZE_HOME", str(month.settings.home))
+    period = ["--from", START.strftime("%Y-%m-%d"), "--to", END.strftime("%Y-%m-%dT%H:%M:%S")]
+    (sent, *_) = [d for d in month.decisions if d.source_id == "thank_you"]
+
+    def run(*words):
+        done = CliRunner().invoke(cli.app, [*words, "--rules", str(RULES)])
+        return done.exit_code, done.output
+
+    code, told = run("rules", "backtest", "thank_you", *period, "-c", "maya")
+    assert (code, "messages a day" in told) == (0, True)
+    code, told = run("why", sent.message_id)
+    assert (code, "facts as of then" in told) == (0, True)
+    code, told = run("why-not", "fan-2", "segments/vip", "-c", "maya")
+    assert (code, "fan.lifetime_spend" in told) == (0, True)
+    code, told = run("replay", *period, "-c", "maya", "--json")
+    assert code == 1  # the files' caps are not those that live went by
+    assert json.loads(told)[0]["creator_id"] == "maya"
