@@ -6,7 +6,7 @@ are in `compiler`; a condition that parses can be compiled.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import sqlglot
@@ -51,8 +51,19 @@ class Condition:
         """
         if self.node is None:
             return "true"
-        sql, _ = Compiler(self.scopes, as_of=as_of, segment=segment).boolean(self.node)
-        return f"coalesce({sql}, false)"
+        known = self._compiled.get(as_of) if segment is None else None
+        if known is None:
+            sql, _ = Compiler(self.scopes, as_of=as_of, segment=segment).boolean(self.node)
+            known = f"coalesce({sql}, false)"
+            if segment is None:
+                self._compiled.clear()
+                self._compiled[as_of] = known
+        return known
+
+    @cached_property
+    def _compiled(self) -> dict[str, str]:
+        """What was compiled last, by the moment's expression."""
+        return {}
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -100,6 +111,18 @@ def parse(where: Any, scopes: tuple[str, ...] = EVERYWHERE) -> Condition:
     """
     if where is None or where == {} or where == []:
         return Condition(None, scopes)
+    if isinstance(where, str):
+        return _parsed(where, scopes)
+    return _read(where, scopes)
+
+
+@lru_cache(maxsize=8192)
+def _parsed(where: str, scopes: tuple[str, ...]) -> Condition:
+    """Read each text once in a process: a tick asks the same rules again and again."""
+    return _read(where, scopes)
+
+
+def _read(where: Any, scopes: tuple[str, ...]) -> Condition:
     faults: list[Fault] = []
     node = _text(where, faults) if isinstance(where, str) else from_tree(where, (), faults)
     if node is not None and not faults:

@@ -48,7 +48,8 @@ def _nested(
     parse: Callable[..., Any], text: str, path: Key, faults: list[Fault]
 ) -> exp.Expr | None:
     try:
-        return parse(text).node
+        node = parse(text).node
+        return node.copy() if node is not None else None
     except ValueError as error:
         inner = getattr(error, "faults", [])
         faults += [Fault(f.what, f.needle, f.nth, (*path, "expression")) for f in inner]
