@@ -1,7 +1,7 @@
 """The people that a batch of events is about: profiles, facts before the batch, addresses.
 
 Belongs here: reading. Facts come from the lake (all that it holds) and the inbox (what the lake has
-not pulled yet), each event counted once. Single events are read by `history`, deciding is
+not pulled yet), each event counted once. Single events are read by `conduct`, deciding is
 `planner`'s.
 """
 

@@ -1,6 +1,6 @@
 """The tables that conditions are asked of: event, fan, creator and campaign, as of each position.
 
-Belongs here: making them from frames. Reading those is `people` and `history`, the questions are
+Belongs here: making them from frames. Reading those is `people` and `conduct`, the questions are
 `matching`.
 """
 

@@ -7,7 +7,7 @@ from sqlalchemy import insert
 
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
-from huntaze_pipeline.rulebook import history, matching, people
+from huntaze_pipeline.rulebook import conduct, matching, people
 from huntaze_pipeline.rulebook.conditions import parse
 from huntaze_pipeline.store.planning import Campaign
 from huntaze_pipeline.warehouse import lake, pull
@@ -64,7 +64,7 @@ def test_live_questions_see_lake_inbox_and_batch_each_event_once(store, con):
         known = people.load_fans(connection, con, keys, besides=ids)
         frame = people.frame(batch)
         asked = [parse(text) for text in texts]
-        history.add(known, connection, con, frame, asked, besides=ids)
+        conduct.add(known, connection, con, frame, asked, besides=ids)
     questions = {text: matching.holds(text) for text in texts}
     found = matching.answers(frame, known.fans, questions, known)
     for text, positions in texts.items():
@@ -80,5 +80,5 @@ def test_only_what_the_longest_window_can_see_is_read(store, con):
     frame = people.frame([event("tip", 99, 0, 1)])
     with store.worker() as connection:
         known = people.load_fans(connection, con, [("maya", "fan-1")])
-        history.add(known, connection, con, frame, [condition])
+        conduct.add(known, connection, con, frame, [condition])
     assert sorted(known.history["event_id"]) == sorted(f"e{i}" for i in range(1, 10))
