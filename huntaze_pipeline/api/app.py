@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fastapi import FastAPI
 
 from huntaze_pipeline.api import (
+    automations,
     campaigns,
     events,
     health,
@@ -52,7 +53,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         lambda: checks.check(settings, app.state.store, queue), FRESH_S
     )
     app.state.numbers = health.Remembered(lambda: _numbers(app, queue), FRESH_S)
-    for room in (campaigns, messages, events, webhooks, unsubscribe, health):
+    for room in (campaigns, automations, messages, events, webhooks, unsubscribe, health):
         app.include_router(room.router)
     problems.install(app)
     app.add_middleware(Guard)

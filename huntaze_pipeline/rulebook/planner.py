@@ -122,8 +122,8 @@ class _Watch:
     def version(self, one: Open) -> LiveAutomation | None:
         """Return the version by which a passage rests, when it goes on at all."""
         live = self.live.get((one.creator_id, one.automation_id))
-        if live is None or live.paused or live.rule_hash == one.rule_hash:
-            return None if live is None or live.paused else live
+        if live is None or live.rule_hash == one.rule_hash:
+            return live
         name = (one.creator_id, one.automation_id, one.rule_hash)
         return self.context.versions.get(name) if live.rule.on_change == "pin" else None
 

@@ -68,6 +68,18 @@ def apply(connection: Connection, creator_id: str, rulebook: Rulebook, now: date
     return writer.applied
 
 
+def put(
+    connection: Connection, creator_id: str, name: str, rulebook: Rulebook, now: datetime
+) -> Applied:
+    """Make one automation live that does not come from a file; apply never stops it."""
+    connection.execute(
+        text("select pg_advisory_xact_lock(:key, hashtext(:id))"), {"key": _LOCK, "id": creator_id}
+    )
+    writer = _Writer(connection, creator_id, rulebook, now, origin="api")
+    writer.automation(name, rulebook.automations[name])
+    return writer.applied
+
+
 def exists(connection: Connection, creator_id: str) -> bool:
     """Say whether there is such a creator, as far as the connection sees."""
     mine = select(Creator.id).where(Creator.id == creator_id)
@@ -76,10 +88,15 @@ def exists(connection: Connection, creator_id: str) -> bool:
 
 class _Writer:
     def __init__(
-        self, connection: Connection, creator_id: str, rulebook: Rulebook, now: datetime
+        self,
+        connection: Connection,
+        creator_id: str,
+        rulebook: Rulebook,
+        now: datetime,
+        origin: str = _FILES,
     ) -> None:
         self.connection, self.creator_id = connection, creator_id
-        self.rulebook, self.now = rulebook, now
+        self.rulebook, self.now, self.origin = rulebook, now, origin
         self.applied = Applied()
 
     def template(self, name: str, rule: Template) -> None:
@@ -119,7 +136,7 @@ class _Writer:
         version = {
             "creator_id": self.creator_id, "automation_id": name, "created_at": self.now,
             "rule_hash": self.rulebook.hash("automations", name),
-            "body": {**data, "origin": _FILES, "templates": used},
+            "body": {**data, "origin": self.origin, "templates": used},
         }  # fmt: skip
         self.connection.execute(upsert(AutomationVersion).values(version).on_conflict_do_nothing())
         if not rule.active:
