@@ -22,6 +22,7 @@ from huntaze_pipeline.store import checkpoints
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.timing import clocks, occasions, silences
 from huntaze_pipeline.warehouse import lake as lakes
+from huntaze_pipeline.webhooks import courier
 
 READER = "automations"
 BATCH = 500
@@ -106,6 +107,14 @@ def _hush(store: Store, lake: Lake | None, now: datetime, tell: Tell) -> int:
     if missed:
         tell(f"{missed} silences came to light too late and were not acted on")
     return due
+
+
+def post(store: Store, secret: bytes, now: datetime, tell: Tell = _nobody) -> int:
+    """Deliver the webhooks that are due; return how many were tried."""
+    done = courier.deliver(store, secret, now)
+    if done.failed:
+        tell(f"{done.failed} webhooks were given up; `huntaze webhooks list` says why")
+    return done.sent + done.failed + done.later
 
 
 def start(store: Store, lake: Lake | None, policies: Policies, now: datetime) -> int:

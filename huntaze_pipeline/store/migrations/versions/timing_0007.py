@@ -58,6 +58,17 @@ def upgrade() -> None:
     )
     due = sa.text("due_at is not null")
     op.create_index("ix_silences_due", "silences", ["due_at"], postgresql_where=due)
+    _table(
+        "webhook_attempts",
+        ["effect_id", "number"],
+        sa.Column("effect_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("took_ms", sa.Integer(), nullable=False),
+    )
     op.create_index("ix_fans_zone", "fans", ["creator_id", "zone", "id"])
 
 
@@ -83,5 +94,5 @@ def _table(name: str, key: list[str], *parts: sa.Column | sa.Constraint) -> None
 
 def downgrade() -> None:
     op.drop_index("ix_fans_zone", table_name="fans")
-    for table in ("silences", "occasions", "clocks"):
+    for table in ("webhook_attempts", "silences", "occasions", "clocks"):
         op.drop_table(table)
