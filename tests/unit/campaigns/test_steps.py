@@ -1,5 +1,6 @@
 """Steps against the real store: waits, ways, effects, goals, holdouts, versions, pauses."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -446,3 +447,40 @@ def test_a_message_that_waits_when_the_goal_is_reached_is_not_sent(world):
     world.event()
     world.event("purchase")
     assert world.rows(Message.state, Message.reason) == [("skipped", "goal")]
+
+
+def test_a_tick_that_dies_half_way_leaves_nothing_and_is_taken_again(world):
+    world.apply(HELLO, {"set": {"n": 1}}, {"emit": "custom:a"}, {"wait": "1h"}, BYE)
+    world.event()
+    world.now += HOUR
+    with pytest.raises(RuntimeError, match="killed"):
+        _killed(world)
+    assert world.said() == ["Hello Fan-1"]
+    world.wake()
+    assert world.said() == ["Hello Fan-1", "Bye"]
+    assert [row[1] for row in world.history()] == ["send", "set", "emit", "wait", "send"]
+
+
+def _killed(world):
+    with world.store.worker() as connection:
+        result = reactions.wake(connection, None, world.rulebook.policies, world.now)
+        outbox.record(connection, result.decisions)
+        raise RuntimeError("killed")
+
+
+def test_two_machines_at_once_take_each_step_once(world):
+    steps = [{"wait": "1h"}, HELLO, {"emit": "custom:a"}, {"tag": "x"}, {"wait": "1h"}, BYE]
+    world.apply(*steps)
+    for fan in ("fan-1", "fan-2", "fan-3"):
+        world.event(fan=fan)
+    world.now += 2 * HOUR
+
+    def drain(_):
+        world.wake()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(drain, range(8)))
+    assert sorted(world.said()) == ["Bye"] * 3 + [f"Hello Fan-{n}" for n in (1, 2, 3)]
+    assert [row[0] for row in world.executions()] == ["completed"] * 3
+    assert len(world.rows(Effect.id)) == 6
+    assert [row[0] for row in world.rows(InboxEvent.name)].count("custom:a") == 3
