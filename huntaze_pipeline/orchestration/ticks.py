@@ -20,7 +20,9 @@ from huntaze_pipeline.rulebook import live, selection
 from huntaze_pipeline.rulebook.policies import Policies
 from huntaze_pipeline.store import checkpoints
 from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.timing import clocks, occasions, silences
 from huntaze_pipeline.warehouse import lake as lakes
+from huntaze_pipeline.webhooks import courier
 
 READER = "automations"
 BATCH = 500
@@ -72,6 +74,47 @@ def wake(
         for fault in reaction.faults:
             tell(str(fault))
     return reaction.steps
+
+
+def chime(store: Store, lake: Lake | None, now: datetime, tell: Tell = _nobody) -> int:
+    """Turn the moments of the calendar and silences that have come into events; return how many.
+
+    What is too late to act on is put down as missed, and told.
+    """
+    with store.worker() as connection:
+        clocks.sync(connection)
+    silences.seed(store, lake)
+    with store.worker() as connection:
+        for late in [
+            *occasions.open_due(connection, now).missed,
+            *occasions.lapse(connection, now),
+        ]:
+            tell(late)
+    with store.worker() as connection:
+        made = occasions.make(connection)
+    return made + _hush(store, lake, now, tell)
+
+
+def _hush(store: Store, lake: Lake | None, now: datetime, tell: Tell) -> int:
+    """Follow what breaks silences; once all of that is known, tell of the long ones."""
+    with store.worker() as connection:
+        if read := silences.follow(connection):
+            return read
+    if lake is not None:
+        silences.learn(store, lake)
+    with store.worker() as connection:
+        due, missed = silences.fire(connection, now)
+    if missed:
+        tell(f"{missed} silences came to light too late and were not acted on")
+    return due
+
+
+def post(store: Store, secret: bytes, now: datetime, tell: Tell = _nobody) -> int:
+    """Deliver the webhooks that are due; return how many were tried."""
+    done = courier.deliver(store, secret, now)
+    if done.failed:
+        tell(f"{done.failed} webhooks were given up; `huntaze webhooks list` says why")
+    return done.sent + done.failed + done.later
 
 
 def start(store: Store, lake: Lake | None, policies: Policies, now: datetime) -> int:

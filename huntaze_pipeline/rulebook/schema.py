@@ -13,11 +13,11 @@ from pydantic import Field, model_validator
 
 from huntaze_pipeline.events.envelope import LIMIT_MICROS, MICROS
 from huntaze_pipeline.rulebook.steps import Action, Goal, Step
+from huntaze_pipeline.rulebook.trigger import Trigger
 from huntaze_pipeline.rulebook.units import (
     ID,
     Currency,
     Duration,
-    EventName,
     Instant,
     Platform,
     Platforms,
@@ -46,16 +46,6 @@ class Segment(Named):
         if (self.where is None) == (self.fans is None):
             raise ValueError("write either `where` (a condition) or `fans` (a list of ids)")
         return self
-
-
-class Trigger(Strict):
-    """The event that an automation reacts to."""
-
-    event: EventName
-    platform: Platforms = ()
-    """Empty: any platform."""
-    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Properties that the event must have, with these values."""
 
 
 class Entry(Strict):

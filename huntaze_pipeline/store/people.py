@@ -50,7 +50,7 @@ class Fan(Followed, Tenant, Base):
     """A recipient, known to one creator by that creator's own id."""
 
     __tablename__ = "fans"
-    __table_args__ = (followed("fans"),)
+    __table_args__ = (followed("fans"), Index("ix_fans_zone", "creator_id", "zone", "id"))
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str | None]

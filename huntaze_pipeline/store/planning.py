@@ -356,6 +356,24 @@ class Effect(Tenant, Base):
     done_at: Mapped[Instant | None]
 
 
+class WebhookAttempt(Tenant, Base):
+    """One try at delivering a webhook. Rows are only added."""
+
+    __tablename__ = "webhook_attempts"
+
+    effect_id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    """1 is the first."""
+    at: Mapped[Instant]
+    status: Mapped[int | None]
+    """Of the answer; null: there was none."""
+    reason: Mapped[str | None]
+    """Why it did not succeed."""
+    answer: Mapped[str]
+    """How the answer began."""
+    took_ms: Mapped[int]
+
+
 class Enrolment(Tenant, Base):
     """A fan whom a rule put into a static segment, or took out of it: the newest word."""
 
