@@ -52,7 +52,9 @@ def refresh(store, lake, rules, now=NOON):
                 text("select 1 from segments where id = :id"), {"id": item.id}
             ).first():
                 c.execute(row)
-        return {d.segment_id: d for d in segments.refresh(c, lake, selections(found, now), now)}
+        refreshed = segments.refresh(c, lake, selections(found, now), now)
+    refreshed.settle(lake)
+    return {d.segment_id: d for d in refreshed.deltas}
 
 
 def test_who_is_in_came_and_left_is_kept_and_any_moment_can_be_asked(store, lake):
@@ -114,7 +116,8 @@ def test_the_segments_that_ship_are_evaluated_as_one_query(store, lake, creator)
     with store.worker() as c:
         registry.apply(c, creator, rulebook, NOON)
         found = selections(live.segments(c, [creator]), NOON)
-        deltas = {d.segment_id: d.entered for d in segments.refresh(c, lake, found, NOON)}
+        refreshed = segments.refresh(c, lake, found, NOON)
+    deltas = {d.segment_id: d.entered for d in refreshed.deltas}
     assert deltas["vip"] == ["fan-1"]
     assert deltas["lapsed"] == ["fan-2"]
     assert deltas["at_risk"] == ["fan-3"]
