@@ -136,7 +136,7 @@ class _Refresh:
         horizon = lists.horizon(self.connection)
         listed = self._lists()
         with _reading(self.lake):
-            before = standing.marker(self.lake)
+            before = standing.number_of(self.lake)
             trusted = before == number
             plan = standing.plan(
                 self.lake, self.groups, self.now, trusted=trusted, whole=whole, horizon=horizon

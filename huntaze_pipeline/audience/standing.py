@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import duckdb
 import polars as pl
 from duckdb import DuckDBPyConnection
 
@@ -69,28 +70,26 @@ class Plan:
 
 def prepare(con: DuckDBPyConnection) -> None:
     """Make the tables where they are missing."""
-    there = con.execute(
-        "select count(*) from duckdb_tables() where database_name = 'lake'"
-        " and schema_name = 'audience'"
-    ).fetchone()
-    if there and there[0] == len(_TABLES):
-        return
-
-    def make() -> None:
-        con.execute("create schema if not exists lake.audience")
-        for name, columns in _TABLES.items():
-            con.execute(f"create table if not exists lake.audience.{name} ({columns})")
-
-    lake.write(con, make)
+    try:
+        # The last of the tables; DuckDB's own listing plans every view of the lake.
+        con.execute("select 1 from lake.audience.marker limit 0")
+    except duckdb.CatalogException:
+        lake.write(con, lambda: _make(con))
 
 
-def marker(con: DuckDBPyConnection) -> int:
+def _make(con: DuckDBPyConnection) -> None:
+    con.execute("create schema if not exists lake.audience")
+    for name, columns in _TABLES.items():
+        con.execute(f"create table if not exists lake.audience.{name} ({columns})")
+
+
+def number_of(con: DuckDBPyConnection) -> int:
     """Return the number of the last refresh whose changes the standing holds."""
     row = con.execute("select max(number) from lake.audience.marker").fetchone()
     return int(row[0]) if row and row[0] is not None else 0
 
 
-def progress(con: DuckDBPyConnection) -> dict[str, Progress]:
+def reached(con: DuckDBPyConnection) -> dict[str, Progress]:
     """Return how far each creator has come."""
     rows = con.execute("select * from lake.audience.progress").fetchall()
     return {row[0]: Progress(*row[1:]) for row in rows}
@@ -110,17 +109,17 @@ def plan(
     A creator is asked whole when its segments changed, when the clock went back, and when the facts
     were made anew, so that nobody can tell what changed.
     """
-    reached = progress(con) if trusted else {}
+    known = reached(con) if trusted else {}
     anew, all_ = set(), set()
     for group in groups:
         for creator in group.creators:
-            mine = reached.get(creator)
+            mine = known.get(creator)
             if mine is None or mine.hash != group.hash:
                 anew.add(creator)
             elif not whole and now >= mine.as_of:
                 continue
             all_.add(creator)
-    kept = [reached[c] for g in groups for c in g.creators if c not in all_]
+    kept = [known[c] for g in groups for c in g.creators if c not in all_]
     since = min((mine.snapshot for mine in kept), default=0)
     news = changes.survey(con, since).news((FACTS, PROFILES), since)
     if news.anew & {FACTS, *((PROFILES,) if _profiles(groups) else ())}:
@@ -256,7 +255,7 @@ def settle(con: DuckDBPyConnection, plan: Plan, now: datetime, number: int, befo
     """
 
     def work() -> bool:
-        if marker(con) != before:
+        if number_of(con) != before:
             return False
         _remember(con, plan)
         _note(con, plan, now)
