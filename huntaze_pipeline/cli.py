@@ -9,8 +9,8 @@ from huntaze_pipeline.errors import HuntazeError
 from huntaze_pipeline.settings import version
 
 ROOMS = (
-    "demo", "local", "store", "ingest", "warehouse", "quality", "report", "rules", "campaigns",
-    "experiments", "goals", "delivery", "monitoring", "api", "simulator",
+    "demo", "local", "store", "ingest", "warehouse", "quality", "report", "rules", "segments",
+    "campaigns", "experiments", "goals", "delivery", "monitoring", "api", "simulator",
 )  # fmt: skip
 
 app = typer.Typer(

@@ -96,6 +96,7 @@ class _Writer:
     def __init__(self, rules: Mapping[str, Segment]) -> None:
         self.rules = rules
         self.lists: set[str] = set()
+        self.parsed: dict[str, Condition] = {}
 
     def predicate(self, name: str, way: tuple[str, ...]) -> str:
         if name in way:
@@ -117,10 +118,12 @@ class _Writer:
         return edges(self._condition(name).node, self._compiler, self.edges)
 
     def _condition(self, name: str) -> Condition:
-        try:
-            return parse(self.rules[name].where, ("fan",))
-        except ValueError as error:
-            raise RuleError([Problem(f"segment {name}", str(error))]) from None
+        if name not in self.parsed:
+            try:
+                self.parsed[name] = parse(self.rules[name].where, ("fan",))
+            except ValueError as error:
+                raise RuleError([Problem(f"segment {name}", str(error))]) from None
+        return self.parsed[name]
 
     def _compiler(self) -> Compiler:
         return Compiler(("fan",), as_of=AS_OF, segment=lambda n: self.predicate(n, ()))
