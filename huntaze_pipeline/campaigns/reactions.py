@@ -4,7 +4,7 @@ The impure edge around the pure planner. Returns the decisions; the caller recor
 (`delivery.outbox.record`) in the same transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.rulebook import ledger, live, people, planner
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
+from huntaze_pipeline.warehouse import lake as lakes
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,28 @@ def react(
 ) -> Reaction:
     """Let the active automations react to events, in their order, and store what they do."""
     faults: list[Problem] = []
-    automations = live.automations(connection, {event.creator_id for event in events}, faults)
-    names = {automation.rule.trigger.event for automation in automations}
-    wanted = [event for event in events if event.name in names]
-    if not wanted:
+    creators = {event.creator_id for event in events}
+    automations = live.automations(connection, creators, faults, hold=True)
+    triggers = {automation.rule.trigger.event for automation in automations}
+    everyone = {(event.creator_id, event.fan_id) for event in events}
+    resting = ledger.resting(connection, everyone, {event.name for event in events})
+    keys = {(event.creator_id, event.fan_id) for event in events if event.name in triggers}
+    keys |= {(one.creator_id, one.fan_id) for one in resting}
+    if not keys:
         return Reaction(0, 0, [], faults)
-    keys = {(event.creator_id, event.fan_id) for event in wanted}
     # Facts of these fans are built from their whole batch, also from events that trigger nothing.
     batch = [event for event in events if (event.creator_id, event.fan_id) in keys]
     ids = [event.event_id for event in batch]
     known = people.load_fans(connection, lake, keys, besides=ids)
-    context = planner.Context(known, policies, ledger.entered(connection, keys))
+    before = _versions(
+        connection,
+        automations,
+        ((one.creator_id, one.automation_id, one.rule_hash) for one in resting),
+        faults,
+    )
+    context = planner.Context(
+        known, policies, ledger.entered(connection, keys), _snapshot(lake), resting, before
+    )
     plan = planner.plan(people.frame(batch), known.fans, automations, context, now)
     return _store(connection, plan, policies, now, faults)
 
@@ -63,16 +75,40 @@ def wake(
     limit: int = 1000,
 ) -> Reaction:
     """Take the steps that have come due and store what comes of them."""
-    steps = ledger.due_steps(connection, now, limit)
-    if steps.is_empty():
+    creators = ledger.due_creators(connection, now, limit)
+    if not creators:
         return Reaction(0, 0, [])
     faults: list[Problem] = []
-    automations = live.automations(connection, steps["creator_id"].unique().to_list(), faults)
+    # First the automations, then the steps: whoever pauses or cancels takes them in this order too.
+    automations = live.automations(connection, creators, faults, hold=True)
+    steps = ledger.due_steps(connection, now, limit, creators)
+    if steps.is_empty():
+        return Reaction(0, 0, [], faults)
     keys = set(zip(steps["creator_id"].to_list(), steps["fan_id"].to_list(), strict=True))
     known = people.load_fans(connection, lake, keys)
-    context = planner.Context(known, policies)
+    names = zip(
+        *(steps[name].to_list() for name in ("creator_id", "automation_id", "rule_hash")),
+        strict=True,
+    )
+    before = _versions(connection, automations, names, faults)
+    context = planner.Context(known, policies, snapshot_id=_snapshot(lake), versions=before)
     plan = planner.resume(steps, known.fans, automations, context, now)
     return _store(connection, plan, policies, now, faults)
+
+
+def _versions(
+    connection: Connection,
+    automations: Iterable[live.LiveAutomation],
+    names: Iterable[live.Version],
+    faults: list[Problem],
+) -> dict[live.Version, live.LiveAutomation]:
+    """Read the versions that are not live any more."""
+    now = {(a.creator_id, a.id, a.rule_hash) for a in automations}
+    return live.versions(connection, set(names) - now, faults)
+
+
+def _snapshot(lake: duckdb.DuckDBPyConnection | None) -> int | None:
+    return lakes.snapshot(lake) if lake is not None else None
 
 
 def _store(

@@ -13,8 +13,10 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from huntaze_pipeline.rulebook.behaviour import Feature, union
 from huntaze_pipeline.rulebook.compiler import Compiler
-from huntaze_pipeline.rulebook.language import Fault
+from huntaze_pipeline.rulebook.fields import EVERYWHERE
+from huntaze_pipeline.rulebook.language import Dialect, Fault
 from huntaze_pipeline.rulebook.tree import from_tree
 
 _MAX_TEXT = 4_000
@@ -38,7 +40,9 @@ class Condition:
     scopes: tuple[str, ...]
 
     def sql(self, as_of: str, *, segment: Callable[[str], str] | None = None) -> str:
-        """Return one DuckDB boolean over the aliases `fan` and `event`.
+        """Return one DuckDB boolean over the aliases of its scopes (`fan`, `event`, …).
+
+        The alias `fan` must have a column for each of `features`, by its key.
 
         Args:
             as_of: the SQL expression (TIMESTAMPTZ) that stands for the moment of the question.
@@ -51,6 +55,20 @@ class Condition:
         return f"coalesce({sql}, false)"
 
     @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """What the condition asks of the fan's own events, as columns of `fan`."""
+        if self.node is None:
+            return ()
+        compiler = Compiler(self.scopes)
+        compiler.boolean(self.node)
+        return union(compiler.features)
+
+    @cached_property
+    def templates(self) -> frozenset[str]:
+        """The templates that the condition names."""
+        return frozenset(self._literals("received"))
+
+    @cached_property
     def segments(self) -> frozenset[str]:
         """The segments that the condition names."""
         return frozenset(self._literals("in_segment"))
@@ -59,7 +77,8 @@ class Condition:
     def fields(self) -> frozenset[str]:
         """The fields that the condition reads, as `fan.name`."""
         columns = self.node.find_all(exp.Column) if self.node is not None else []
-        return frozenset(".".join(part.name.lower() for part in c.parts[:2]) for c in columns)
+        named = (c for c in columns if c.parts[0].name.lower() in self.scopes)
+        return frozenset(".".join(part.name.lower() for part in c.parts[:2]) for c in named)
 
     def _literals(self, function: str) -> list[str]:
         calls = self.node.find_all(exp.Anonymous) if self.node is not None else []
@@ -70,10 +89,10 @@ class Condition:
         ]
 
 
-ALWAYS = Condition(None, ("fan", "event"))
+ALWAYS = Condition(None, EVERYWHERE)
 
 
-def parse(where: Any, scopes: tuple[str, ...] = ("fan", "event")) -> Condition:
+def parse(where: Any, scopes: tuple[str, ...] = EVERYWHERE) -> Condition:
     """Read a condition: an SQL expression, or `all` / `any` / `not` with field, op and value.
 
     Raises:
@@ -84,7 +103,7 @@ def parse(where: Any, scopes: tuple[str, ...] = ("fan", "event")) -> Condition:
     faults: list[Fault] = []
     node = _text(where, faults) if isinstance(where, str) else from_tree(where, (), faults)
     if node is not None and not faults:
-        compiler = Compiler(scopes)
+        compiler = Compiler(scopes, text=where if isinstance(where, str) else "")
         _checked(compiler, node)
         faults = compiler.faults
     if faults or node is None:
@@ -104,7 +123,7 @@ def _text(text: str, faults: list[Fault]) -> exp.Expr | None:
         faults.append(Fault(f"the condition has {len(text)} characters; at most {_MAX_TEXT}"))
         return None
     try:
-        nodes = [n for n in sqlglot.parse(text, read="duckdb") if n is not None]
+        nodes = [n for n in sqlglot.parse(text, read=Dialect) if n is not None]
     except SqlglotError as error:
         faults.append(_syntax(error))
         return None

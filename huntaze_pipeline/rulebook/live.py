@@ -5,12 +5,13 @@ Rules written by files and rules posted to the API come out the same.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline.errors import Problem, RuleError
-from huntaze_pipeline.rulebook import seed
+from huntaze_pipeline.rulebook import flow, seed
 from huntaze_pipeline.rulebook.conditions import parse
 from huntaze_pipeline.rulebook.schema import Automation, Segment, Template
 
@@ -24,6 +25,17 @@ class LiveAutomation:
     rule: Automation
     rule_hash: str
     templates: dict[str, Template]
+    paused: bool = False
+    """Nobody enters and nobody goes on until it is resumed."""
+
+    @cached_property
+    def program(self) -> flow.Program:
+        """Its steps as operations."""
+        return flow.program(self.rule)
+
+
+Version = tuple[str, str, str]
+"""(creator_id, automation_id, rule_hash)"""
 
 
 @dataclass(frozen=True)
@@ -37,11 +49,21 @@ class LiveSegment:
 
 _AUTOMATIONS = text(
     """
-    select a.creator_id, a.id, a.name, a.trigger, a.conditions, a.actions, a.is_active,
-           a.rule_hash
+    select a.creator_id, a.id, a.name, a.trigger, a.conditions, a.actions, a.steps, a.settings,
+           a.is_active, a.rule_hash, a.paused_at is not null as paused
     from automations a
     where a.is_active and (cast(:creators as text[]) is null or a.creator_id = any(:creators))
     order by a.creator_id, a.id
+    """
+)
+_HELD = text(f"{_AUTOMATIONS.text} for share of a")
+_VERSIONS = text(
+    """
+    select v.creator_id, v.automation_id as id, v.rule_hash, v.body
+    from unnest(cast(:creators as text[]), cast(:ids as text[]), cast(:hashes as text[]))
+        as k(creator_id, id, rule_hash)
+    join automation_versions v on v.creator_id = k.creator_id and v.automation_id = k.id
+        and v.rule_hash = k.rule_hash
     """
 )
 _TEMPLATES = text(
@@ -52,9 +74,13 @@ _TEMPLATES = text(
 )
 _SEGMENTS = text(
     """
-    select creator_id, id, name, criteria, is_dynamic from segments
-    where cast(:creators as text[]) is null or creator_id = any(:creators)
-    order by creator_id, id
+    select s.creator_id, s.id, s.name, s.criteria, s.is_dynamic,
+           case when s.is_dynamic then '{}' else coalesce((
+               select jsonb_object_agg(n.fan_id, n.joined) from enrolments n
+               where n.creator_id = s.creator_id and n.segment_id = s.id), '{}') end as enrolled
+    from segments s
+    where cast(:creators as text[]) is null or s.creator_id = any(:creators)
+    order by s.creator_id, s.id
     """
 )
 
@@ -63,6 +89,8 @@ def automations(
     connection: Connection,
     creators: Iterable[str] | None = None,
     faults: list[Problem] | None = None,
+    *,
+    hold: bool = False,
 ) -> list[LiveAutomation]:
     """Return the active automations, of some creators or of all that the connection sees.
 
@@ -71,12 +99,15 @@ def automations(
         creators: whose; None for all.
         faults: where to note rows that cannot be read; the others are returned all the same, so
             that one creator's broken rule stops nobody else's.
+        hold: keep them as they are until the transaction ends, so that whoever pauses one knows
+            that nothing is decided any more once that is done.
 
     Raises:
         RuleError: a row cannot be read, and no list for faults was given.
     """
     wanted = None if creators is None else sorted(set(creators))
-    rows = connection.execute(_AUTOMATIONS, {"creators": wanted}).mappings().all()
+    query = _HELD if hold else _AUTOMATIONS
+    rows = connection.execute(query, {"creators": wanted}).mappings().all()
     noted: list[Problem] = [] if faults is None else faults
     known = templates(connection, {row["creator_id"] for row in rows}, noted)
     found = []
@@ -90,24 +121,80 @@ def automations(
     return found
 
 
+def versions(
+    connection: Connection,
+    wanted: Iterable[Version],
+    faults: list[Problem] | None = None,
+) -> dict[Version, LiveAutomation]:
+    """Return earlier versions of automations, with the templates as of then where they were kept.
+
+    One that is not there, or that cannot be read any more, is left out (and noted in `faults`).
+    """
+    keys = sorted(set(wanted))
+    if not keys:
+        return {}
+    names = {
+        "creators": [k[0] for k in keys], "ids": [k[1] for k in keys],
+        "hashes": [k[2] for k in keys],
+    }  # fmt: skip
+    rows = connection.execute(_VERSIONS, names).mappings().all()
+    known = templates(connection, {row["creator_id"] for row in rows})
+    found: dict[Version, LiveAutomation] = {}
+    for row in rows:
+        body = {k: v for k, v in row["body"].items() if k not in ("origin", "commit", "templates")}
+        kept = row["body"].get("templates") or {}
+        try:
+            then = {name: Template.model_validate(text_) for name, text_ in kept.items()}
+            place = {**known.get(row["creator_id"], {}), **then}
+            version = _read(row["creator_id"], row["id"], row["rule_hash"], body, place)
+        except (RuleError, ValueError) as error:
+            if faults is not None:
+                where = f"automation {row['creator_id']}/{row['id']} {row['rule_hash']}"
+                faults.append(Problem(where, str(error)))
+        else:
+            found[row["creator_id"], row["id"], row["rule_hash"]] = version
+    return found
+
+
 def _automation(row: dict[str, Any], known: dict[str, Template]) -> LiveAutomation:
-    data = seed.automation(
-        {
-            "name": row["name"], "active": row["is_active"], "actions": row["actions"],
-            "trigger": {k: v for k, v in row["trigger"].items() if k != "entry"},
-            "conditions": row["conditions"], "entry": row["trigger"].get("entry") or {},
-        }
-    )  # fmt: skip
+    data = {
+        "name": row["name"], "active": row["is_active"], "actions": row["actions"],
+        "steps": row["steps"], "trigger": {k: v for k, v in row["trigger"].items() if k != "entry"},
+        "conditions": row["conditions"], "entry": row["trigger"].get("entry") or {},
+        **row["settings"],
+    }  # fmt: skip
+    name = (row["creator_id"], row["id"], row["rule_hash"])
+    return _read(*name, seed.automation(data), known, paused=row["paused"])
+
+
+def _read(
+    creator_id: str,
+    name: str,
+    rule_hash: str,
+    data: dict[str, Any],
+    known: dict[str, Template],
+    *,
+    paused: bool = False,
+) -> LiveAutomation:
     try:
         rule = Automation.model_validate(data)
-        for where in (rule.conditions, *(action.conditions for action in rule.actions)):
+        for where in conditions(rule):
             parse(where)
     except ValueError as error:
-        where = f"automation {row['creator_id']}/{row['id']}"
-        raise RuleError([Problem(where, str(error))]) from None
-    used = {a.template for a in rule.actions if a.template}
-    content = {name: known[name] for name in used if name in known}
-    return LiveAutomation(row["creator_id"], row["id"], rule, row["rule_hash"], content)
+        raise RuleError([Problem(f"automation {creator_id}/{name}", str(error))]) from None
+    used = {op.step.send.template for op in flow.program(rule) if op.step.send}
+    content = {name: known[name] for name in used if name and name in known}
+    return LiveAutomation(creator_id, name, rule, rule_hash, content, paused)
+
+
+def conditions(rule: Automation) -> list[Any]:
+    """Return every condition of an automation, as it is written."""
+    found = [rule.conditions, rule.exit.conditions if rule.exit else None]
+    for op in flow.program(rule):
+        step = op.step
+        found += [step.conditions, step.if_, None if step.exit is True else step.exit]
+        found.append(step.wait.conditions if step.wait else None)
+    return [where for where in found if where is not None]
 
 
 def templates(
@@ -157,6 +244,11 @@ def _segment(row: dict[str, Any]) -> LiveSegment:
     criteria = dict(row["criteria"])
     known = {key: criteria[key] for key in ("where", "fans") if key in criteria}
     data = known or ({"where": criteria} if criteria else {"fans": []})
+    if "fans" in data and row["enrolled"]:
+        # What rules did to a list wins over the file.
+        came = {fan for fan, joined in row["enrolled"].items() if joined}
+        stayed = [fan for fan in data["fans"] if row["enrolled"].get(fan, True)]
+        data = {"fans": [*stayed, *sorted(came - set(stayed))]}
     try:
         rule = Segment.model_validate({"name": row["name"], **data})
     except ValueError as error:

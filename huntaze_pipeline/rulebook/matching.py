@@ -14,6 +14,7 @@ from huntaze_pipeline.rulebook import facts
 from huntaze_pipeline.rulebook.conditions import parse
 from huntaze_pipeline.rulebook.language import quote
 from huntaze_pipeline.rulebook.schema import Automation
+from huntaze_pipeline.rulebook.steps import Occurrence
 
 _MOMENT = 'event."moment"'
 _CHUNK = 300
@@ -41,26 +42,37 @@ class Answers:
 def triggered(rule: Automation) -> Question:
     """Return the question whether an event lets its fan enter an automation."""
     trigger = rule.trigger
-    parts = [parse(rule.conditions).sql(_MOMENT)]
-    if trigger.platform:
-        names = ", ".join(quote(name) for name in trigger.platform)
+    return _of_event(trigger.event, trigger.platform, trigger.properties, rule.conditions)
+
+
+def occurred(what: Occurrence) -> Question:
+    """Return the question whether an event is the one that is waited for."""
+    return _of_event(what.event, what.platform, what.properties, what.conditions)
+
+
+def holds(*conditions: Any, event: str | None = None) -> Question:
+    """Return the question whether all of some conditions hold.
+
+    Args:
+        conditions: as they are written; None is always true.
+        event: ask it of events with this name only; None: of every row.
+    """
+    parts = [parse(where).sql(_MOMENT) for where in conditions if where is not None]
+    return Question(event, " AND ".join(parts) or "true")
+
+
+def _of_event(
+    event: str | None, platforms: Sequence[str], properties: Mapping[str, Any], where: Any
+) -> Question:
+    parts = [parse(where).sql(_MOMENT)]
+    if platforms:
+        names = ", ".join(quote(name) for name in platforms)
         parts.append(f"coalesce(event.platform IN ({names}), false)")
-    for key, value in sorted(trigger.properties.items()):
+    for key, value in sorted(properties.items()):
         path = quote(f'$."{key}"')
         wanted = quote(str(value).lower() if isinstance(value, bool) else str(value))
         parts.append(f"coalesce(json_extract_string(event.properties, {path}) = {wanted}, false)")
-    return Question(trigger.event, " AND ".join(parts))
-
-
-def still(rule: Automation, step: int) -> Question:
-    """Return the question whether a step may go: the automation's conditions and its own."""
-    own = parse(rule.actions[step].conditions).sql(_MOMENT)
-    return Question(None, f"{parse(rule.conditions).sql(_MOMENT)} AND {own}")
-
-
-def step_only(rule: Automation, step: int) -> Question:
-    """Return the question whether a step's own conditions hold."""
-    return Question(rule.trigger.event, parse(rule.actions[step].conditions).sql(_MOMENT))
+    return Question(event, " AND ".join(parts))
 
 
 def answers(

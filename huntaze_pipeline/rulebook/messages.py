@@ -8,7 +8,8 @@ from typing import Any
 from huntaze_pipeline.rulebook import templates
 from huntaze_pipeline.rulebook.people import Address
 from huntaze_pipeline.rulebook.policies import Policies
-from huntaze_pipeline.rulebook.schema import Action, Copy, Template
+from huntaze_pipeline.rulebook.schema import Copy, Template
+from huntaze_pipeline.rulebook.steps import Send
 from huntaze_pipeline.store.people import PLATFORMS
 
 
@@ -37,7 +38,7 @@ class Message:
 
 
 def compose(
-    action: Action,
+    action: Send,
     template: Template | None,
     recipient: Recipient,
     policies: Policies,
@@ -131,7 +132,7 @@ def _stopped(message: Message, reason: str) -> Message:
     return Message(message.platform, message.account_id, message.address, reason=reason)
 
 
-def _single(action: Action, platform: str) -> Template:
+def _single(action: Send, platform: str) -> Template:
     """Return a step's own text as a template of one platform."""
     copy = Copy(subject=action.subject, body=action.content or "")
     return Template.model_construct(

@@ -1,44 +1,33 @@
-"""The planner: from events to executions, steps and decisions. Pure (law 4).
+"""The planner: from events and due steps to executions, steps, effects and decisions. Pure (law 4).
 
-Belongs here: who enters an automation and what each step decides. Reading is `people` and `live`,
-the question itself `matching`, writing `ledger`; the gates of law 7 are applied to the decisions
-afterwards (`campaigns.gates`).
+Belongs here: who enters, whom an event moves on, and which version a step is taken by. One fan's
+way is `passage`, reading is `people` and `live`, the questions `matching`, writing `ledger`; the
+gates of law 7 are applied to the decisions afterwards (`campaigns.gates`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from huntaze_pipeline import hashing
-from huntaze_pipeline.rulebook import entries, matching
-from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.rulebook import entries, flow, matching
 from huntaze_pipeline.rulebook.live import LiveAutomation
-from huntaze_pipeline.rulebook.messages import Recipient, compose
-from huntaze_pipeline.rulebook.people import People
-from huntaze_pipeline.rulebook.policies import Policies
+from huntaze_pipeline.rulebook.passage import (
+    Answered,
+    Context,
+    Open,
+    Plan,
+    Traveller,
+    ask,
+    held_out,
+    identify,
+    leaves,
+)
 
-
-@dataclass(frozen=True)
-class Context:
-    """What the planner knows besides events and fans."""
-
-    people: People
-    policies: Policies
-    entered: Mapping[entries.Passage, Sequence[entries.Entry]] = field(default_factory=dict)
-    """The entries that there are."""
-    snapshot_id: int | None = None
-
-
-@dataclass
-class Plan:
-    """What is to be written: rows of executions and steps, and the decisions."""
-
-    executions: list[dict[str, Any]] = field(default_factory=list)
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
+__all__ = ["Context", "Open", "Plan", "plan", "resume"]
 
 
 def plan(
@@ -48,29 +37,241 @@ def plan(
     context: Context,
     now: datetime,
 ) -> Plan:
-    """Decide who enters which automation because of these events.
+    """Decide who enters which automation because of these events, and whom they move on.
 
-    Steps that are due by `now` are decided; later ones wait as rows. The order of the events'
-    `position` is the order in which they count.
+    What is due at the instant of the event is decided; the rest waits as rows, even when it is due
+    by `now`: then `resume` takes it next. The order of the events' `position` is the order in
+    which they count.
     """
-    active = [a for a in automations if a.rule.active]
-    questions = _questions(active, events)
+    going = [a for a in automations if a.rule.active and not a.paused]
+    watch = _Watch(context, {(a.creator_id, a.id): a for a in automations})
+    questions = _questions(going, watch, events)
     found = matching.answers(events, fans, questions)
-    result = Plan()
-    memory = entries.Memory(context.entered)
+    result, memory, asked = Plan(), entries.Memory(context.entered), frozenset(questions)
     mine: dict[str, list[LiveAutomation]] = {}
-    for automation in active:
+    for automation in going:
         mine.setdefault(automation.creator_id, []).append(automation)
     for event in events.sort("position").iter_rows(named=True):
-        hits = found.hits.get(event["position"], set())
-        for automation in mine.get(event["creator_id"], ()) if hits else ():
-            key = memory.enter(automation, event) if _key(automation) in hits else None
+        answered = Answered(asked, found.hits.get(event["position"], set()))
+        if not answered.hits:
+            continue
+        fan = found.fans.get(event["position"])
+        watch.hear(event, fan, answered, result, now)
+        for automation in mine.get(event["creator_id"], ()):
+            key = memory.enter(automation, event) if automation.rule_hash in answered.hits else None
             if key is not None:
-                fan = found.fans.get(event["position"])
-                passage = _Passage(automation, event, key, fan, context, now)
-                if not passage.start(result, hits):
+                who = _entering(automation, event, key, fan, context, now)
+                if not _enter(who, answered, result, watch):
                     memory.exit(automation, event)
     return result
+
+
+def _entering(
+    automation: LiveAutomation,
+    event: Mapping[str, Any],
+    key: str,
+    fan: Mapping[str, Any] | None,
+    context: Context,
+    now: datetime,
+) -> Traveller:
+    at: datetime = event.get("moment") or event["occurred_at"]
+    name = identify(automation, event["fan_id"], key)
+    return Traveller(automation, event, key, name, automation.rule_hash, at, fan, context, now)
+
+
+def _enter(who: Traveller, answered: Answered, result: Plan, watch: "_Watch | None" = None) -> bool:
+    """Let a fan enter and take the steps of that instant; say whether the entry counts."""
+    if held_out(who.automation, who.event["fan_id"]):
+        result.executions.append(who.execution("held_out"))
+        return True
+    result.executions.append(who.execution())
+    first = len(result.steps)
+    who.walk(result, 0, 0, who.entered_at, answered)
+    if watch is not None:
+        watch.rest(who, result.steps[-1])
+    return _counts(result.steps[first:])
+
+
+def _counts(steps: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether an entry with these steps counts; `ledger` asks the same when it closes one."""
+    if any(step["state"] == "waiting" or step["effect_id"] for step in steps):
+        return True
+    told = [step["reason"] for step in steps if step["message_id"]]
+    return not told or any(reason not in entries.UNREACHED for reason in told)
+
+
+@dataclass
+class _Watch:
+    """The passages that an event can move on or end, those that began in this batch included."""
+
+    context: Context
+    live: Mapping[tuple[str, str], LiveAutomation]
+    resting: dict[tuple[str, str], list[Open]] = field(default_factory=dict)
+    waiting: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Rows of this batch that wait, by execution."""
+
+    def __post_init__(self) -> None:
+        for one in self.context.open:
+            self.resting.setdefault((one.creator_id, one.fan_id), []).append(one)
+
+    def versions(self) -> list[LiveAutomation]:
+        """Return the versions by which passages of the context rest."""
+        found = [self.version(one) for one in self.context.open]
+        return list({v.rule_hash: v for v in found if v is not None}.values())
+
+    def version(self, one: Open) -> LiveAutomation | None:
+        """Return the version by which a passage rests, when it goes on at all."""
+        live = self.live.get((one.creator_id, one.automation_id))
+        if live is None or live.paused or live.rule_hash == one.rule_hash:
+            return None if live is None or live.paused else live
+        name = (one.creator_id, one.automation_id, one.rule_hash)
+        return self.context.versions.get(name) if live.rule.on_change == "pin" else None
+
+    def rest(self, who: Traveller, row: dict[str, Any]) -> None:
+        """Keep in mind where a fan who has just entered rests."""
+        if row["state"] != "waiting" or not row["awaits"]:
+            return
+        one = Open(
+            creator_id=row["creator_id"], execution_id=row["execution_id"],
+            automation_id=who.automation.id, fan_id=who.event["fan_id"], entry_key=who.key,
+            origin=who.origin, rule_hash=row["rule_hash"], entered_at=who.entered_at,
+            turn=row["turn"], position=row["position"], began_at=row["began_at"],
+            due_at=row["due_at"], event_id=who.event["event_id"],
+        )  # fmt: skip
+        self.resting.setdefault((one.creator_id, one.fan_id), []).append(one)
+        self.waiting[one.execution_id] = row
+
+    def hear(
+        self,
+        event: Mapping[str, Any],
+        fan: Mapping[str, Any] | None,
+        answered: Answered,
+        result: Plan,
+        now: datetime,
+    ) -> None:
+        """Let an event end the passages whose goal it is, and move on those that wait for it."""
+        name = (event["creator_id"], event["fan_id"])
+        kept = []
+        for one in self.resting.get(name, ()):
+            version = self.version(one)
+            if version is None or one.event_id == event["event_id"]:
+                kept.append(one)
+                continue
+            who = Traveller(
+                version, {**event, "event_id": one.event_id}, one.entry_key, one.execution_id,
+                one.origin, one.entered_at, fan, self.context, now,
+            )  # fmt: skip
+            kept += self._heard(one, who, event, answered, result)
+        if name in self.resting:
+            self.resting[name] = kept
+
+    def _heard(
+        self, one: Open, who: Traveller, event: Mapping[str, Any], answered: Answered, result: Plan
+    ) -> list[Open]:
+        """Return where the passage rests then; nothing when it has ended."""
+        op, at = who.automation.program.at(one.position), event["occurred_at"]
+        if op is None or at < one.entered_at:
+            return [one]
+        if _goal(who.automation.rule_hash) in answered.hits:
+            self._settle(one, who, op, "cancelled", "goal", result)
+            return []
+        came = op.awaits and _came(who.automation.rule_hash, op.position) in answered.hits
+        if not came or not one.began_at <= at <= one.due_at:
+            return [one]
+        self._settle(one, who, op, "done", f"event {event['event_id']}", result)
+        following = who.automation.program.at(op.targets[0] if op.targets else op.next)
+        if following is None:
+            return []
+        row = who.waiting(following, one.turn + 1, at)
+        result.steps.append(row)
+        self.waiting[one.execution_id] = row
+        return [_at(one, row)]
+
+    def _settle(
+        self, one: Open, who: Traveller, op: flow.Op, state: str, reason: str, result: Plan
+    ) -> None:
+        """Say what became of the step where a passage rested."""
+        row = who.row(op, one.turn, one.began_at, one.due_at, state, reason)
+        here = self.waiting.pop(one.execution_id, None)
+        if here is None:
+            result.steps.append(row)
+        else:
+            here.update(row)
+
+
+def _at(one: Open, row: Mapping[str, Any]) -> Open:
+    moved = {key: row[key] for key in ("turn", "position", "began_at", "due_at", "rule_hash")}
+    return replace(one, **moved)
+
+
+def _questions(
+    going: Sequence[LiveAutomation], watch: _Watch, events: pl.DataFrame
+) -> dict[str, matching.Question]:
+    """Ask each distinct rule once, whatever can be asked in the instant of an entry, and of what
+    passages wait for.
+    """
+    names = set(events["name"].unique().to_list())
+    questions: dict[str, matching.Question] = {}
+    for automation in going:
+        rule, name = automation.rule, automation.rule_hash
+        if rule.trigger.event in names and name not in questions:
+            questions[name] = matching.triggered(rule)
+            questions |= _steps(automation, 0, rule.trigger.event)
+            questions |= _awaited(automation, names)
+    for version in watch.versions():
+        questions |= _awaited(version, names)
+    return questions
+
+
+def _steps(
+    automation: LiveAutomation, position: int, event: str | None = None, *, again: bool = False
+) -> dict[str, matching.Question]:
+    """Ask what the steps of one instant need to know.
+
+    Args:
+        automation: the version.
+        position: the first step.
+        event: ask it of events with this name only.
+        again: ask the automation's own conditions as well, for steps that do something.
+    """
+    rule, name = automation.rule, automation.rule_hash
+    questions: dict[str, matching.Question] = {}
+    if rule.exit is not None and rule.exit.event is None:
+        questions[leaves(name)] = matching.holds(rule.exit.conditions, event=event)
+    for op in automation.program.ahead(position):
+        parts = [op.step.conditions, op.step.if_, None if op.step.exit is True else op.step.exit]
+        parts += [rule.conditions] if again and op.acts else []
+        if op.asks and any(part is not None for part in parts):
+            questions[ask(name, op.position)] = matching.holds(*parts, event=event)
+    return questions
+
+
+def _awaited(automation: LiveAutomation, names: set[str]) -> dict[str, matching.Question]:
+    """Ask whether the events of a batch are those that somebody waits for."""
+    rule, name = automation.rule, automation.rule_hash
+    questions: dict[str, matching.Question] = {}
+    if rule.exit is not None and rule.exit.event in names:
+        questions[_goal(name)] = matching.occurred(rule.exit)
+    for op in automation.program:
+        if op.step.wait is not None and op.step.wait.event in names:
+            questions[_came(name, op.position)] = matching.occurred(op.step.wait)
+    return questions
+
+
+def _goal(rule_hash: str) -> str:
+    return f"{rule_hash}/goal"
+
+
+def _came(rule_hash: str, position: int) -> str:
+    return f"{rule_hash}/{position}/came"
+
+
+def _enters(rule_hash: str) -> str:
+    return f"{rule_hash}/enters"
+
+
+_PRESENT = "*"
+"""Asked of every row, so that its fan is known whatever else is asked."""
 
 
 def resume(
@@ -83,185 +284,128 @@ def resume(
     """Decide the steps that have come due; conditions and activity are asked again.
 
     Args:
-        steps: `people.EVENTS` of the triggering events, with `position` unique, and `moment`
-            (when due), `execution_id`, `automation_id`, `step`, `entry_key`.
+        steps: `people.EVENTS` of the triggering events, with `position` unique, and the columns of
+            `ledger.DUE`: `moment` (when due), `step` (its position in the program), `turn`, …
         fans: as of now, the triggering events included.
         automations: what is live; a step of anything else is cancelled.
-        context: as for `plan`.
+        context: as for `plan`, with the versions that steps were put down by.
         now: the tick's instant.
     """
     live = {(a.creator_id, a.id): a for a in automations if a.rule.active}
-    questions: dict[str, matching.Question] = {}
-    for row in steps.iter_rows(named=True):
-        automation = live.get((row["creator_id"], row["automation_id"]))
-        if automation and row["step"] < len(automation.rule.actions):
-            name = _step_key(automation, row["step"])
-            questions.setdefault(name, matching.still(automation.rule, row["step"]))
+    rows = [(row, _Version.of(row, live, context)) for row in steps.iter_rows(named=True)]
+    questions = {_PRESENT: matching.holds()}
+    for row, version in rows:
+        questions |= version.questions(row["step"])
     found = matching.answers(steps, fans, questions, running=False)
     result = Plan()
-    for row in steps.iter_rows(named=True):
-        _resumed(row, live, found, result, context, now)
+    for row, version in rows:
+        answered = Answered(frozenset(questions), found.hits.get(row["position"], set()))
+        _resumed(row, version, found.fans.get(row["position"]), answered, result, context, now)
     return result
+
+
+@dataclass(frozen=True)
+class _Version:
+    """By which version a due step is taken, and how: at once, moved, begun anew, or not at all."""
+
+    automation: LiveAutomation | None
+    how: str = "take"
+    """take | follow | restart | hold | cancel"""
+    reason: str | None = None
+    position: int | None = None
+    """Where `follow` goes on."""
+
+    @classmethod
+    def of(
+        cls,
+        row: Mapping[str, Any],
+        live: Mapping[tuple[str, str], LiveAutomation],
+        context: Context,
+    ) -> "_Version":
+        """Choose by what is live now and what the step was put down by."""
+        now = live.get((row["creator_id"], row["automation_id"]))
+        if now is None:
+            return cls(None, "cancel", "automation_inactive")
+        if now.paused or row["execution_state"] == "paused":
+            return cls(now, "hold", "automation_paused" if now.paused else "execution_paused")
+        name = (row["creator_id"], row["automation_id"], row["rule_hash"])
+        then = now if now.rule_hash == row["rule_hash"] else context.versions.get(name)
+        if then is now or then is None or now.rule.on_change == "pin":
+            return cls._known(then or now, row["step"])
+        if now.rule.on_change == "restart":
+            return cls(now, "restart", "restarted")
+        position = flow.moved(then.program, row["step"], now.program)
+        return cls(now, "follow", f"moved to {now.rule_hash}", position)
+
+    @classmethod
+    def _known(cls, version: LiveAutomation, position: int) -> "_Version":
+        there = version.program.at(position) is not None
+        return cls(version) if there else cls(version, "cancel", "step_removed")
+
+    def questions(self, position: int) -> dict[str, matching.Question]:
+        """Return what has to be asked before the step is taken."""
+        if self.automation is None or self.how in ("hold", "cancel", "follow"):
+            return {}
+        if self.how == "take":
+            return _steps(self.automation, position, again=True)
+        asked = _steps(self.automation, 0, again=True)
+        rule, name = self.automation.rule, self.automation.rule_hash
+        return {**asked, _enters(name): matching.holds(rule.conditions)}
 
 
 def _resumed(
     row: dict[str, Any],
-    live: Mapping[tuple[str, str], LiveAutomation],
-    found: matching.Answers,
+    version: _Version,
+    fan: Mapping[str, Any] | None,
+    answered: Answered,
     result: Plan,
     context: Context,
     now: datetime,
 ) -> None:
-    automation = live.get((row["creator_id"], row["automation_id"]))
-    if automation is None or row["step"] >= len(automation.rule.actions):
-        reason = "automation_inactive" if automation is None else "step_removed"
-        result.steps.append(_step(row, row["execution_id"], row["step"], "cancelled", reason, now))
+    automation = version.automation
+    if automation is None or version.how in ("hold", "cancel"):
+        state = "held" if version.how == "hold" else "cancelled"
+        result.steps.append(_left(row, state, version.reason, now))
         return
-    fan = found.fans.get(row["position"])
-    passage = _Passage(automation, row, row["entry_key"], fan, context, now)
-    if _step_key(automation, row["step"]) in found.hits.get(row["position"], set()):
-        passage.decide(row["step"], row["moment"], result)
+    who = Traveller(
+        automation, row, row["entry_key"], row["execution_id"], row["origin"],
+        row["entered_at"], fan, context, now,
+    )  # fmt: skip
+    if version.how == "take":
+        who.walk(result, row["step"], row["turn"], row["moment"], answered, arrived=True)
+    elif version.how == "restart":
+        _restarted(row, who, answered, result)
     else:
-        passage.skip(row["step"], row["moment"], "conditions", result)
+        _followed(row, who, version, result)
 
 
-@dataclass(frozen=True)
-class _Passage:
-    """One fan's way through one automation, because of one event."""
-
-    automation: LiveAutomation
-    event: dict[str, Any]
-    key: str
-    fan: dict[str, Any] | None
-    """The fan's fields as of the event; None when there is no such fan."""
-    context: Context
-    now: datetime
-
-    @property
-    def id(self) -> str:
-        a = self.automation
-        return str(hashing.identifier(a.creator_id, a.id, self.event["fan_id"], self.key))
-
-    def start(self, result: Plan, hits: set[str]) -> bool:
-        """Enter, decide the steps that are due and put the others down as waiting.
-
-        Returns:
-            Whether the entry counts: False when there was a message and none could be sent.
-        """
-        first = len(result.steps)
-        entered = self.event["occurred_at"]
-        rule = self.automation.rule
-        result.executions.append(self._execution(entered))
-        for i, action in enumerate(rule.actions):
-            due = entered + action.delay
-            if due > self.now:
-                result.steps.append(self._row(i, due, "waiting", None))
-            elif action.conditions and _step_key(self.automation, i) not in hits:
-                self.skip(i, due, "conditions", result)
-            else:
-                self.decide(i, due, result)
-        return _counts(result.steps[first:])
-
-    def decide(self, i: int, due: datetime, result: Plan) -> None:
-        """Decide one step: a message, or a stored reason why there is none."""
-        decision = self._decision(i, due)
-        result.decisions.append(decision)
-        state = "skipped" if decision.state == "skipped" else "done"
-        row = self._row(i, due, state, decision.reason)
-        result.steps.append(row | {"message_id": decision.message_id})
-
-    def skip(self, i: int, due: datetime, reason: str, result: Plan) -> None:
-        """Put a step down as not to be taken; nothing is sent, so there is no decision."""
-        result.steps.append(self._row(i, due, "skipped", reason))
-
-    def _decision(self, i: int, due: datetime) -> Decision:
-        a, action, policies = (
-            self.automation,
-            self.automation.rule.actions[i],
-            self.context.policies,
-        )
-        template = a.templates.get(action.template or "")
-        manner = template.settings if template else None
-        topic = action.topic or (manner.topic if manner else "marketing")
-        expires: timedelta = (
-            action.expires_after
-            or (manner.expires_after if manner else None)
-            or policies.expires_after
-        )
-        message = compose(action, template, self._recipient(), policies, self.event["platform"])
-        return Decision(
-            creator_id=a.creator_id, source="automation", source_id=a.id, rule_hash=a.rule_hash,
-            fan_id=self.event["fan_id"], step=i, occurrence=self.key, platform=message.platform,
-            account_id=message.account_id, address=message.address, content=message.content,
-            subject=message.subject, template_id=action.template, topic=topic,
-            priority=action.priority or (manner.priority if manner else "medium"),
-            state="skipped" if message.reason else "decided", reason=message.reason,
-            not_before=due, expires_at=due + expires, decided_at=self.now,
-            snapshot_id=self.context.snapshot_id,
-        )  # fmt: skip
-
-    def _recipient(self) -> Recipient:
-        people, creator = self.context.people, self.automation.creator_id
-        return Recipient(
-            fan=self.fan,
-            addresses=people.addresses.get((creator, self.event["fan_id"]), []),
-            creator=people.creators.get(creator, {"id": creator}),
-            event=self.event,
-        )
-
-    def _execution(self, entered: datetime) -> dict[str, Any]:
-        a = self.automation
-        return {
-            "creator_id": a.creator_id, "id": self.id, "automation_id": a.id,
-            "rule_hash": a.rule_hash, "fan_id": self.event["fan_id"], "entry_key": self.key,
-            "event_id": self.event["event_id"], "state": "active", "entered_at": entered,
-            "snapshot_id": self.context.snapshot_id,
-        }  # fmt: skip
-
-    def _row(self, i: int, due: datetime, state: str, reason: str | None) -> dict[str, Any]:
-        row = {"creator_id": self.automation.creator_id, "moment": due}
-        return _step(row, self.id, i, state, reason, self.now)
+def _followed(row: dict[str, Any], who: Traveller, version: _Version, result: Plan) -> None:
+    """Put the step down again where it is in the new version; what was waited so far counts."""
+    if version.position is None:
+        result.steps.append(_left(row, "cancelled", "step_removed", who.now))
+        return
+    result.steps.append(_left(row, "moved", version.reason, who.now))
+    op = who.automation.program.at(version.position)
+    if op is not None:
+        result.steps.append(who.waiting(op, row["turn"] + 1, row["began_at"]))
 
 
-def _counts(steps: Sequence[dict[str, Any]]) -> bool:
-    """Say whether an entry with these steps counts; `ledger` asks the same when it closes one."""
-    if any(step["state"] == "waiting" for step in steps):
-        return True
-    told = [step["reason"] for step in steps if step["message_id"]]
-    return not told or any(reason not in entries.UNREACHED for reason in told)
+def _restarted(row: dict[str, Any], who: Traveller, answered: Answered, result: Plan) -> None:
+    """End this passage; the fan enters the new version if its conditions hold now."""
+    result.steps.append(_left(row, "cancelled", "restarted", who.now))
+    if not answered.yes(_enters(who.automation.rule_hash)):
+        return
+    first = re.sub(r"@[0-9a-f]{8}$", "", row["entry_key"])
+    key = f"{first}@{who.automation.rule_hash[:8]}"
+    _enter(_entering(who.automation, row, key, who.fan, who.context, who.now), answered, result)
 
 
-def _step(
-    row: Mapping[str, Any], execution: str, i: int, state: str, reason: str | None, now: datetime
-) -> dict[str, Any]:
+def _left(row: Mapping[str, Any], state: str, reason: str | None, now: datetime) -> dict[str, Any]:
+    """Return the row of a step that is not taken."""
     return {
-        "creator_id": row["creator_id"], "execution_id": execution, "position": i,
-        "kind": "send_message", "due_at": row["moment"], "state": state, "reason": reason,
-        "message_id": None, "done_at": None if state == "waiting" else now,
+        "creator_id": row["creator_id"], "execution_id": row["execution_id"], "turn": row["turn"],
+        "position": row["step"], "kind": row["kind"], "began_at": row["began_at"],
+        "due_at": row["moment"], "state": state, "reason": reason, "message_id": None,
+        "effect_id": None, "rule_hash": row["rule_hash"], "snapshot_id": None, "awaits": None,
+        "done_at": None if state == "held" else now,
     }  # fmt: skip
-
-
-def _questions(
-    automations: Sequence[LiveAutomation], events: pl.DataFrame
-) -> dict[str, matching.Question]:
-    """Ask each distinct rule once, and each conditional step that can already be due."""
-    names = set(events["name"].unique().to_list())
-    questions: dict[str, matching.Question] = {}
-    for automation in automations:
-        rule = automation.rule
-        if rule.trigger.event not in names or _key(automation) in questions:
-            continue
-        questions[_key(automation)] = matching.triggered(rule)
-        for i, action in enumerate(rule.actions):
-            if action.conditions:
-                questions[_step_key(automation, i)] = matching.step_only(rule, i)
-    return questions
-
-
-def _key(automation: LiveAutomation) -> str:
-    """Name a rule by what it asks, so that creators with the same rule share the question."""
-    return automation.rule_hash
-
-
-def _step_key(automation: LiveAutomation, i: int) -> str:
-    return f"{automation.rule_hash}/{i}"

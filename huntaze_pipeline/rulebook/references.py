@@ -6,10 +6,11 @@ Each check adds its faults to the file that has to change.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from huntaze_pipeline.rulebook import templates
+from huntaze_pipeline.rulebook import flow, templates
 from huntaze_pipeline.rulebook.conditions import Condition, ConditionFaults, parse
 from huntaze_pipeline.rulebook.fields import nearest
-from huntaze_pipeline.rulebook.schema import Action, Automation, Campaign, Segment, Template
+from huntaze_pipeline.rulebook.schema import Automation, Campaign, Segment, Template
+from huntaze_pipeline.rulebook.steps import Send
 from huntaze_pipeline.rulebook.units import Strict
 from huntaze_pipeline.source import Source
 
@@ -36,7 +37,7 @@ def templates_of(rule: Strict) -> list[str]:
     if isinstance(rule, Campaign):
         names = [rule.template, *(arm.template for arm in rule.variants)]
     elif isinstance(rule, Automation):
-        names = [action.template for action in rule.actions]
+        names = [op.step.send.template for op in flow.program(rule) if op.step.send]
     else:
         names = []
     return sorted({name for name in names if name})
@@ -70,13 +71,37 @@ class _Checker:
                 f"reacts to each message that it sends itself ({rule.trigger.event}); set `entry`"
             )
             source.problems.append(source.problem(("trigger", "event"), what))
-        for i, action in enumerate(rule.actions):
-            path: Path = ("actions", i)
-            self.condition(action.conditions, (*path, "conditions"), source)
-            self.topic(action.topic, (*path, "topic"), source)
-            self.action(action, path, source)
+        if rule.exit is not None:
+            self.condition(rule.exit.conditions, ("exit", "conditions"), source)
+        for op in flow.program(rule):
+            self.step(op, source)
 
-    def action(self, action: Action, path: Path, source: Source) -> None:
+    def step(self, op: flow.Op, source: Source) -> None:
+        step, path = op.step, op.path
+        self.condition(step.conditions, (*path, "conditions"), source)
+        self.condition(step.if_, (*path, "if"), source)
+        if step.exit is not None and step.exit is not True:
+            self.condition(step.exit, (*path, "exit"), source)
+        if step.wait is not None:
+            self.condition(step.wait.conditions, (*path, "wait", "conditions"), source)
+        for key in ("join", "leave"):
+            if name := getattr(step, key):
+                self.listed(name, (*path, key), source)
+        if step.send is not None:
+            inner = path if op.delay is not None else (*path, "send")
+            self.topic(step.send.topic, (*inner, "topic"), source)
+            self.send(step.send, inner, source)
+
+    def listed(self, name: str, path: Path, source: Source) -> None:
+        """Check that a segment is there and is a list, which rules may change."""
+        segment = self.draft.rules["segments"].get(name)
+        if not self.known("segments", name, path, source) or not isinstance(segment, Segment):
+            return
+        if segment.fans is None:
+            what = f"segment {name!r} has a condition; only lists (`fans`) can be joined or left"
+            source.problems.append(source.problem(path, what))
+
+    def send(self, action: Send, path: Path, source: Source) -> None:
         if action.template:
             platforms = [action.platform] if action.platform else []
             self.usage(action.template, action.variables, (*path, "template"), source, platforms)

@@ -11,7 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from huntaze_pipeline.rulebook import control
 from huntaze_pipeline.rulebook.loader import Rulebook
+from huntaze_pipeline.rulebook.references import templates_of
 from huntaze_pipeline.rulebook.schema import Automation, Campaign, Segment, Template
 from huntaze_pipeline.store.people import Creator
 from huntaze_pipeline.store.planning import (
@@ -32,6 +34,7 @@ from huntaze_pipeline.store.planning import (
 
 _LOCK = 0x52554C45  # "RULE": one apply at a time for a creator
 _FILES = "rules"
+_SETTINGS = ("exit", "holdout", "on_change")
 
 
 @dataclass
@@ -106,17 +109,25 @@ class _Writer:
             conditions = {"all": conditions}
         values = {
             "name": rule.name, "trigger": {**data["trigger"], "entry": data["entry"]},
-            "conditions": conditions, "actions": data["actions"], "is_active": rule.active,
+            "conditions": conditions, "actions": data["actions"], "steps": data["steps"],
+            "settings": {key: data[key] for key in _SETTINGS if key in data},
+            "is_active": rule.active,
         }  # fmt: skip
-        if self._put(AutomationRow, name, "automations", values):
-            version = {
-                "creator_id": self.creator_id, "automation_id": name, "created_at": self.now,
-                "rule_hash": self.rulebook.hash("automations", name),
-                "body": {**data, "origin": _FILES},
-            }  # fmt: skip
-            self.connection.execute(
-                upsert(AutomationVersion).values(version).on_conflict_do_nothing()
+        if not self._put(AutomationRow, name, "automations", values):
+            return
+        used = {t: self.rulebook.templates[t].plain() for t in templates_of(rule)}
+        version = {
+            "creator_id": self.creator_id, "automation_id": name, "created_at": self.now,
+            "rule_hash": self.rulebook.hash("automations", name),
+            "body": {**data, "origin": _FILES, "templates": used},
+        }  # fmt: skip
+        self.connection.execute(upsert(AutomationVersion).values(version).on_conflict_do_nothing())
+        if not rule.active:
+            control.abandon(
+                self.connection, self.creator_id, [name], "automation_inactive", self.now
             )
+        elif rule.on_change != "pin":
+            control.hurry(self.connection, self.creator_id, name, self.now)
 
     def campaign(self, name: str, rule: Campaign) -> None:
         current = self.connection.execute(
@@ -206,7 +217,9 @@ class _Writer:
             .values(is_active=False, updated_at=self.now)
             .returning(AutomationRow.id)
         )
-        self.applied.stopped += sorted(f"automations/{row.id}" for row in gone)
+        names = sorted(row.id for row in gone)
+        control.abandon(self.connection, self.creator_id, names, "automation_inactive", self.now)
+        self.applied.stopped += [f"automations/{name}" for name in names]
 
 
 def _campaign_values(rule: Campaign) -> dict[str, Any]:

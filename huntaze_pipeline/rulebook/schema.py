@@ -1,7 +1,8 @@
 """The shape of rule files: one model a kind of file, the internal form of all that is a rule.
 
-Belongs here: keys, and what one file alone can tell. Values are `units`, policies are `policies`;
-what needs a second file (does that template exist?) is `references`' business.
+Belongs here: keys, and what one file alone can tell. Values are `units`, an automation's steps
+`steps`, policies are `policies`; what needs a second file (does that template exist?) is
+`references`' business.
 """
 
 import re
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from huntaze_pipeline.events.envelope import LIMIT_MICROS, MICROS
+from huntaze_pipeline.rulebook.steps import Action, Goal, Step
 from huntaze_pipeline.rulebook.units import (
     ID,
     Currency,
@@ -86,42 +88,28 @@ class Entry(Strict):
         return self
 
 
-class Action(Strict):
-    """One step of an automation: a message, some time after the event."""
-
-    type: Literal["send_message"] = "send_message"
-    template: str | None = None
-    content: Text | None = None
-    subject: Annotated[str, Field(min_length=1, max_length=300)] | None = None
-    delay: Duration = timedelta(0)
-    """Since the event, not since the step before."""
-    platform: Platform | None = None
-    """None: the event's platform when the fan has an address there, else the fan's first one."""
-    variables: dict[str, Any] = Field(default_factory=dict)
-    conditions: Where = None
-    """Asked besides the automation's own, at the moment of this step."""
-    priority: Priority | None = None
-    topic: str | None = None
-    expires_after: Duration | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> "Action":
-        if (self.template is None) == (self.content is None):
-            raise ValueError("write either `template` (its id) or `content` (the text)")
-        return self
-
-
 class Automation(Named):
     """A rule that reacts to events: when, for whom, what."""
 
     trigger: Trigger
     conditions: Where = None
     entry: Entry = Entry()
-    actions: Annotated[tuple[Action, ...], Field(min_length=1, max_length=50)]
+    exit: Goal | None = None
+    """When a fan leaves early: its goal is reached."""
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0
+    """Share of the fans who enter but get nothing, to compare with; by a stable hash."""
+    on_change: Literal["pin", "follow", "restart"] = "pin"
+    """What becomes of fans on their way when the file changes: they go on with the version that
+    they entered with, go on with the new one from the same step, or begin anew."""
+    actions: Annotated[tuple[Action, ...], Field(max_length=50)] = ()
+    """The short form of steps: messages whose delays count from the event."""
+    steps: Annotated[tuple[Step, ...], Field(max_length=100)] = ()
     active: bool = True
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Automation":
+    def _one_form(self) -> "Automation":
+        if bool(self.actions) == bool(self.steps):
+            raise ValueError("write either `steps` or `actions`, and at least one of them")
         delays = [action.delay for action in self.actions]
         if delays != sorted(delays):
             raise ValueError(

@@ -246,7 +246,13 @@ class Automation(Tenant, Base):
     trigger: Mapped[Json]
     conditions: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
     actions: Mapped[list[Any]] = mapped_column(JSONB)
+    """The short form; empty when there are steps."""
+    steps: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
+    settings: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
+    """{exit, holdout, on_change}"""
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+    paused_at: Mapped[Instant | None]
+    """Since when nobody enters and nobody goes on; null: it runs."""
     rule_hash: Mapped[str]
     """The live version; the text is in automation_versions."""
     updated_at: Mapped[Now]
@@ -278,35 +284,96 @@ class Execution(Followed, Tenant, Base):
     """hashing.identifier(creator, automation, fan, entry_key)"""
     automation_id: Mapped[str]
     rule_hash: Mapped[str]
+    """The version that the fan entered with."""
     fan_id: Mapped[str]
     entry_key: Mapped[str]
     """What makes this entry unique: the event id, an order id, or 'once'; after an entry that
-    exited, with '#' and the event id behind it."""
+    exited, with '#' and the event id behind it, after a restart with '@' and the version."""
     event_id: Mapped[str | None]
     state: Mapped[str]
-    """active | completed | cancelled | exited (nothing could be sent; does not count as entry)"""
+    """active | paused | completed | cancelled | held_out | exited (nothing could be sent; does not
+    count as entry)"""
     reason: Mapped[str | None]
+    """goal | exit for one that completed early; why it was cancelled or exited."""
     entered_at: Mapped[Instant]
     ended_at: Mapped[Instant | None]
     snapshot_id: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Step(Tenant, Base):
-    """One action of an execution: when it is due, what came of it."""
+    """One step of an execution: when it is due, what came of it. Rows are only added and ended."""
 
     __tablename__ = "steps"
     __table_args__ = (
-        UniqueConstraint("creator_id", "execution_id", "position"),
+        UniqueConstraint("creator_id", "execution_id", "turn"),
         Index("ix_steps_due", "due_at", postgresql_where=text("state = 'waiting'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     execution_id: Mapped[str]
+    turn: Mapped[int]
+    """The number of the step within its execution, from 0."""
     position: Mapped[int]
+    """Where it is in the program of its version."""
+    rule_hash: Mapped[str | None]
+    """The version by which it was put down; null: the execution's."""
     kind: Mapped[str]
+    began_at: Mapped[Instant | None]
+    """When the fan came to it; null: when it was due."""
     due_at: Mapped[Instant]
+    awaits: Mapped[list[str] | None] = mapped_column(JSONB)
+    """Names of events that can move the fan on or end its passage while it rests here."""
     state: Mapped[str]
-    """waiting | done | skipped | cancelled"""
+    """waiting | held (paused) | done | skipped | cancelled | moved (to another version)"""
     reason: Mapped[str | None]
     message_id: Mapped[str | None]
+    effect_id: Mapped[str | None]
+    snapshot_id: Mapped[int | None] = mapped_column(BigInteger)
     done_at: Mapped[Instant | None]
+
+
+class Effect(Tenant, Base):
+    """What a step does besides sending: done at once when it is ours, else by a worker."""
+
+    __tablename__ = "effects"
+    __table_args__ = (
+        CheckConstraint(
+            "state in ('pending','applied','delivered','failed','skipped','cancelled')",
+            name="state_known",
+        ),
+        Index("ix_effects_due", "due_at", postgresql_where=text("state = 'pending'")),
+        Index("ix_effects_execution", "creator_id", "execution_id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """hashing.identifier("effect", execution, turn)"""
+    execution_id: Mapped[str]
+    automation_id: Mapped[str]
+    fan_id: Mapped[str]
+    turn: Mapped[int]
+    position: Mapped[int]
+    kind: Mapped[str]
+    """set | tag | untag | join | leave | emit | webhook"""
+    body: Mapped[Json]
+    state: Mapped[str] = mapped_column(server_default="pending")
+    """pending (only webhooks) | applied | delivered | failed | skipped | cancelled"""
+    reason: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    rule_hash: Mapped[str]
+    snapshot_id: Mapped[int | None] = mapped_column(BigInteger)
+    due_at: Mapped[Instant]
+    """Not before; moved on by retries."""
+    decided_at: Mapped[Instant]
+    done_at: Mapped[Instant | None]
+
+
+class Enrolment(Tenant, Base):
+    """A fan whom a rule put into a static segment, or took out of it: the newest word."""
+
+    __tablename__ = "enrolments"
+
+    segment_id: Mapped[str] = mapped_column(primary_key=True)
+    fan_id: Mapped[str] = mapped_column(primary_key=True)
+    joined: Mapped[bool]
+    effect_id: Mapped[str]
+    changed_at: Mapped[Instant]
