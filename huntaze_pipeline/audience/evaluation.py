@@ -5,20 +5,35 @@ Belongs here: the questions. Which fans are asked is `standing`'s.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from huntaze_pipeline import hashing
 from huntaze_pipeline.audience import timing
 
 FORMAT = 1
 """Raised when `inside` or `next_at` come to mean something else: everybody is asked anew then."""
+EVENTS = "lake.raw.events"
 EMPTY = "CAST([] AS UTINYINT[])"
 _FIELD = re.compile(r'\bfan\."?(\w+)"?')
 PROFILE = ("attributes", "tags", "created_at")
 """Fields that only the copy of the fans' profiles has."""
+
+
+class Feature(Protocol):
+    """Something that a fan did, as a number or a time; see `rulebook.behaviour`."""
+
+    @property
+    def key(self) -> str:
+        """The column of `fan`."""
+        ...
+
+    @property
+    def event(self) -> str:
+        """The name of the events that count."""
+        ...
 
 
 class Selection(Protocol):
@@ -59,6 +74,15 @@ class Selection(Protocol):
         """The static segments that it asks for."""
         ...
 
+    @property
+    def features(self) -> Sequence[Any]:
+        """What it asks of the fans' own events."""
+        ...
+
+    def computed(self, features: Sequence[Any], events: str, askers: str, now: datetime) -> str:
+        """Return the query of features for askers (creator_id, fan_id, position, moment)."""
+        ...
+
 
 @dataclass(frozen=True)
 class Group:
@@ -71,7 +95,9 @@ class Group:
     """By place."""
     edges: tuple[timing.Edge, ...]
     lists: frozenset[str]
+    features: tuple[Feature, ...]
     hash: str
+    computed: Callable[[Sequence[Any], str, str, datetime], str]
 
     @property
     def fields(self) -> frozenset[str]:
@@ -105,8 +131,14 @@ def _group(key: str, creators: list[str], asked: list[Selection]) -> Group:
         tuple(predicates[i] for i in range(len(predicates))),
         tuple(dict.fromkeys(edge for s in asked for edge in s.edges)),
         frozenset().union(*(s.lists for s in asked)),
+        tuple({f.key: f for s in asked for f in s.features}.values()),
         key,
+        asked[0].computed if asked else _nothing,
     )
+
+
+def _nothing(*_: object) -> str:
+    raise AssertionError("nobody asks")
 
 
 def fans(group: Group, lists: str = "_lists") -> str:
@@ -136,10 +168,21 @@ def question(group: Group, now: datetime, where: str = "", relation: str | None 
     """
     as_of = f"TIMESTAMPTZ '{now.isoformat(sep=' ')}'"
     chosen = f" WHERE {where}" if where else ""
+    relation = relation or fans(group)
+    if group.features:
+        askers = (
+            f"(SELECT fan.creator_id, fan.id AS fan_id, 0 AS position, {as_of} AS moment FROM"
+            f" (SELECT creator_id, fan_id AS id FROM lake.marts.fan_facts) AS fan{chosen})"
+        )
+        did = group.computed(group.features, EVENTS, askers, now)
+        relation = (
+            f"SELECT fan.*, did.* EXCLUDE (creator_id, fan_id, position) FROM ({relation}) AS fan"
+            f" LEFT JOIN ({did}) AS did ON did.creator_id = fan.creator_id AND did.fan_id = fan.id"
+        )
     return (
         f"SELECT fan.creator_id, fan.id AS fan_id, {bits(group.predicates)} AS inside,"
         f" {timing.next_at(group.edges, as_of)} AS next_at"
-        f" FROM ({relation or fans(group)}) AS fan{chosen}"
+        f" FROM ({relation}) AS fan{chosen}"
     )
 
 

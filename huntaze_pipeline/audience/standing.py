@@ -18,9 +18,10 @@ from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.audience import evaluation
 from huntaze_pipeline.audience.evaluation import Group
-from huntaze_pipeline.warehouse import changes, lake
+from huntaze_pipeline.warehouse import changes, journal, lake
+from huntaze_pipeline.warehouse.changes import Span
 
-FACTS, PROFILES = "marts.fan_facts", "raw.fans"
+FACTS, PROFILES, EVENTS = "marts.fan_facts", "raw.fans", "raw.events"
 _ROWS = """
     creator_id VARCHAR, fan_id VARCHAR, inside UTINYINT[], next_at TIMESTAMP WITH TIME ZONE
 """
@@ -33,6 +34,7 @@ _TABLES = {
     ),
     "marker": "number BIGINT",
 }
+_ME = "audience.standing"
 _MANY = 0.3
 """Above this share of a creator's rows, all of its rows are written anew: one pass, no holes."""
 
@@ -56,7 +58,7 @@ class Plan:
     """Creators all of whose fans are asked."""
     trusted: bool
     """Whether the standing is what PostgreSQL holds."""
-    changed: Mapping[str, tuple[int, int]]
+    changed: Mapping[str, Span | None]
     """Tables whose rows changed: the first and the last snapshot that did it."""
     upto: int
     """The snapshot that is asked."""
@@ -121,13 +123,19 @@ def plan(
             all_.add(creator)
     kept = [known[c] for g in groups for c in g.creators if c not in all_]
     since = min((mine.snapshot for mine in kept), default=0)
-    news = changes.survey(con, since).news((FACTS, PROFILES), since)
-    if news.anew & {FACTS, *((PROFILES,) if _profiles(groups) else ())}:
+    news = changes.survey(con, since).news(_ME, _read(groups), since)
+    if news.anew:
         all_ |= {c for g in groups for c in g.creators}
     listed = min((mine.horizon for mine in kept), default=0)
     return Plan(
         groups, frozenset(all_), trusted, news.changed, news.upto, horizon, listed, frozenset(anew)
     )
+
+
+def _read(groups: Sequence[Group]) -> list[str]:
+    """Return the tables that the groups' questions read."""
+    profiles = [PROFILES] if _profiles(groups) else []
+    return [FACTS, *profiles, *([EVENTS] if any(group.features for group in groups) else [])]
 
 
 def _profiles(groups: Iterable[Group]) -> bool:
@@ -152,12 +160,17 @@ def candidates(con: DuckDBPyConnection, plan: Plan, now: datetime) -> None:
 
 
 def _changed(con: DuckDBPyConnection, plan: Plan) -> list[str]:
+    """Return queries of the fans whose facts or profiles differ in what is read, or who did it."""
     read = frozenset().union(*(group.fields for group in plan.groups))
-    tables = {FACTS: "fan_id", PROFILES: "id"} if _profiles(plan.groups) else {FACTS: "fan_id"}
-    feeds = changes.Feeds(con)
+    feeds = journal.Journal(con)
     parts = []
-    for table in tables.keys() & plan.changed.keys():
-        feed, key = feeds.of(table, plan.changed[table]), tables[table]
+    span = plan.changed.get(EVENTS)
+    if span is not None:
+        parts.append(_did(plan, span))
+    for table, key in ((FACTS, "fan_id"), (PROFILES, "id")):
+        if table not in plan.changed:
+            continue
+        feed = feeds.feed(table, plan.changed[table])
         there = {row[0] for row in con.execute(f"describe {feed.came}").fetchall()}
         wanted = ", ".join(f'"{name}"' for name in sorted(there & read - {"creator_id", key}))
         columns = f"creator_id, {key} as fan_id{', ' if wanted else ''}{wanted}"
@@ -165,6 +178,17 @@ def _changed(con: DuckDBPyConnection, plan: Plan) -> list[str]:
             query = f"select {columns} from {more} except select {columns} from {less}"
             parts.append(f"select creator_id, fan_id from ({query})")
     return parts
+
+
+def _did(plan: Plan, span: Span) -> str:
+    """Return the query of the fans with new events that some feature counts."""
+    first, last = span
+    names = {feature.event for group in plan.groups for feature in group.features}
+    return (
+        "select distinct creator_id, fan_id from"
+        f" ducklake_table_changes('lake', 'raw', 'events', {first}, {last})"
+        f" where fan_id is not null and {_among('name', names)}"
+    )
 
 
 def ask(con: DuckDBPyConnection, plan: Plan, now: datetime) -> None:

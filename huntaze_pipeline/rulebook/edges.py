@@ -7,21 +7,20 @@ late a one would be a wrong answer, so everything here errs on the early side.
 Belongs here: reading edges out of a condition. What is made of them is `audience.timing`'s.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sqlglot import exp
 
+from huntaze_pipeline.rulebook.behaviour import Feature
 from huntaze_pipeline.rulebook.compiler import Compiler
-from huntaze_pipeline.rulebook.language import FUNCTIONS, NODES, SPECIAL
+from huntaze_pipeline.rulebook.language import BEHAVIOURS, FUNCTIONS, SPECIAL
 
 _RATES = {"days_since": 1 / 86_400, "hours_since": 1 / 3_600}
 """Functions that grow evenly: by how much a second."""
 _DAILY = "days_until_anniversary"
 _COMPARE = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
-_STEADY = (exp.And, exp.Or, exp.Coalesce, *NODES)
-"""Functions by their class that time does not move, unless it moves what is in them."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,24 @@ def edges(node: exp.Expr | None, compile_: Callable[[], Compiler], of: Of) -> tu
     return tuple(dict.fromkeys(reader.found))
 
 
+def windows(
+    features: Iterable[Feature], as_of: str
+) -> tuple[tuple[Feature, ...], tuple[Edge, ...]]:
+    """Return when events fall out of the windows of features: an edge each, and what it reads.
+
+    A window loses its oldest event first, so the time of that one is asked for as a feature more.
+    """
+    oldest = {
+        f: Feature(f.event, "first", None, f.where, f.within) for f in features if f.within
+    }  # fmt: skip
+    found = [
+        Edge("span", f'(epoch({as_of}) - epoch(fan."{o.key}"))', f.within.total_seconds(), 1.0)
+        for f, o in oldest.items()
+        if f.within
+    ]
+    return tuple(oldest.values()), tuple(dict.fromkeys(found))
+
+
 class _Reader:
     def __init__(self, compile_: Callable[[], Compiler], of: Of) -> None:
         self.compile, self.of = compile_, of
@@ -66,7 +83,7 @@ class _Reader:
         """Note the edges of a boolean."""
         if not _moving(node):
             return
-        if isinstance(node, exp.And | exp.Or | exp.Not | exp.Paren | exp.Coalesce):
+        if isinstance(node, exp.And | exp.Or | exp.Not | exp.Paren) or _called(node) == "coalesce":
             for part in _parts(node):
                 self.read(part)
         elif isinstance(node, exp.Is):
@@ -90,8 +107,8 @@ class _Reader:
         """Note when the order of two values can change."""
         left, right = _bare(left), _bare(right)
         for a, b in ((left, right), (right, left)):
-            if isinstance(a, exp.Coalesce) and _moving(a):
-                for part in (a.this, *a.expressions):
+            if _called(a) == "coalesce" and _moving(a):
+                for part in a.expressions:
                     self.pair(part, b)
                 return
         if not _moving(left) and not _moving(right):
@@ -126,8 +143,9 @@ class _Reader:
 
 def _parts(node: exp.Expr) -> list[exp.Expr]:
     """Return the booleans that a boolean is made of."""
-    second = [node.expression] if isinstance(node, exp.And | exp.Or) else node.expressions
-    return [node.this, *second]
+    if isinstance(node, exp.Anonymous):
+        return node.expressions
+    return [node.this, node.expression] if isinstance(node, exp.And | exp.Or) else [node.this]
 
 
 def _others(node: exp.Expr) -> list[exp.Expr]:
@@ -151,13 +169,14 @@ def _moving(node: exp.Expr) -> bool:
 
 
 def _moves(node: exp.Expr) -> bool:
+    """Say it of a call; what a fan did moves by its own edges, see `windows`."""
     if isinstance(node, exp.Anonymous):
         name = _called(node)
         function = FUNCTIONS.get(name)
         if function is None:
-            return name == "in_segment" or name not in SPECIAL
+            return name == "in_segment" or name not in (*SPECIAL, *BEHAVIOURS)
         return "{as_of}" in function.sql
-    return isinstance(node, exp.Func) and not isinstance(node, _STEADY)
+    return isinstance(node, exp.Func) and not isinstance(node, exp.And | exp.Or)
 
 
 def _moving_inside(node: exp.Expr) -> bool:

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 
 from huntaze_pipeline import hashing
 from huntaze_pipeline.errors import Problem, RuleError
+from huntaze_pipeline.rulebook.behaviour import Feature, columns, longest, union
 from huntaze_pipeline.rulebook.compiler import Compiler
 from huntaze_pipeline.rulebook.conditions import Condition, parse
-from huntaze_pipeline.rulebook.edges import Edge, edges
+from huntaze_pipeline.rulebook.edges import Edge, edges, windows
 from huntaze_pipeline.rulebook.language import quote
 from huntaze_pipeline.rulebook.live import LiveSegment
 from huntaze_pipeline.rulebook.schema import Segment
@@ -36,6 +37,15 @@ class Selection:
     """A static segment's list; None when it is asked for by the predicate."""
     lists: frozenset[str] = field(default_factory=frozenset)
     """The static segments that the predicate asks for, in `fan.lists`."""
+    features: tuple[Feature, ...] = ()
+    """What it asks of the fans' own events; columns of `fan`, by their keys."""
+
+    def computed(self, features: Sequence[Feature], events: str, askers: str, now: datetime) -> str:
+        """Return the query of features for fans at a moment; see `behaviour.columns`."""
+        since = longest(features)
+        if since is not None:
+            events = f"(SELECT * FROM {events} WHERE occurred_at >= {moment(now - since)})"
+        return columns(features, events, askers, ordered=False)
 
 
 def selections(segments: Sequence[LiveSegment], now: datetime) -> list[Selection]:
@@ -68,15 +78,18 @@ def select(name: str, rules: Mapping[str, Segment], now: datetime) -> Selection:
     writer = _Writer(rules)
     text = writer.predicate(name, ())
     at = moment(now)
-    lists = frozenset(writer.lists)
+    oldest, falling = windows(union(writer.features), AS_OF)
     return Selection(
         "",
         name,
         text.replace(AS_OF, at),
         hashing.content(text),
-        tuple(replace(e, value=e.value.replace(AS_OF, at)) for e in writer.edges(name)),
+        tuple(
+            replace(e, value=e.value.replace(AS_OF, at)) for e in (*writer.edges(name), *falling)
+        ),
         rules[name].fans if name in rules else None,
-        lists,
+        frozenset(writer.lists),
+        union(writer.features, oldest),
     )
 
 
@@ -96,6 +109,7 @@ class _Writer:
     def __init__(self, rules: Mapping[str, Segment]) -> None:
         self.rules = rules
         self.lists: set[str] = set()
+        self.features: list[Feature] = []
         self.parsed: dict[str, Condition] = {}
 
     def predicate(self, name: str, way: tuple[str, ...]) -> str:
@@ -109,6 +123,7 @@ class _Writer:
             self.lists.add(name)
             return f"coalesce(list_contains(fan.lists, {quote(name)}), false)"
         within = (*way, name)
+        self.features += self._condition(name).features
         return self._condition(name).sql(AS_OF, segment=lambda n: self.predicate(n, within))
 
     def edges(self, name: str) -> tuple[Edge, ...]:

@@ -7,7 +7,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, text
 
-from huntaze_pipeline.audience import evaluation, segments
+from huntaze_pipeline.audience import segments
+from huntaze_pipeline.rulebook.behaviour import columns, union
 from huntaze_pipeline.rulebook.live import LiveSegment
 from huntaze_pipeline.rulebook.schema import Segment
 from huntaze_pipeline.rulebook.selection import selections
@@ -32,15 +33,21 @@ POOL = {
         {"where": "abs(days_since(fan.last_active_at) - 9) < 2 or has_tag('x')"},
         {"where": "not (days_since(fan.last_active_at) > 5) is true"},
     ],
+    "did": [
+        {"where": "performed('purchase', within => '5d', at_least => 2)"},
+        {"where": "sum('tip', value, within => '36h') > 10 or in_segment('recent')"},
+        {"where": "days_since(last('purchase', within => '30d')) > 3"},
+    ],
     "both": [{"where": "in_segment('recent') and not in_segment('listed') or in_segment('big')"}],
     "listed": [{"fans": ["fan-1", "fan-2", "fan-9"]}, {"fans": ["fan-2", "fan-4"]}],
 }
 ACTIONS = st.one_of(
     st.tuples(st.just("bought"), st.integers(1, 8), st.integers(0, 40 * 24)),
     st.tuples(st.just("active"), st.integers(1, 8), st.integers(0, 40 * 24)),
+    st.tuples(st.sampled_from(["purchase", "tip"]), st.integers(1, 8), st.integers(0, 300)),
     st.tuples(st.just("gone"), st.integers(1, 8), st.just(0)),
     st.tuples(st.just("joins"), st.integers(1, 8), st.just(0)),
-    st.tuples(st.just("redefined"), st.integers(0, 6), st.integers(0, 4)),
+    st.tuples(st.just("redefined"), st.integers(0, 7), st.integers(0, 4)),
     st.tuples(st.just("tagged"), st.integers(1, 8), st.just(0)),
     st.tuples(st.just("crash"), st.just(0), st.just(0)),
     st.tuples(st.just("time"), st.just(0), st.sampled_from([1, 60, 1440, 1441, 5 * 1440, 60480])),
@@ -54,7 +61,8 @@ class World:
         self.store, self.lake, self.now = store, lake, START
         self.rules = {c: {name: rules[0] for name, rules in POOL.items()} for c in CREATORS}
         self.settles = True
-        lake.execute("delete from lake.marts.fan_facts; delete from lake.raw.fans")
+        for table in ("marts.fan_facts", "raw.fans", "raw.events"):
+            lake.execute(f"delete from lake.{table}")
         lake.execute("drop schema if exists lake.audience cascade")
         with store.worker() as c:
             for table in (Member, SegmentVersion, Row):
@@ -87,6 +95,12 @@ class World:
             column = "last_purchase_at" if what == "bought" else "last_active_at"
             change = f"{column} = {self.ago(amount)}, lifetime_spend = lifetime_spend + 20"
             self.lake.execute(f"update {facts} set {change} {mine}")
+        elif what in ("purchase", "tip"):
+            self.lake.execute(
+                "insert into lake.raw.events (creator_id, event_id, fan_id, name, value_micros,"
+                f" occurred_at) select '{creator}', uuid()::varchar, 'fan-{n}', '{what}',"
+                f" unnest([6000000, 7000000]), {self.ago(amount)}"
+            )
         elif what == "gone":
             self.lake.execute(f"delete from {facts} {mine}")
         elif what == "tagged":
@@ -149,7 +163,20 @@ class World:
         )
         answer = {(c, "listed", f) for c, f in listed}
         found = self.found()
-        relation = evaluation.fans(evaluation.groups(found)[0], "_every")
+        features = union(*(s.features for s in found))
+        askers = (
+            "(select creator_id, fan_id, 0 as position,"
+            f" timestamptz '{self.now.isoformat()}' as moment from lake.marts.fan_facts)"
+        )
+        did = columns(features, "lake.raw.events", askers, ordered=False)
+        relation = (
+            "select x.creator_id, x.fan_id as id, x.* exclude (creator_id, fan_id), l.lists,"
+            " coalesce(cast(json_extract_string(f.tags, '$[*]') as varchar[]), []) as tags,"
+            f" did.* exclude (creator_id, fan_id, position) from lake.marts.fan_facts x"
+            f" join ({did}) did using (creator_id, fan_id)"
+            " left join _every l using (creator_id, fan_id)"
+            " left join lake.raw.fans f on f.creator_id = x.creator_id and f.id = x.fan_id"
+        )
         cases = ", ".join(
             f"case when fan.creator_id = '{s.creator_id}' and {s.predicate} then '{s.id}' end"
             for s in found
@@ -177,6 +204,7 @@ def place(lasting, tmp_path_factory):
     store.engine.dispose()
 
 
+@pytest.mark.slow
 @settings(max_examples=3, deadline=None, phases=(Phase.explicit, Phase.generate))
 @given(st.lists(st.lists(ACTIONS, min_size=1, max_size=4), min_size=3, max_size=5))
 def test_asking_only_whom_it_must_ends_where_asking_everybody_ends(place, story):
