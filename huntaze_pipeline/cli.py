@@ -9,7 +9,8 @@ from huntaze_pipeline.errors import HuntazeError
 from huntaze_pipeline.settings import version
 
 ROOMS = (
-    "demo", "local", "store", "ingest", "warehouse", "quality", "report", "rules", "automations",
+    "demo", "local", "store", "ingest", "warehouse", "quality", "report", "rules", "segments",
+    "automations",
     "campaigns", "experiments", "goals", "delivery", "monitoring", "api", "simulator",
 )  # fmt: skip
 

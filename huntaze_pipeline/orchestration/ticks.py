@@ -157,7 +157,12 @@ def ring(bell: Parts, now: datetime) -> int:
 
 
 def refresh(
-    store: Store, lake: Lake, now: datetime, creators: Collection[str] | None = None
+    store: Store,
+    lake: Lake,
+    now: datetime,
+    creators: Collection[str] | None = None,
+    *,
+    whole: bool = False,
 ) -> list[Delta]:
     """Evaluate every segment (of some creators), store who came and left, and tell the rules.
 
@@ -166,7 +171,8 @@ def refresh(
     with store.worker() as connection:
         known = set(connection.execute(_EVALUATED).scalars())
         wanted = selection.selections(live.segments(connection, creators), now)
-        deltas = segments.refresh(connection, lake, wanted, now)
-        news = [d for d in deltas if f"{d.creator_id}/{d.segment_id}" in known]
+        refreshed = segments.refresh(connection, lake, wanted, now, whole=whole)
+        news = [d for d in refreshed.deltas if f"{d.creator_id}/{d.segment_id}" in known]
         inbox.append(connection, segments.published(news, now))
-    return deltas
+    refreshed.settle(lake)
+    return refreshed.deltas

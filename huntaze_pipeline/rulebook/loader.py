@@ -9,7 +9,7 @@ from pathlib import Path
 
 from huntaze_pipeline import hashing
 from huntaze_pipeline.errors import Problem, RuleError
-from huntaze_pipeline.rulebook import references, seed
+from huntaze_pipeline.rulebook import references, rosters, seed
 from huntaze_pipeline.rulebook.fields import nearest
 from huntaze_pipeline.rulebook.policies import Policies, PolicyFile
 from huntaze_pipeline.rulebook.schema import (
@@ -54,6 +54,10 @@ class Draft:
     problems: list[Problem] = field(default_factory=list)
     broken: set[tuple[str, str]] = field(default_factory=set)
     """Files that exist and have faults: a reference to them is no fault of its own."""
+    lists: set[Path] = field(default_factory=set)
+    """Lists of fans that lie beside the segments."""
+    named: set[Path] = field(default_factory=set)
+    """The lists that segments name."""
 
 
 def load(rules_dir: Path) -> Rulebook:
@@ -85,6 +89,7 @@ def drafted(rules_dir: Path) -> Draft:
         for path in sorted((rules_dir / kind).glob("*")):
             _file(draft, kind, path, rules_dir)
     _strangers(draft, rules_dir)
+    _unread(draft, rules_dir)
     references.check(draft)
     for source in (policies, *draft.sources.values()):
         draft.problems += source.problems
@@ -92,8 +97,19 @@ def drafted(rules_dir: Path) -> Draft:
     return draft
 
 
+def one(kind: str, path: Path) -> tuple[Strict | None, list[Problem]]:
+    """Read one rule file by itself, wherever it lies; what it says of others is not checked."""
+    draft = Draft()
+    _file(draft, kind, path.resolve(), path.resolve().parent)
+    problems = [p for source in draft.sources.values() for p in source.problems]
+    return draft.rules[kind].get(path.stem), [*draft.problems, *problems]
+
+
 def _file(draft: Draft, kind: str, path: Path, root: Path) -> None:
     if path.name.startswith(".") or path.is_dir():
+        return
+    if kind == "segments" and path.suffix in rosters.SUFFIXES:
+        draft.lists.add(path)
         return
     if path.suffix not in _SUFFIXES:
         where = str(path.relative_to(root.parent))
@@ -108,6 +124,9 @@ def _file(draft: Draft, kind: str, path: Path, root: Path) -> None:
         source.problems.append(source.at(None, what))
     if path.suffix == ".json" and isinstance(source.data, dict):
         source.data = seed.FORMS[kind](source.data)
+    if kind == "segments":
+        draft.named |= rosters.named(source)
+        rosters.read(source, root)
     rule = validate(KINDS[kind], source)
     draft.sources[kind, path.stem] = source
     if rule is None:
@@ -123,6 +142,18 @@ def _strangers(draft: Draft, root: Path) -> None:
             where = str(path.relative_to(root.parent))
             what = f"unknown folder {path.name!r}{nearest(path.name, list(KINDS))}"
             draft.problems.append(Problem(f"{where}:1:1", what))
+
+
+def _unread(draft: Draft, root: Path) -> None:
+    """Name lists that no segment reads."""
+    for path in sorted(draft.lists):
+        if path.resolve() not in draft.named:
+            where = f"{path.relative_to(root.parent)}:1:1"
+            what = (
+                "is no rule file; end its name in .yaml, or let a segment read it as a list"
+                f" (`file: {path.name}`)"
+            )
+            draft.problems.append(Problem(where, what))
 
 
 def _order(problem: Problem) -> tuple[str, int, int]:

@@ -40,11 +40,15 @@ class Segment(Named):
 
     where: Where = None
     fans: tuple[str, ...] | None = None
+    file: str | None = None
+    """A .csv or .txt with the ids, beside the rule; reading the rules puts them into `fans`."""
 
     @model_validator(mode="after")
     def _one(self) -> "Segment":
-        if (self.where is None) == (self.fans is None):
-            raise ValueError("write either `where` (a condition) or `fans` (a list of ids)")
+        if sum(given is not None for given in (self.where, self.fans, self.file)) != 1:
+            raise ValueError(
+                "write either `where` (a condition), `fans` (a list of ids) or `file` (its name)"
+            )
         return self
 
 

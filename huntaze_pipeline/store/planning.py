@@ -202,6 +202,17 @@ class Segment(Tenant, Base):
     refreshed_at: Mapped[Instant | None]
 
 
+class SegmentVersion(Tenant, Base):
+    """What a segment asked, from one refresh on; the last one is live."""
+
+    __tablename__ = "segment_versions"
+
+    segment_id: Mapped[str] = mapped_column(primary_key=True)
+    live_at: Mapped[Instant] = mapped_column(primary_key=True)
+    rule_hash: Mapped[str]
+    criteria: Mapped[Json]
+
+
 class Member(Followed, Tenant, Base):
     """A fan's stay in a segment; closed, never deleted, so that any moment can be asked for."""
 
