@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from huntaze_pipeline.commands import proving
+from huntaze_pipeline.commands.folder import Folder, rules_folder
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -18,22 +21,14 @@ rules = typer.Typer(name="rules", help="Rule files: check, preview, apply.", no_
 segments = typer.Typer(
     name="segments", help="Segments: sizes, members, export.", no_args_is_help=True
 )
-Folder = Annotated[
-    Path | None, typer.Option("--rules", help="Another folder than HUNTAZE_RULES_DIR or ./rules.")
-]
 Creator = Annotated[str, typer.Option("--creator", "-c", help="The creator's id.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
+    proving.register(rules)
     app.add_typer(rules)
     app.add_typer(segments)
-
-
-def _folder(given: Path | None) -> Path:
-    from huntaze_pipeline.settings import load
-
-    return given or load().rules_dir
 
 
 @contextmanager
@@ -74,7 +69,7 @@ def check(
 
     if form not in report.FORMATS:
         raise typer.BadParameter(f"{form!r}: one of {', '.join(report.FORMATS)}")
-    place = _folder(folder)
+    place = rules_folder(folder)
     draft = loader.drafted(place)
     problems = [*draft.problems, *_beside(place)]
     text = report.render(problems, form)
@@ -147,7 +142,7 @@ def schema(
     """Write the JSON Schemas of rule files into rules/schema, for editors."""
     from huntaze_pipeline.rulebook import schemas
 
-    names = schemas.stale(_folder(folder)) if verify else schemas.write(_folder(folder))
+    names = schemas.stale(rules_folder(folder)) if verify else schemas.write(rules_folder(folder))
     for name in names:
         typer.echo(f"{'stale' if verify else 'written'}: schema/{name}")
     if verify and names:
@@ -170,7 +165,7 @@ def preview(
     from huntaze_pipeline.rulebook import preview as room
 
     fan = {"name": name, "first_name": name.split()[0]} if name and name.strip() else None
-    shown = room.preview(loader.load(_folder(folder)), template, platform, locale, fan=fan)
+    shown = room.preview(loader.load(rules_folder(folder)), template, platform, locale, fan=fan)
     if machine:
         text = {"subject": shown.subject, "body": shown.body, "locale": shown.locale}
         typer.echo(json.dumps(text, ensure_ascii=False))
@@ -190,7 +185,7 @@ def apply(
     from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.rulebook import loader, registry
 
-    rulebook = loader.load(_folder(folder))
+    rulebook = loader.load(rules_folder(folder))
     with _tenant(creator) as connection:
         applied = registry.apply(connection, creator, rulebook, system_clock())
     if machine:

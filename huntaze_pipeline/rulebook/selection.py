@@ -38,10 +38,13 @@ def selections(segments: Sequence[LiveSegment], now: datetime) -> list[Selection
     ]
 
 
-def predicate(
-    name: str, rules: Mapping[str, Segment], now: datetime, way: tuple[str, ...] = ()
-) -> str:
-    """Return the SQL boolean of a segment; one that does not exist holds nobody."""
+def predicate(name: str, rules: Mapping[str, Segment], now: datetime) -> str:
+    """Return the SQL boolean of a segment at one instant; one that does not exist holds nobody."""
+    return asked(name, rules, moment(now))
+
+
+def asked(name: str, rules: Mapping[str, Segment], as_of: str, way: tuple[str, ...] = ()) -> str:
+    """Return the SQL boolean of a segment at the instant that an SQL expression gives."""
     if name in way:
         circle = " -> ".join([*way, name])
         raise RuleError([Problem(f"segment {name}", f"asks for itself in a circle: {circle}")])
@@ -54,9 +57,7 @@ def predicate(
         condition = parse(rule.where, ("fan",))
     except ValueError as error:
         raise RuleError([Problem(f"segment {name}", str(error))]) from None
-    return condition.sql(
-        moment(now), segment=lambda other: predicate(other, rules, now, (*way, name))
-    )
+    return condition.sql(as_of, segment=lambda other: asked(other, rules, as_of, (*way, name)))
 
 
 def moment(at: datetime) -> str:
