@@ -16,7 +16,7 @@ from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.rehearsal import knowledge, outcome
 from huntaze_pipeline.rehearsal.cast import CREATOR, Actor, known
 from huntaze_pipeline.rehearsal.outcome import Outcome
-from huntaze_pipeline.rulebook import entries, ledger, people, planner
+from huntaze_pipeline.rulebook import entries, ledger, matching, people, planner
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.live import LiveAutomation
 from huntaze_pipeline.rulebook.people import People
@@ -64,7 +64,7 @@ class World:
             plan = planner.plan(
                 people.frame([event]), context.people.fans, self.automations, context, self.now
             )
-            self._refusals(event, plan)
+            self._refusals(event, plan, context.people.fans)
             self.log.append(event)
             self._keep(plan, event)
         else:
@@ -179,15 +179,16 @@ class World:
         for decision in gone:
             self.react(_sent(decision, self.now))
 
-    def _refusals(self, event: Event, plan: planner.Plan) -> None:
+    def _refusals(self, event: Event, plan: planner.Plan, fans: pl.DataFrame) -> None:
         """Note which automations the event was for and who did not enter, and why."""
-        row = people.frame([event]).row(0, named=True)
+        frame = people.frame([event])
         inside = {execution["automation_id"] for execution in plan.executions}
         for automation in self.automations:
             if automation.id in inside or not _concerns(automation, event):
                 continue
-            memory = entries.Memory(self.entered)
-            why = "entry" if memory.enter(automation, row) is None else "conditions"
+            row = frame.row(0, named=True)
+            refused = entries.Memory(self.entered).enter(automation, row) is None
+            why = "entry" if refused and _holds(automation, frame, fans) else "conditions"
             detail = {"reason": why}
             self.story.append(Outcome("out", self.now, event.fan_id, automation.id, None, detail))
 
@@ -243,6 +244,14 @@ def _concerns(automation: LiveAutomation, event: Event) -> bool:
         and (not trigger.platform or event.platform in trigger.platform)
         and all(str(event.properties.get(k)) == str(v) for k, v in trigger.properties.items())
     )
+
+
+def _holds(automation: LiveAutomation, frame: pl.DataFrame, fans: pl.DataFrame) -> bool:
+    """Say whether the conditions hold; the planner asks them before the entry."""
+    if not automation.rule.conditions:
+        return True
+    questions = {automation.id: matching.triggered(automation.rule)}
+    return bool(matching.answers(frame, fans, questions).hits)
 
 
 def _sent(decision: Decision, at: datetime) -> Event:
