@@ -1,7 +1,7 @@
 """The people of a rehearsed world: profiles, consents, addresses; what the gates know of them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -25,11 +25,19 @@ class Actor:
     suppressed: dict[str, str]
     inbound: dict[str, datetime]
     segments: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    enrolled: dict[str, bool] = field(default_factory=dict)
+    """Lists that rules put the fan into (true) or took it out of (false)."""
 
     @property
     def fixed(self) -> bool:
         """Whether the test says in which segments the fan is."""
         return self.person.segments is not None
+
+    def inside(self, segment: str, members: Collection[str]) -> bool:
+        """Say whether the fan is in a segment that holds these by its definition."""
+        return self.enrolled.get(segment, self.id in members)
 
     def profile(self, since: datetime) -> dict[str, Any]:
         """Return the row of `people.PROFILES`."""
@@ -37,8 +45,8 @@ class Actor:
         row = {
             "creator_id": CREATOR, "fan_id": self.id, "name": person.name, "zone": person.zone,
             "locale": person.locale, "birthday": person.birthday, "profile_subscribed_at": None,
-            "created_at": since, "tags": list(person.tags),
-            "attributes": json.dumps(person.attributes), "segments": sorted(self.segments),
+            "created_at": since, "tags": sorted(self.tags),
+            "attributes": json.dumps(self.attributes), "segments": sorted(self.segments),
         }  # fmt: skip
         return {name: row[name] for name in PROFILES}
 
@@ -68,6 +76,8 @@ def actor(name: str, person: Person, policies: Policies, start: datetime) -> Act
         suppressed=dict.fromkeys(person.suppressed, "test"),
         inbound=dict.fromkeys(person.platforms, wrote) if wrote is not None else {},
         segments=set(person.segments or ()),
+        tags=set(person.tags),
+        attributes=dict(person.attributes),
     )
 
 

@@ -1,15 +1,18 @@
 """What the tests of rule files never tried: steps not taken, conditions that were never false.
 
-A rule has *ways*: entering and staying out, each step taken, each conditional step passed over. A
-way is covered when some test's story goes it.
+A rule has *ways*: entering and staying out, each step taken, each conditional step passed over, and
+every way behind a step that chooses. A way is covered when some test's story goes it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from huntaze_pipeline.rehearsal.outcome import Outcome
+from huntaze_pipeline.rulebook import flow
+from huntaze_pipeline.rulebook.flow import Op
 from huntaze_pipeline.rulebook.loader import Draft
 from huntaze_pipeline.rulebook.schema import Automation
+from huntaze_pipeline.rulebook.steps import ACTS
 
 Path = tuple[str | int, ...]
 
@@ -28,13 +31,13 @@ class Way:
 
     def gone(self, outcome: Outcome) -> bool:
         """Say whether an outcome goes this way."""
-        kinds = ("send", "skip") if self.kind == "send" else (self.kind,)
-        if outcome.rule != self.rule or outcome.kind not in kinds or outcome.step != self.step:
+        if outcome.rule != self.rule or outcome.step != self.step:
             return False
         reason = outcome.detail.get("reason")
-        if self.kind == "send":
-            return outcome.kind == "send" or reason != "conditions"
-        return self.reason is None or reason == self.reason
+        if self.kind in ACTS:
+            tried = outcome.kind == "skip" and reason != "conditions"
+            return tried or outcome.kind == self.kind
+        return outcome.kind == self.kind and self.reason in (None, reason)
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,40 @@ def ways(name: str, rule: Automation) -> list[Way]:
         found.append(
             Way(name, ("entry",), "nobody is kept from entering again", "out", None, "entry")
         )
-    for i, action in enumerate(rule.actions):
-        path: Path = ("actions", i)
-        found.append(Way(name, path, f"step {i + 1} is never taken", "send", i))
-        if action.conditions:
-            what = f"step {i + 1} is never passed over"
-            found.append(Way(name, (*path, "conditions"), what, "skip", i, "conditions"))
+    if rule.exit is not None:
+        found.append(Way(name, ("exit",), "nobody reaches the goal", "exit", None, "goal"))
+    if rule.holdout:
+        found.append(Way(name, ("holdout",), "nobody is held out", "hold"))
+    for op in flow.program(rule):
+        found += _acts(name, op) if op.acts else _choices(name, op)
     return found
+
+
+def _acts(name: str, op: Op) -> list[Way]:
+    found = [Way(name, op.path, f"this {op.kind} is never taken", op.kind, op.position)]
+    if op.step.conditions:
+        what = f"this {op.kind} is never passed over"
+        path = (*op.path, "conditions")
+        found.append(Way(name, path, what, "skip", op.position, "conditions"))
+    return found
+
+
+def _choices(name: str, op: Op) -> list[Way]:
+    """Return the ways behind a step that chooses; a plain wait has none."""
+    words: list[str] = []
+    if op.kind == "if":
+        words = ["then", "else"]
+    elif op.kind == "split":
+        ways_ = enumerate(op.step.split or ())
+        words = [way.id or str(i) for i, way in ways_ if way.weight > 0]
+    elif op.awaits:
+        words = ["event", "timeout"]
+    elif op.kind == "exit" and op.step.exit is not True:
+        words = ["exit", "stays"]
+    return [
+        Way(name, op.path, f"this {op.kind} never goes the way {word!r}", "way", op.position, word)
+        for word in words
+    ]
 
 
 def measure(draft: Draft, stories: Iterable[Sequence[Outcome]]) -> list[Covered]:

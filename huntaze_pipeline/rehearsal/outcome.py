@@ -6,6 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.rulebook.passage import Plan
+
+CHOICES = ("if", "split", "wait", "exit")
+"""Steps that choose how it goes on."""
 
 
 @dataclass(frozen=True)
@@ -36,25 +40,55 @@ def message(decision: Decision, now: datetime) -> Outcome:
     return Outcome("send", at, decision.fan_id, decision.source_id, decision.step, detail)
 
 
-def of_steps(
-    rows: Iterable[Mapping[str, Any]],
+def of_plan(
+    plan: Plan,
+    decisions: Iterable[Decision],
     owners: Mapping[str, Mapping[str, Any]],
     now: datetime,
 ) -> list[Outcome]:
-    """Return the outcomes of steps that are no message: waiting, passed over, given up.
+    """Return what came of one event or of the steps that were due.
 
     Args:
-        rows: steps, as the planner makes them.
-        owners: executions by id.
+        plan: the planner's rows.
+        decisions: its decisions, as the gates left them.
+        owners: executions by id, those of before included.
         now: when this was decided.
     """
-    found = []
-    for row in rows:
-        owner = owners[row["execution_id"]]
-        about = (owner["fan_id"], owner["automation_id"], row["position"])
-        if row["state"] == "waiting":
-            found.append(Outcome("wait", now, *about, {"wait": row["due_at"] - now}))
-        elif row["message_id"] is None and row["state"] in ("skipped", "cancelled"):
-            kind = "skip" if row["state"] == "skipped" else "cancel"
-            found.append(Outcome(kind, now, *about, {"reason": row["reason"]}))
-    return found
+    found = [_entered(row, now) for row in plan.executions]
+    for row in plan.steps:
+        outcome = _step(row, owners[row["execution_id"]], now)
+        if outcome is not None:
+            found.append(outcome)
+    bodies = [(row, row["kind"], row["body"]) for row in plan.effects]
+    found += [
+        Outcome(kind, now, row["fan_id"], row["automation_id"], row["position"], {"body": body})
+        for row, kind, body in bodies
+    ]
+    return found + [message(decision, now) for decision in decisions]
+
+
+def ended(kind: str, row: Mapping[str, Any], now: datetime) -> Outcome:
+    """Return the end of a passage; one that ended early by its goal or a step is an exit."""
+    detail = {"reason": row.get("reason")}
+    if kind == "complete" and detail["reason"]:
+        kind = "exit"
+    return Outcome(kind, now, row["fan_id"], row["automation_id"], None, detail)
+
+
+def _entered(row: Mapping[str, Any], now: datetime) -> Outcome:
+    return Outcome("enter", now, row["fan_id"], row["automation_id"])
+
+
+def _step(row: Mapping[str, Any], owner: Mapping[str, Any], now: datetime) -> Outcome | None:
+    """Return a step that waits, is passed over or chooses a way; None for what others tell."""
+    kind, detail = None, {"reason": row["reason"]}
+    if row["state"] == "waiting" and row["due_at"] > now:
+        kind, detail = "wait", {"wait": row["due_at"] - now}
+    elif row["state"] == "skipped" and row["message_id"] is None:
+        kind = "skip"
+    elif row["state"] == "done" and row["kind"] in CHOICES and row["reason"]:
+        kind, detail = "way", {"reason": row["reason"].partition(" ")[0]}
+    if kind is None:
+        return None
+    about = (owner["fan_id"], owner["automation_id"], row["position"])
+    return Outcome(kind, now, *about, detail)

@@ -10,7 +10,7 @@ from huntaze_pipeline.events.envelope import Event, micros
 from huntaze_pipeline.rehearsal import cast, knowledge
 from huntaze_pipeline.rehearsal.cast import CREATOR, Actor
 from huntaze_pipeline.rehearsal.world import World
-from huntaze_pipeline.rulebook import references
+from huntaze_pipeline.rulebook import flow, references
 from huntaze_pipeline.rulebook.cases import Happening, Past, SegmentCase, Setting
 from huntaze_pipeline.rulebook.conditions import parse
 from huntaze_pipeline.rulebook.live import LiveAutomation
@@ -162,12 +162,14 @@ class Scene:
 
 def _asked(rule: Automation) -> set[str]:
     """Return the segments that an automation names."""
-    found = (
-        {str(rule.trigger.properties["segment"])} if "segment" in rule.trigger.properties else set()
-    )
-    for where in (rule.conditions, *(action.conditions for action in rule.actions)):
-        found |= parse(where).segments
-    return found
+    found = {str(rule.trigger.properties.get("segment", ""))}
+    conditions = [rule.conditions, rule.exit.conditions if rule.exit else None]
+    for op in flow.program(rule):
+        step, wait = op.step, op.step.wait
+        found |= {step.join or "", step.leave or ""}
+        conditions += [step.conditions, step.if_, wait.conditions if wait else None]
+        conditions += [None if step.exit is True else step.exit]
+    return found.union(*(parse(where).segments for where in conditions))
 
 
 def _live(rulebook: Rulebook, name: str) -> LiveAutomation:

@@ -1,13 +1,13 @@
 """Comparing what was expected with what happened: every difference, next to its expectation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from huntaze_pipeline.rehearsal.outcome import Outcome
 from huntaze_pipeline.rehearsal.scene import Scene
-from huntaze_pipeline.rulebook.cases import Case, Expect
+from huntaze_pipeline.rulebook.cases import EFFECTS, Case, Expect
 
 Path = tuple[str | int, ...]
 _FIELDS = ("platform", "priority", "topic", "reason", "subject")
@@ -81,17 +81,11 @@ def differences(scene: Scene, expected: Expect, actual: Outcome) -> list[str]:
 def _named(expected: Expect, actual: Outcome) -> list[str]:
     """Compare what stands behind the kind, and the plain fields."""
     value: Any = getattr(expected, expected.kind)
-    was: Any = actual.detail.get(_SUBJECTS.get(expected.kind, ""))
-    tests: dict[str, Callable[[], bool]] = {
-        "send": lambda: was == value,
-        "wait": lambda: was == value,
-    }
-    same = tests.get(expected.kind, lambda: str(was or "").startswith(str(value)))
+    name, was = _subject(actual)
     found = []
-    if value is not True and not same():
-        shown = span(was) if isinstance(was, timedelta) else was
+    if value is not True and not _same(expected.kind, value, was):
         wanted = span(value) if isinstance(value, timedelta) else value
-        found.append(f"{_SUBJECTS[expected.kind]}: expected {wanted}, was {shown}")
+        found.append(f"{name}: expected {wanted}, was {span(was) if name == 'wait' else was}")
     for name in _FIELDS:
         wanted = getattr(expected, name)
         if wanted is not None and wanted != actual.detail.get(name):
@@ -99,10 +93,25 @@ def _named(expected: Expect, actual: Outcome) -> list[str]:
     return found
 
 
-_SUBJECTS = {
-    "send": "template", "wait": "wait", "skip": "reason", "out": "reason", "exit": "reason",
-    "cancel": "reason",
-}  # fmt: skip
+def _subject(outcome: Outcome) -> tuple[str, Any]:
+    """Return what stands behind the kind of an outcome, and how it is called."""
+    body = outcome.detail.get("body") or {}
+    if outcome.kind in EFFECTS:
+        name = {"set": "attributes", "tag": "tags", "untag": "tags", "emit": "event"}
+        key = name.get(outcome.kind, "url" if outcome.kind == "webhook" else "segment")
+        return key, body.get(key)
+    key = {"send": "template", "wait": "wait"}.get(outcome.kind, "reason")
+    return key, outcome.detail.get(key)
+
+
+def _same(kind: str, value: Any, was: Any) -> bool:
+    if kind == "set":
+        return all(key in was and was[key] == wanted for key, wanted in value.items())
+    if kind in ("tag", "untag"):
+        return value in was
+    if kind in ("skip", "exit", "cancel", "webhook"):
+        return str(was or "").startswith(value)
+    return was == value
 
 
 def _texts(expected: Expect, actual: Outcome) -> list[str]:
@@ -118,9 +127,8 @@ def said(says: Sequence[str], never: Sequence[str], content: str) -> list[str]:
 def described(scene: Scene, outcome: Outcome) -> str:
     """Return an outcome in a few words."""
     detail = outcome.detail
-    what = detail.get("template") or detail.get("content") or detail.get("reason") or ""
-    if "wait" in detail:
-        what = span(detail["wait"])
+    name, what = _subject(outcome)
+    what = span(what) if name == "wait" else what or detail.get("content") or ""
     if outcome.kind == "member":
         what = "into the segment" if detail["change"] == "entered_segment" else "out of the segment"
     why = f" ({detail['reason']})" if outcome.kind == "send" and detail.get("reason") else ""
@@ -131,8 +139,15 @@ def described(scene: Scene, outcome: Outcome) -> str:
 
 def expectation(expected: Expect) -> str:
     """Return an expectation as it is written."""
-    data = expected.model_dump(mode="json", exclude_defaults=True)
-    return ", ".join(f"{key}: {value}" for key, value in data.items())
+    data = {key: getattr(expected, key) for key in sorted(expected.model_fields_set)}
+    order = sorted(data, key=lambda key: key != expected.kind)
+    return ", ".join(f"{key}: {_plain(data[key])}" for key in order)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, timedelta):
+        return span(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def moment(clock: datetime, at: datetime) -> str:

@@ -13,12 +13,14 @@ import polars as pl
 
 from huntaze_pipeline.campaigns import gates
 from huntaze_pipeline.events.envelope import Event
-from huntaze_pipeline.rehearsal import knowledge, outcome
+from huntaze_pipeline.rehearsal import deeds, knowledge, outcome
 from huntaze_pipeline.rehearsal.cast import CREATOR, Actor, known
 from huntaze_pipeline.rehearsal.outcome import Outcome
-from huntaze_pipeline.rulebook import entries, ledger, matching, people, planner
+from huntaze_pipeline.rehearsal.records import Records
+from huntaze_pipeline.rulebook import entries, matching, people, planner
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.live import LiveAutomation
+from huntaze_pipeline.rulebook.passage import Plan
 from huntaze_pipeline.rulebook.people import People
 from huntaze_pipeline.rulebook.policies import Policies
 from huntaze_pipeline.rulebook.schema import Segment
@@ -37,9 +39,7 @@ class World:
     watched: Sequence[str] = ()
     """The segments that are evaluated every hour."""
     log: list[Event] = field(default_factory=list)
-    entered: dict[entries.Passage, list[entries.Entry]] = field(default_factory=dict)
-    executions: dict[str, dict[str, Any]] = field(default_factory=dict)
-    steps: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    records: Records = field(default_factory=Records)
     contacts: dict[tuple[str, str], dict[str, datetime]] = field(default_factory=dict)
     leaving: list[Decision] = field(default_factory=list)
     """Messages that are decided and not yet gone."""
@@ -59,16 +59,16 @@ class World:
         actor = self.actors.get(event.fan_id)
         if actor is not None and event.platform:
             actor.happens(event.name, event.platform, self.now)
-        if any(a.rule.trigger.event == event.name for a in self.automations):
-            context = planner.Context(self._people(), self.policies, self.entered)
-            plan = planner.plan(
-                people.frame([event]), context.people.fans, self.automations, context, self.now
-            )
-            self._refusals(event, plan, context.people.fans)
+        resting = self.records.resting(event.fan_id, event.name)
+        if not resting and all(a.rule.trigger.event != event.name for a in self.automations):
             self.log.append(event)
-            self._keep(plan, event)
-        else:
-            self.log.append(event)
+            return
+        context = planner.Context(self._people(), self.policies, self.records.entered, open=resting)
+        fans = context.people.fans
+        plan = planner.plan(people.frame([event]), fans, self.automations, context, self.now)
+        self._refusals(event, plan, fans)
+        self.log.append(event)
+        self._keep(plan)
 
     def advance(self, until: datetime) -> None:
         """Let time pass up to an instant: steps come due, messages leave, segments change."""
@@ -85,7 +85,7 @@ class World:
 
     def pending(self) -> datetime | None:
         """Return the next instant at which something is due by itself, or None."""
-        waiting = [row["due_at"] for row in self.steps.values() if row["state"] == "waiting"]
+        waiting = [row["due_at"] for row in self.records.waiting()[:1]]
         return min([*waiting, *(d.not_before for d in self.leaving)], default=None)
 
     def _next(self, until: datetime) -> datetime | None:
@@ -93,84 +93,34 @@ class World:
         return max(due, self.now) if due is not None and due <= until else None
 
     def _wake(self) -> None:
-        due = [row for row in self.steps.values()
-               if row["state"] == "waiting" and row["due_at"] <= self.now]  # fmt: skip
-        if due:
+        due = self.records.due(self.now, self.log)
+        if not due.is_empty():
             context = planner.Context(self._people(), self.policies)
-            due.sort(key=lambda row: (row["due_at"], row["execution_id"], row["position"]))
-            frame = pl.DataFrame(
-                [self._due(i, row) for i, row in enumerate(due)], schema=ledger.DUE
-            )
             fans = context.people.fans
-            self._keep(planner.resume(frame, fans, self.automations, context, self.now), None)
+            self._keep(planner.resume(due, fans, self.automations, context, self.now))
 
-    def _due(self, place: int, row: dict[str, Any]) -> dict[str, Any]:
-        """Return a waiting step with its event, as `ledger.due_steps` reads it."""
-        owner = self.executions[row["execution_id"]]
-        event = next(e for e in self.log if e.event_id == owner["event_id"])
-        about = people.frame([event]).row(0, named=True)
-        more = {
-            "position": place, "moment": row["due_at"], "execution_id": row["execution_id"],
-            "automation_id": owner["automation_id"], "entry_key": owner["entry_key"],
-            "step": row["position"],
-        }  # fmt: skip
-        return {name: (about | more)[name] for name in ledger.DUE}
-
-    def _keep(self, plan: planner.Plan, event: Event | None) -> None:
-        """Do with a plan what `reactions` and `ledger` do in PostgreSQL."""
+    def _keep(self, plan: Plan) -> None:
+        """Do with a plan what `reactions`, `ledger` and `effects` do in PostgreSQL."""
         judged = self._judged(plan.decisions)
-        for row in plan.executions:
-            self.executions.setdefault(row["id"], dict(row))
-            self.story.append(Outcome("enter", self.now, row["fan_id"], row["automation_id"]))
         for row in plan.steps:
             decision = judged.get(row["message_id"] or "")
             if decision is not None and decision.state == "skipped":
                 row |= {"state": "skipped", "reason": decision.reason}
-            self.steps[row["execution_id"], row["position"]] = row
-        self.story += outcome.of_steps(plan.steps, self.executions, self.now)
-        self.story += [outcome.message(decision, self.now) for decision in judged.values()]
+        ended = self.records.keep(plan, self.now)
+        self.story += outcome.of_plan(plan, judged.values(), self.records.executions, self.now)
+        self.story += [outcome.ended(kind, row, self.now) for kind, row in ended]
         self.leaving += [d for d in judged.values() if d.state == "decided"]
-        for row in plan.executions:
-            self._enter(row)
-        for name in dict.fromkeys(row["execution_id"] for row in plan.steps):
-            self._close(name)
         self._deliver()
+        for effect in plan.effects:
+            event = deeds.apply(effect, self.actors.get(effect["fan_id"]))
+            if event is not None:
+                self.react(event)
 
     def _judged(self, decisions: Sequence[Decision]) -> dict[str, Decision]:
         open_ones = [d for d in decisions if d.state == "decided"]
         facts_ = {i: known(d, self.actors, self.creator) for i, d in enumerate(open_ones)}
         found = gates.decide(decisions, facts_, self.contacts, self.policies, self.now)
         return {decision.message_id: decision for decision in found}
-
-    def _enter(self, row: dict[str, Any]) -> None:
-        key = (CREATOR, row["automation_id"], row["fan_id"])
-        entry = entries.Entry(row["entry_key"], row["entered_at"], row["event_id"])
-        self.entered.setdefault(key, []).append(entry)
-
-    def _close(self, name: str) -> None:
-        """End an execution whose steps are all over, as `ledger` does."""
-        owner = self.executions[name]
-        steps = sorted((k[1], row) for k, row in self.steps.items() if k[0] == name)
-        rows = [row for _, row in steps]
-        if owner["state"] != "active" or any(row["state"] == "waiting" for row in rows):
-            return
-        told = [row for row in rows if row["message_id"]]
-        unreached = bool(told) and all(
-            row["state"] == "skipped" and row["reason"] in entries.UNREACHED for row in told
-        )
-        stopped = any(row["state"] == "cancelled" for row in rows)
-        owner["state"] = "exited" if unreached else "cancelled" if stopped else "completed"
-        kind = "exit" if unreached else "cancel" if stopped else "complete"
-        about = (self.now, owner["fan_id"], owner["automation_id"])
-        if unreached:
-            key = (CREATOR, owner["automation_id"], owner["fan_id"])
-            self.entered[key] = [
-                e._replace(exited=True) if e.key == owner["entry_key"] else e
-                for e in self.entered[key]
-            ]
-        if kind != "cancel":
-            reason = told[0]["reason"] if unreached else None
-            self.story.append(Outcome(kind, *about, detail={"reason": reason}))
 
     def _deliver(self) -> None:
         """Let the messages go whose time has come; each is an event, as the sender writes it."""
@@ -179,7 +129,7 @@ class World:
         for decision in gone:
             self.react(_sent(decision, self.now))
 
-    def _refusals(self, event: Event, plan: planner.Plan, fans: pl.DataFrame) -> None:
+    def _refusals(self, event: Event, plan: Plan, fans: pl.DataFrame) -> None:
         """Note which automations the event was for and who did not enter, and why."""
         frame = people.frame([event])
         inside = {execution["automation_id"] for execution in plan.executions}
@@ -187,7 +137,7 @@ class World:
             if automation.id in inside or not _concerns(automation, event):
                 continue
             row = frame.row(0, named=True)
-            refused = entries.Memory(self.entered).enter(automation, row) is None
+            refused = entries.Memory(self.records.entered).enter(automation, row) is None
             why = "entry" if refused and _holds(automation, frame, fans) else "conditions"
             detail = {"reason": why}
             self.story.append(Outcome("out", self.now, event.fan_id, automation.id, None, detail))
@@ -213,16 +163,18 @@ class World:
     def _changes(self, members: dict[str, set[str]]) -> list[tuple[str, str, str]]:
         free = [actor for actor in self.actors.values() if not actor.fixed]
         return [
-            ("entered_segment" if actor.id in inside else "left_segment", segment, actor.id)
-            for segment, inside in members.items()
+            ("entered_segment" if inside else "left_segment", segment, actor.id)
+            for segment, ids in members.items()
             for actor in free
-            if (actor.id in inside) != (segment in actor.segments)
+            if (inside := actor.inside(segment, ids)) != (segment in actor.segments)
         ]
 
     def _settle(self, members: dict[str, set[str]]) -> None:
         for actor in self.actors.values():
             if not actor.fixed:
-                actor.segments = {name for name, inside in members.items() if actor.id in inside}
+                lists = {name for name, joined in actor.enrolled.items() if joined}
+                found = {name for name, ids in members.items() if actor.inside(name, ids)}
+                actor.segments = lists | found
 
     def fans(self) -> pl.DataFrame:
         """Return the fans with the facts of all that has happened."""

@@ -111,7 +111,11 @@ class Past(Happening):
         return self
 
 
-KINDS_OF_OUTCOME = ("send", "skip", "wait", "enter", "out", "exit", "complete", "cancel")
+EFFECTS = ("set", "tag", "untag", "join", "leave", "emit", "webhook")
+"""Kinds of outcome that are done to the fan or elsewhere."""
+KINDS_OF_OUTCOME = (
+    "send", "skip", "wait", "way", "enter", "out", "hold", "exit", "complete", "cancel", *EFFECTS,
+)  # fmt: skip
 
 
 class Expect(Strict):
@@ -127,12 +131,26 @@ class Expect(Strict):
     """The fan enters."""
     out: Literal["conditions", "entry"] | Literal[True] | None = None
     """The trigger fits and the fan does not enter: because of what."""
+    way: str | Literal[True] | None = None
+    """How a step that chooses goes on: then, else, a way's id, event, timeout, exit, stays."""
+    hold: Literal[True] | None = None
+    """The fan is held out: enters and gets nothing."""
     exit: str | Literal[True] | None = None
     """The passage ends early: how its reason begins."""
     complete: Literal[True] | None = None
     """The passage is through."""
     cancel: str | Literal[True] | None = None
-    """A waiting step is given up."""
+    """The passage is given up: how its reason begins."""
+    set: dict[str, Any] | Literal[True] | None = None
+    """Attributes of the fan, these among others."""
+    tag: str | Literal[True] | None = None
+    untag: str | Literal[True] | None = None
+    join: str | Literal[True] | None = None
+    leave: str | Literal[True] | None = None
+    emit: str | Literal[True] | None = None
+    """The event's name."""
+    webhook: str | Literal[True] | None = None
+    """How its address begins."""
     rule: str | None = None
     fan: FanId | None = None
     at: When | None = None

@@ -100,7 +100,7 @@ def test_what_was_never_tried_is_listed_with_its_line(rules):
     (row,) = coverage.measure(draft, [result.story for result in results])
     assert [(way.what, where) for way, where in row.missed] == [
         ("nobody is kept from entering again", "rules/automations/hello.yaml:3:8"),
-        ("step 2 is never passed over", "rules/automations/hello.yaml:8:17"),
+        ("this send is never passed over", "rules/automations/hello.yaml:8:17"),
     ]
     assert row.share == 0.6
 
@@ -127,6 +127,70 @@ def test_a_fan_without_an_address_exits_and_may_enter_again(rules):
              {exit: no_address, at: 4d}]
 """
     assert told(ran(rules, tests)[1]) == []
+
+
+ROUND = """\
+name: All kinds of steps
+trigger: {event: subscribed}
+entry: once
+exit: {event: purchase}
+steps:
+  - set: {tier: new}
+  - tag: fresh
+  - wait: {event: replied, timeout: 2d}
+    then:
+      - emit: {event: "custom:warm"}
+    else:
+      - if: fan.attributes.tier = 'new' and has_tag('fresh')
+        then: [{send: {content: "Hello?"}}]
+  - wait: {until: "18:00"}
+  - split:
+      - {id: a, steps: [{join: friends}]}
+      - {id: b, steps: [{webhook: {url: "https://example.com/hook"}}]}
+  - exit: fan.tips >= 1
+  - send: {content: "The end"}
+tests:
+  - name: nobody answers
+    fans: {ada: {zone: Europe/Paris}}
+    events: [{event: subscribed}]
+    expect:
+      - {set: {tier: new}, at: 0s}
+      - {tag: fresh, at: 0s}
+      - {wait: 2d}
+      - {wait: 5h, at: 2d}
+      - {way: timeout, at: 2d}
+      - {way: then, at: 2d}
+      - {send: true, says: "Hello?", at: 2d}
+      - {way: b}
+      - {way: stays}
+      - {webhook: "https://example.com", at: "2027-03-03T18:00"}
+      - {send: true, says: The end}
+      - {complete: true, at: "2027-03-03T18:00"}
+  - name: answers, and tips
+    fans: {dan: {}}
+    events: [{event: subscribed}, {event: replied, at: 1h}, {event: tip, value: 1, at: 2h}]
+    expect:
+      - {way: event, at: 1h}
+      - {emit: "custom:warm", at: 1h}
+      - {way: a, at: 6h}
+      - {join: friends, at: 6h}
+      - {way: exit}
+      - {exit: exit, at: 6h}
+  - name: buys
+    events: [{event: subscribed}, {event: purchase, value: 9, at: 1h}]
+    expect: [{exit: goal, at: 1h}]
+"""
+
+
+def test_every_kind_of_step_can_be_expected(rules):
+    written(rules, "name: Friends\nfans: []\n", "segments/friends.yaml")
+    draft = written(rules, ROUND)
+    results = trial.run(draft)
+    assert told(results) == []
+    (row,) = coverage.measure(draft, [result.story for result in results])
+    assert [way.what for way, _ in row.missed] == [
+        "nobody is kept from entering again", "this if never goes the way 'else'",
+    ]  # fmt: skip
 
 
 def test_the_cap_counts_the_messages_of_all_rules_of_a_story(rules):
