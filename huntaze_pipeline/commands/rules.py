@@ -1,4 +1,7 @@
-"""`huntaze rules …` and `huntaze segments …`: arguments in, text out."""
+"""`huntaze rules …` and `huntaze segments …`: arguments in, text out.
+
+`rules test`, `plan` and `apply` are `proving`'s.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -173,28 +176,6 @@ def preview(
     if shown.subject:
         typer.secho(f"Subject: {shown.subject}\n", bold=True)
     typer.echo(shown.body)
-
-
-@rules.command()
-def apply(
-    creator: Creator,
-    folder: Folder = None,
-    machine: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-) -> None:
-    """Make the rule files live for a creator, all in one transaction."""
-    from huntaze_pipeline.clock import system_clock
-    from huntaze_pipeline.rulebook import loader, registry
-
-    rulebook = loader.load(rules_folder(folder))
-    with _tenant(creator) as connection:
-        applied = registry.apply(connection, creator, rulebook, system_clock())
-    if machine:
-        typer.echo(json.dumps(vars(applied)))
-        return
-    for what, names in vars(applied).items():
-        if names and what != "unchanged":
-            typer.echo(f"{what}: {', '.join(names)}")
-    typer.echo(f"unchanged: {len(applied.unchanged)}")
 
 
 @segments.command("list")

@@ -5,7 +5,7 @@ and `facts` as in production do. Building a world from a test is `scene`'s, comp
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -124,10 +124,24 @@ class World:
 
     def _deliver(self) -> None:
         """Let the messages go whose time has come; each is an event, as the sender writes it."""
-        gone = [d for d in self.leaving if d.not_before <= self.now]
+        gone = [d for d in self.leaving if d.not_before <= self.now and not self._stopped(d)]
         self.leaving = [d for d in self.leaving if d.not_before > self.now]
         for decision in gone:
             self.react(_sent(decision, self.now))
+
+    def _stopped(self, decision: Decision) -> bool:
+        """Say whether the sender would not send this any more, and tell it in the story."""
+        actor = self.actors[decision.fan_id]
+        reason = "suppressed" if decision.platform in actor.suppressed else None
+        if actor.consents.get(decision.topic) is False:
+            reason = "consent_withdrawn"
+        if reason is None:
+            return False
+        self.story.remove(outcome.message(decision, decision.decided_at))
+        late = replace(decision, state="skipped", reason=reason, earliest_at=None)
+        self.story.append(outcome.message(late, self.now))
+        self.contacts.get((CREATOR, decision.fan_id), {}).pop(decision.message_id, None)
+        return True
 
     def _refusals(self, event: Event, plan: Plan, fans: pl.DataFrame) -> None:
         """Note which automations the event was for and who did not enter, and why."""

@@ -40,6 +40,18 @@ class Rulebook:
     policies: Policies
     files: int = 0
 
+    def content(self) -> str:
+        """Return the content hash of all rules together."""
+        return hashing.content(self.hashes())
+
+    def hashes(self) -> dict[str, str]:
+        """Return the content hash of every rule, by `kind/id`."""
+        return {
+            f"{kind}/{name}": self.hash(kind, name)
+            for kind in KINDS
+            for name in getattr(self, kind)
+        }
+
     def hash(self, kind: str, name: str) -> str:
         """Return the content hash of a rule together with the templates that it sends."""
         rule: Strict = getattr(self, kind)[name]
