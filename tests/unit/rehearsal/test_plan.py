@@ -35,11 +35,27 @@ steps:
 """
 
 
+SHORT = """\
+name: Short
+trigger: {event: purchase}
+actions:
+  - content: "Thanks"
+    topic: service
+  - content: "And more"
+    delay: 24h
+"""
+
+
 @pytest.fixture
 def rules(tmp_path):
     folder = tmp_path / "rules"
-    shutil.copytree(RULES, folder)
-    (folder / "automations/steps.yaml").write_text(STEPS, "utf-8")
+    for kind in ("automations", "segments"):
+        (folder / kind).mkdir(parents=True)
+    shutil.copy(RULES / "policies.yaml", folder)
+    for name in ("lapsed", "big_spenders", "vip"):
+        shutil.copy(RULES / f"segments/{name}.yaml", folder / "segments")
+    for name, content in {"steps": STEPS, "short": SHORT, "gone": SHORT}.items():
+        (folder / f"automations/{name}.yaml").write_text(content, "utf-8")
     return folder
 
 
@@ -105,15 +121,15 @@ def test_a_plan_promises_what_the_apply_does_and_changes_nothing_itself(store, c
 
 def test_each_change_is_told_with_the_values_that_differ(store, creator, rules):
     applied(store, planned(store, [creator], rules), rules)
-    edit(rules, "automations/welcome.yaml", "delay: 24h", "delay: 2d")
+    edit(rules, "automations/short.yaml", "delay: 24h", "delay: 2d")
     edit(rules, "segments/lapsed.yaml", "> 56", "> 70")
-    (rules / "automations/referral.yaml").unlink()
+    (rules / "automations/gone.yaml").unlink()
     changes = {f"{c.kind}/{c.id}": c for c in planned(store, [creator], rules).forecasts[0].changes}
     assert {name: change.action for name, change in changes.items()} == {
-        "automations/referral": "stop", "automations/welcome": "change",
+        "automations/gone": "stop", "automations/short": "change",
         "segments/lapsed": "change", "segments/vip": "follow",
     }  # fmt: skip
-    (difference,) = changes["automations/welcome"].differences
+    (difference,) = changes["automations/short"].differences
     assert (difference.path, difference.before, difference.after) == (
         "actions[1].delay",
         "1d",
@@ -151,8 +167,8 @@ def test_a_plan_is_stale_once_something_else_is_live_and_then_nothing_is_applied
 
 def test_a_plan_is_stale_once_a_file_changed(store, creator, rules):
     plan = planned(store, [creator], rules)
-    edit(rules, "automations/welcome.yaml", "delay: 24h", "delay: 2d")
-    with pytest.raises(StalePlanError, match="automations/welcome changed since"):
+    edit(rules, "automations/short.yaml", "delay: 24h", "delay: 2d")
+    with pytest.raises(StalePlanError, match="automations/short changed since"):
         applied(store, plan, rules)
     assert live(store) == {}
 
