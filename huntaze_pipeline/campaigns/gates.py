@@ -5,7 +5,7 @@ expiry. Circuit and limiter come last, at the sender.
 keeps its reason and, where there is one, the instant at which it could be yes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -169,7 +169,27 @@ def screen(
     batch = list(decisions)
     open_ones = [d for d in batch if d.state == "decided"]
     known = _known(connection, open_ones)
-    contacts = _contacts(connection, open_ones, policies, now)
+    return decide(batch, known, _contacts(connection, open_ones, policies, now), policies, now)
+
+
+def decide(
+    batch: Sequence[Decision],
+    known: Mapping[int, Mapping[str, Any]],
+    contacts: dict[tuple[str, str], dict[str, datetime]],
+    policies: Policies,
+    now: datetime,
+) -> list[Decision]:
+    """Judge decisions by what is known, as `screen` does; pure but for `contacts`, which grows.
+
+    Args:
+        batch: the decisions.
+        known: by place among those that are `decided`: zone, creator_zone, consent, suppressed,
+            account and last_inbound_at.
+        contacts: by (creator, fan): when capped messages went or will go, by message.
+        policies: the policies in force.
+        now: the tick's instant.
+    """
+    open_ones = [d for d in batch if d.state == "decided"]
     judged: dict[int, Decision] = {}
     for number, decision in enumerate(open_ones):
         mine = contacts.setdefault((decision.creator_id, decision.fan_id), {})
@@ -197,7 +217,7 @@ def _apply(decision: Decision, verdict: Verdict) -> Decision:
     )
 
 
-def _facts(decision: Decision, row: dict[str, Any], contacts: Sequence[datetime]) -> Facts:
+def _facts(decision: Decision, row: Mapping[str, Any], contacts: Sequence[datetime]) -> Facts:
     return Facts(
         platform=decision.platform,
         topic=decision.topic,

@@ -1,4 +1,4 @@
-"""`huntaze rules …`: arguments in, text out."""
+"""`huntaze rules …`: arguments in, text out. `rules test`, `plan` and `apply` are `proving`'s."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,27 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from huntaze_pipeline.commands import proving
+from huntaze_pipeline.commands.folder import Folder, rules_folder
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from huntaze_pipeline.errors import Problem
 
 rules = typer.Typer(name="rules", help="Rule files: check, preview, apply.", no_args_is_help=True)
-Folder = Annotated[
-    Path | None, typer.Option("--rules", help="Another folder than HUNTAZE_RULES_DIR or ./rules.")
-]
 Creator = Annotated[str, typer.Option("--creator", "-c", help="The creator's id.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
+    proving.register(rules)
     app.add_typer(rules)
-
-
-def _folder(given: Path | None) -> Path:
-    from huntaze_pipeline.settings import load
-
-    return given or load().rules_dir
 
 
 @contextmanager
@@ -69,7 +64,7 @@ def check(
 
     if form not in report.FORMATS:
         raise typer.BadParameter(f"{form!r}: one of {', '.join(report.FORMATS)}")
-    place = _folder(folder)
+    place = rules_folder(folder)
     draft = loader.drafted(place)
     problems = [*draft.problems, *_beside(place)]
     text = report.render(problems, form)
@@ -142,7 +137,7 @@ def schema(
     """Write the JSON Schemas of rule files into rules/schema, for editors."""
     from huntaze_pipeline.rulebook import schemas
 
-    names = schemas.stale(_folder(folder)) if verify else schemas.write(_folder(folder))
+    names = schemas.stale(rules_folder(folder)) if verify else schemas.write(rules_folder(folder))
     for name in names:
         typer.echo(f"{'stale' if verify else 'written'}: schema/{name}")
     if verify and names:
@@ -165,7 +160,7 @@ def preview(
     from huntaze_pipeline.rulebook import preview as room
 
     fan = {"name": name, "first_name": name.split()[0]} if name and name.strip() else None
-    shown = room.preview(loader.load(_folder(folder)), template, platform, locale, fan=fan)
+    shown = room.preview(loader.load(rules_folder(folder)), template, platform, locale, fan=fan)
     if machine:
         text = {"subject": shown.subject, "body": shown.body, "locale": shown.locale}
         typer.echo(json.dumps(text, ensure_ascii=False))
@@ -173,25 +168,3 @@ def preview(
     if shown.subject:
         typer.secho(f"Subject: {shown.subject}\n", bold=True)
     typer.echo(shown.body)
-
-
-@rules.command()
-def apply(
-    creator: Creator,
-    folder: Folder = None,
-    machine: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-) -> None:
-    """Make the rule files live for a creator, all in one transaction."""
-    from huntaze_pipeline.clock import system_clock
-    from huntaze_pipeline.rulebook import loader, registry
-
-    rulebook = loader.load(_folder(folder))
-    with _tenant(creator) as connection:
-        applied = registry.apply(connection, creator, rulebook, system_clock())
-    if machine:
-        typer.echo(json.dumps(vars(applied)))
-        return
-    for what, names in vars(applied).items():
-        if names and what != "unchanged":
-            typer.echo(f"{what}: {', '.join(names)}")
-    typer.echo(f"unchanged: {len(applied.unchanged)}")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from huntaze_pipeline import hashing
 from huntaze_pipeline.errors import Problem, RuleError
-from huntaze_pipeline.rulebook import references, rosters, seed
+from huntaze_pipeline.rulebook import casting, references, rosters, seed
+from huntaze_pipeline.rulebook.cases import Suite
 from huntaze_pipeline.rulebook.fields import nearest
 from huntaze_pipeline.rulebook.policies import Policies, PolicyFile
 from huntaze_pipeline.rulebook.schema import (
@@ -23,6 +24,8 @@ from huntaze_pipeline.rulebook.units import ID, Strict
 from huntaze_pipeline.rulebook.validation import validate
 from huntaze_pipeline.source import Source, read
 
+TESTS = "tests"
+"""The folder of tests of several rules."""
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -36,6 +39,18 @@ class Rulebook:
     templates: dict[str, Template]
     policies: Policies
     files: int = 0
+
+    def content(self) -> str:
+        """Return the content hash of all rules together."""
+        return hashing.content(self.hashes())
+
+    def hashes(self) -> dict[str, str]:
+        """Return the content hash of every rule, by `kind/id`."""
+        return {
+            f"{kind}/{name}": self.hash(kind, name)
+            for kind in KINDS
+            for name in getattr(self, kind)
+        }
 
     def hash(self, kind: str, name: str) -> str:
         """Return the content hash of a rule together with the templates that it sends."""
@@ -52,6 +67,8 @@ class Draft:
     sources: dict[tuple[str, str], Source] = field(default_factory=dict)
     policies: PolicyFile | None = None
     problems: list[Problem] = field(default_factory=list)
+    suites: dict[str, tuple[Source, Suite | None]] = field(default_factory=dict)
+    """The files of tests/, by name; None for one with faults."""
     broken: set[tuple[str, str]] = field(default_factory=set)
     """Files that exist and have faults: a reference to them is no fault of its own."""
     lists: set[Path] = field(default_factory=set)
@@ -66,7 +83,15 @@ def load(rules_dir: Path) -> Rulebook:
     Raises:
         RuleError: faults were found; every one of every file is in it.
     """
-    draft = drafted(rules_dir)
+    return book(drafted(rules_dir))
+
+
+def book(draft: "Draft") -> Rulebook:
+    """Return what was read as one rulebook.
+
+    Raises:
+        RuleError: it holds faults.
+    """
     if draft.problems or draft.policies is None:
         raise RuleError(draft.problems)
     rules = draft.rules
@@ -88,10 +113,14 @@ def drafted(rules_dir: Path) -> Draft:
     for kind in KINDS:
         for path in sorted((rules_dir / kind).glob("*")):
             _file(draft, kind, path, rules_dir)
+    for path in sorted((rules_dir / TESTS).glob("*")):
+        _suite(draft, path, rules_dir)
     _strangers(draft, rules_dir)
     _unread(draft, rules_dir)
     references.check(draft)
-    for source in (policies, *draft.sources.values()):
+    casting.check(draft)
+    suites = [source for source, _ in draft.suites.values()]
+    for source in (policies, *draft.sources.values(), *suites):
         draft.problems += source.problems
     draft.problems = sorted(dict.fromkeys(draft.problems), key=_order)
     return draft
@@ -135,12 +164,25 @@ def _file(draft: Draft, kind: str, path: Path, root: Path) -> None:
         draft.rules[kind][path.stem] = rule
 
 
+def _suite(draft: Draft, path: Path, root: Path) -> None:
+    if path.name.startswith(".") or path.is_dir():
+        return
+    source = read(path, root)
+    if path.suffix not in _SUFFIXES:
+        source.problems.append(source.at(None, "is no file of tests; end its name in .yaml"))
+    draft.suites[path.stem] = source, validate(Suite, source)
+
+
 def _strangers(draft: Draft, root: Path) -> None:
     """Name folders that nothing reads: a rule in `automation/` would silently never run."""
     for path in sorted(root.iterdir()):
-        if path.is_dir() and path.name not in (*KINDS, "schema") and path.name[0] not in "._":
+        if (
+            path.is_dir()
+            and path.name not in (*KINDS, TESTS, "schema")
+            and path.name[0] not in "._"
+        ):
             where = str(path.relative_to(root.parent))
-            what = f"unknown folder {path.name!r}{nearest(path.name, list(KINDS))}"
+            what = f"unknown folder {path.name!r}{nearest(path.name, [*KINDS, TESTS])}"
             draft.problems.append(Problem(f"{where}:1:1", what))
 
 

@@ -50,12 +50,31 @@ class Applied:
     """Automations whose file is gone; they are inactive now."""
 
 
-def apply(connection: Connection, creator_id: str, rulebook: Rulebook, now: datetime) -> Applied:
-    """Make a rulebook live for one creator, in the caller's transaction."""
+def lock(connection: Connection, creator_id: str) -> None:
+    """Keep everybody else from applying to a creator until the transaction ends."""
     connection.execute(
         text("select pg_advisory_xact_lock(:key, hashtext(:id))"), {"key": _LOCK, "id": creator_id}
     )
-    writer = _Writer(connection, creator_id, rulebook, now)
+
+
+def apply(
+    connection: Connection,
+    creator_id: str,
+    rulebook: Rulebook,
+    now: datetime,
+    commit: str | None = None,
+) -> Applied:
+    """Make a rulebook live for one creator, in the caller's transaction.
+
+    Args:
+        connection: as the creator or as the machinery.
+        creator_id: for whom.
+        rulebook: the checked files.
+        now: the instant that is noted.
+        commit: the commit of the files, kept with each new version.
+    """
+    lock(connection, creator_id)
+    writer = _Writer(connection, creator_id, rulebook, now, commit=commit)
     for name, template in rulebook.templates.items():
         writer.template(name, template)
     for name, segment in rulebook.segments.items():
@@ -72,9 +91,7 @@ def put(
     connection: Connection, creator_id: str, name: str, rulebook: Rulebook, now: datetime
 ) -> Applied:
     """Make one automation live that does not come from a file; apply never stops it."""
-    connection.execute(
-        text("select pg_advisory_xact_lock(:key, hashtext(:id))"), {"key": _LOCK, "id": creator_id}
-    )
+    lock(connection, creator_id)
     writer = _Writer(connection, creator_id, rulebook, now, origin="api")
     writer.automation(name, rulebook.automations[name])
     return writer.applied
@@ -94,9 +111,11 @@ class _Writer:
         rulebook: Rulebook,
         now: datetime,
         origin: str = _FILES,
+        commit: str | None = None,
     ) -> None:
         self.connection, self.creator_id = connection, creator_id
-        self.rulebook, self.now, self.origin = rulebook, now, origin
+        self.rulebook, self.now = rulebook, now
+        self.origin, self.commit = origin, commit
         self.applied = Applied()
 
     def template(self, name: str, rule: Template) -> None:
@@ -135,7 +154,7 @@ class _Writer:
         used = {t: self.rulebook.templates[t].plain() for t in templates_of(rule)}
         version = {
             "creator_id": self.creator_id, "automation_id": name, "created_at": self.now,
-            "rule_hash": self.rulebook.hash("automations", name),
+            "rule_hash": self.rulebook.hash("automations", name), "git_commit": self.commit,
             "body": {**data, "origin": self.origin, "templates": used},
         }  # fmt: skip
         self.connection.execute(upsert(AutomationVersion).values(version).on_conflict_do_nothing())

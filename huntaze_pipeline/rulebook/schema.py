@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from huntaze_pipeline.events.envelope import LIMIT_MICROS, MICROS
+from huntaze_pipeline.rulebook.cases import Case, SegmentCase, TemplateCase
 from huntaze_pipeline.rulebook.steps import Action, Goal, Step
 from huntaze_pipeline.rulebook.trigger import Trigger
 from huntaze_pipeline.rulebook.units import (
@@ -42,6 +43,7 @@ class Segment(Named):
     fans: tuple[str, ...] | None = None
     file: str | None = None
     """A .csv or .txt with the ids, beside the rule; reading the rules puts them into `fans`."""
+    tests: Annotated[tuple[SegmentCase, ...], Field(exclude=True)] = ()
 
     @model_validator(mode="after")
     def _one(self) -> "Segment":
@@ -95,6 +97,7 @@ class Automation(Named):
     """The short form of steps: messages whose delays count from the event."""
     steps: Annotated[tuple[Step, ...], Field(max_length=100)] = ()
     active: bool = True
+    tests: Annotated[tuple[Case, ...], Field(exclude=True)] = ()
 
     @model_validator(mode="after")
     def _one_form(self) -> "Automation":
@@ -140,6 +143,7 @@ class Template(Named):
     settings: Settings = Settings()
     variables: tuple[Variable, ...] = ()
     content: dict[Platform, dict[str, Copy]]
+    tests: Annotated[tuple[TemplateCase, ...], Field(exclude=True)] = ()
 
     @model_validator(mode="after")
     def _complete(self) -> "Template":

@@ -93,6 +93,14 @@ def select(name: str, rules: Mapping[str, Segment], now: datetime) -> Selection:
     )
 
 
+def asked(name: str, rules: Mapping[str, Segment], as_of: str) -> str:
+    """Return the SQL boolean of a segment at the instant that an SQL expression gives.
+
+    Lists are written out, for who asks has the rules and no list in the store.
+    """
+    return _Writer(rules, written=True).predicate(name, ()).replace(AS_OF, as_of)
+
+
 def _closure(name: str, rules: Mapping[str, Segment]) -> object:
     """Return all that a segment's answer depends on: every segment, when it names any."""
     rule = rules[name]
@@ -106,8 +114,9 @@ def _closure(name: str, rules: Mapping[str, Segment]) -> object:
 class _Writer:
     """Writes the conditions of one creator's segments out as SQL."""
 
-    def __init__(self, rules: Mapping[str, Segment]) -> None:
+    def __init__(self, rules: Mapping[str, Segment], *, written: bool = False) -> None:
         self.rules = rules
+        self.written = written
         self.lists: set[str] = set()
         self.features: list[Feature] = []
         self.parsed: dict[str, Condition] = {}
@@ -119,6 +128,8 @@ class _Writer:
         rule = self.rules.get(name)
         if rule is None:
             return "false"
+        if rule.fans is not None and self.written:
+            return f"(fan.id IN ({', '.join(map(quote, rule.fans))}))" if rule.fans else "false"
         if rule.fans is not None:
             self.lists.add(name)
             return f"coalesce(list_contains(fan.lists, {quote(name)}), false)"

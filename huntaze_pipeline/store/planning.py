@@ -266,7 +266,30 @@ class AutomationVersion(Tenant, Base):
     automation_id: Mapped[str] = mapped_column(primary_key=True)
     rule_hash: Mapped[str] = mapped_column(primary_key=True)
     body: Mapped[Json]
+    git_commit: Mapped[str | None]
+    """The commit of the files that it was applied from, where that is known."""
     created_at: Mapped[Now]
+
+
+class Release(Tenant, Base):
+    """One apply that changed something: what became live, from which commit. Rows are only added.
+
+    A version of any kind of rule is found here by its hash.
+    """
+
+    __tablename__ = "releases"
+    __table_args__ = (Index("ix_releases_applied_at", "creator_id", "applied_at"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    applied_at: Mapped[Instant]
+    git_commit: Mapped[str | None]
+    dirty: Mapped[bool] = mapped_column(server_default=text("false"))
+    """The files held changes that no commit has."""
+    files_hash: Mapped[str]
+    live_hash: Mapped[str]
+    """What was live after it (`rehearsal.standing`)."""
+    changes: Mapped[list[Any]] = mapped_column(JSONB)
+    """[{kind, id, action, before, after}] with the rules' hashes"""
 
 
 class Execution(Followed, Tenant, Base):
