@@ -76,6 +76,9 @@ class StartRequest(Request):
         max_length=500,
         description="Why the next occurrence may go although its audience fails the gate",
     )
+    allow_incomplete: bool = Field(
+        default=False, description="Skip the fans who lack a word that the template says"
+    )
 
 
 class Options(Request):

@@ -162,6 +162,21 @@ def _due(connection: Connection, creator_id: str, row: Row[Any], now: datetime) 
     return due
 
 
+def upcoming(connection: Connection, row: Row[Any], now: datetime) -> datetime | None:
+    """Return when the next occurrence would be decided if the campaign were started now.
+
+    None: all have been, or it is over.
+
+    Raises:
+        ConflictError: it repeats, but never before its end date.
+    """
+    if row.status not in TRANSITIONS["cancel"]:
+        return None
+    if row.status in ("scheduled", "active"):
+        return row.next_send_at
+    return _due(connection, row.creator_id, row, now)
+
+
 def _release(connection: Connection, row: Row[Any], now: datetime) -> None:
     """Let the messages that were held by a pause go on at once."""
     connection.execute(
