@@ -62,6 +62,8 @@ class ScheduleView(Response):
     start_date: Moment | None
     end_date: Moment | None
     recurring: str | None
+    local_time: str | None
+    """On each fan's own clock; then `nextSendAt` is shortly before the first clock shows it."""
 
 
 class CampaignView(Response):
@@ -220,7 +222,10 @@ def campaign(
         platforms=row.platforms,
         template_id=row.template_id,
         schedule=ScheduleView(
-            start_date=row.start_at, end_date=row.end_at, recurring=row.recurring
+            start_date=row.start_at,
+            end_date=row.end_at,
+            recurring=row.recurring,
+            local_time=row.local_time,
         ),
         targeting=row.targeting,
         settings=row.settings,

@@ -6,7 +6,7 @@ again is `schedule`.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import duckdb
@@ -26,6 +26,7 @@ from huntaze_pipeline.store.outflow import FINAL
 COLUMNS = """
            c.creator_id, c.id, c.name, c.platforms, c.template_id, c.start_at, c.end_at,
            c.recurring, c.next_send_at as due_at, c.targeting, c.settings, c.rule_hash,
+           c.local_time as local,
            jsonb_build_object('id', r.id, 'name', r.name, 'zone', r.zone, 'currency', r.currency)
                as creator,
            x.id as experiment_id, coalesce(x.share, 1) as share, x.decided_at is not null as closed,
@@ -84,7 +85,9 @@ def one(connection: Connection, creator_id: str, campaign_id: str, due: datetime
 def campaign(row: dict[str, Any]) -> Campaign:
     """Return a campaign from a row of `COLUMNS`."""
     arms = tuple(Variant(**arm) for arm in row.pop("variants"))
-    return Campaign(**{**row, "platforms": tuple(row["platforms"])}, variants=arms)
+    local = row["local"] and time.fromisoformat(row["local"])
+    made = {**row, "platforms": tuple(row["platforms"]), "local": local}
+    return Campaign(**made, variants=arms)
 
 
 def plan(
@@ -129,7 +132,7 @@ def writer(
     known = live.templates(connection, [campaign.creator_id]).get(campaign.creator_id, {})
     return Writer(
         campaign, known, policies, now, snapshot_id, _until(campaign, now),
-        _seen(connection, campaign),
+        _seen(connection, campaign), following=next_day(campaign),
     )  # fmt: skip
 
 
@@ -172,9 +175,26 @@ def _until(campaign: Campaign, now: datetime) -> datetime | None:
     return min(ends, default=None)
 
 
+def next_day(campaign: Campaign, after: date | None = None) -> date | None:
+    """Return the day of the repetition behind the one that is due, for fans' own clocks."""
+    if campaign.local is None or not campaign.recurring:
+        return None
+    return schedule.following_day(
+        campaign.recurring, campaign.start_at or campaign.due_at,
+        after or schedule.day_of(campaign.due_at), campaign.creator.get("zone") or "UTC",
+        campaign.local, campaign.end_at,
+    )  # fmt: skip
+
+
 def _following(campaign: Campaign, now: datetime) -> datetime | None:
     if not campaign.recurring:
         return None
+    if campaign.local is not None:
+        today = schedule.day_of(now)
+        if schedule.lead(today, campaign.local) > now:
+            today -= timedelta(days=1)
+        day = next_day(campaign, max(schedule.day_of(campaign.due_at), today))
+        return day and schedule.lead(day, campaign.local)
     return schedule.following(
         campaign.recurring,
         campaign.start_at or campaign.due_at,

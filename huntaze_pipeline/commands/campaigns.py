@@ -223,13 +223,19 @@ def _act(action: str, campaign: str, creator: str) -> None:
 
 
 def _next(row: Any) -> str:
-    return f", next {row.next_send_at:%Y-%m-%d %H:%M %Z}" if row.next_send_at else ""
+    if row.next_send_at is None:
+        return ""
+    if row.local_time is not None:
+        from huntaze_pipeline.campaigns import schedule
+
+        return f", next {schedule.day_of(row.next_send_at)} {row.local_time} on each fan's clock"
+    return f", next {row.next_send_at:%Y-%m-%d %H:%M %Z}"
 
 
 def _described(row: Any) -> dict[str, Any]:
     names = (
-        "id", "name", "status", "platforms", "recurring", "start_at", "end_at", "next_send_at",
-        "stopped",
+        "id", "name", "status", "platforms", "recurring", "local_time", "start_at", "end_at",
+        "next_send_at", "stopped",
     )  # fmt: skip
     return {name: getattr(row, name) for name in names}
 
