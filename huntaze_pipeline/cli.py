@@ -10,7 +10,7 @@ from huntaze_pipeline.settings import version
 
 ROOMS = (
     "demo", "local", "store", "ingest", "warehouse", "quality", "report", "rules", "campaigns",
-    "experiments", "goals", "delivery", "monitoring", "api", "simulator",
+    "suppressions", "experiments", "goals", "delivery", "monitoring", "api", "simulator",
 )  # fmt: skip
 
 app = typer.Typer(
