@@ -128,7 +128,7 @@ def _in_time(facts: Facts, policies: Policies, moment: datetime, held: Verdict |
 _KNOWN = text(
     """
     select k.n, coalesce(f.zone, '') as zone, c.zone as creator_zone, s.granted as consent,
-           x.reason as suppressed, a.status as account, i.last_inbound_at
+           coalesce(x.reason, b.reason) as suppressed, a.status as account, i.last_inbound_at
     from jsonb_to_recordset(cast(:keys as jsonb)) as k(
         n int, creator_id text, fan_id text, topic text, platform text, account_id text,
         normalised text)
@@ -138,6 +138,7 @@ _KNOWN = text(
         and s.topic = k.topic
     left join suppressions x on x.creator_id = k.creator_id and x.platform = k.platform
         and x.normalised = k.normalised
+    left join barred b on b.platform = k.platform and b.normalised = k.normalised
     left join accounts a on a.creator_id = k.creator_id and a.id = k.account_id
         and a.platform = k.platform
     left join identities i on i.creator_id = k.creator_id and i.fan_id = k.fan_id

@@ -30,7 +30,9 @@ _CLAIM = text("""
                 when m.not_before > :now then 'early'
                 when exists (select 1 from suppressions s
                     where s.creator_id = m.creator_id and s.platform = m.platform
-                        and s.normalised = lower(btrim(m.address))) then 'suppressed'
+                        and s.normalised = lower(btrim(m.address)))
+                    or exists (select 1 from barred b where b.platform = m.platform
+                        and b.normalised = lower(btrim(m.address))) then 'suppressed'
                 when exists (select 1 from consents k
                     where k.creator_id = m.creator_id and k.fan_id = m.fan_id
                         and k.topic = m.topic and not k.granted) then 'consent_withdrawn'

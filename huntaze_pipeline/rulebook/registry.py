@@ -5,8 +5,9 @@ Belongs here: writing. Reading back what is live is `live`'s.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -117,6 +118,8 @@ class _Writer:
         self.rulebook, self.now = rulebook, now
         self.origin, self.commit = origin, commit
         self.applied = Applied()
+        mine = select(Creator.zone).where(Creator.id == creator_id)
+        self.zone = connection.scalar(mine) or "UTC"
 
     def template(self, name: str, rule: Template) -> None:
         data = rule.plain()
@@ -175,7 +178,7 @@ class _Writer:
         if current and current.status != "draft":
             same = current.rule_hash == self.rulebook.hash("campaigns", name)
             (self.applied.unchanged if same else self.applied.kept).append(label)
-        elif self._put(CampaignRow, name, "campaigns", _campaign_values(rule)):
+        elif self._put(CampaignRow, name, "campaigns", _campaign_values(rule, self.zone)):
             self._arms(name, rule)
 
     def _arms(self, name: str, rule: Campaign) -> None:
@@ -258,8 +261,11 @@ class _Writer:
         self.applied.stopped += [f"automations/{name}" for name in names]
 
 
-def _campaign_values(rule: Campaign) -> dict[str, Any]:
-    data = rule.plain()
+def _campaign_values(rule: Campaign, zone: str) -> dict[str, Any]:
+    data, schedule = rule.plain(), rule.schedule
+    start = schedule.start
+    if start is not None and not isinstance(start, datetime):
+        start = datetime.combine(start, time.min, ZoneInfo(zone))
     targeting: dict[str, Any] = {
         "segmentIds": list(rule.targeting.segments),
         "excludeSegmentIds": list(rule.targeting.exclude),
@@ -269,8 +275,9 @@ def _campaign_values(rule: Campaign) -> dict[str, Any]:
     wanted = ("topic", "priority", "expires_after", "variables", "holdout", "costs")
     return {
         "name": rule.name, "type": rule.type, "platforms": data["platforms"],
-        "template_id": rule.template, "start_at": rule.schedule.start,
-        "end_at": rule.schedule.end, "recurring": rule.schedule.recurring,
+        "template_id": rule.template, "start_at": start,
+        "end_at": schedule.end, "recurring": schedule.recurring,
+        "local_time": data["schedule"].get("local"),
         "targeting": targeting, "settings": {k: data[k] for k in wanted if k in data},
         "source": _FILES,
     }  # fmt: skip

@@ -6,7 +6,7 @@ Belongs here: keys, and what one file alone can tell. Values are `units`, an aut
 """
 
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -25,6 +25,7 @@ from huntaze_pipeline.rulebook.units import (
     Priority,
     Strict,
     Text,
+    TimeOfDay,
     Where,
 )
 
@@ -157,16 +158,24 @@ class Template(Named):
 
 
 class Schedule(Strict):
-    """When a campaign goes out; recurring times are wall-clock times in the creator's zone."""
+    """When a campaign goes out: on the creator's wall clock, or with `local` on each fan's own."""
 
-    start: Instant | None = None
+    start: Instant | date | None = None
+    """An instant; with `local` a day will do (2027-03-05)."""
     end: Instant | None = None
     recurring: str | None = None
-    """daily, weekly, monthly or a cron line (`0 18 * * 5`)."""
+    """daily, weekly, monthly or a cron line (`0 18 * * 5`; with `local` `0 0 * * 5`)."""
+    local: TimeOfDay | None = None
+    """18:00: each fan gets it when its own clock shows this time on the day."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Schedule":
-        if self.start and self.end and self.end <= self.start:
+        if self.local is None and self.start and not isinstance(self.start, datetime):
+            raise ValueError(
+                f"start {self.start} is a day: write {self.start}T18:00:00Z, or a time of each"
+                ' fan\'s own clock beside it (local: "18:00")'
+            )
+        if isinstance(self.start, datetime) and self.end and self.end <= self.start:
             raise ValueError(
                 f"end {self.end.isoformat()} is not after start {self.start.isoformat()}"
             )
@@ -176,6 +185,11 @@ class Schedule(Strict):
             if len(self.recurring.split()) != 5 or not croniter.is_valid(self.recurring):
                 raise ValueError(
                     f"{self.recurring!r}: write daily, weekly, monthly or a cron line (0 18 * * 5)"
+                )
+            if self.local and self.recurring.split()[:2] != ["0", "0"]:
+                days = " ".join(self.recurring.split()[2:])
+                raise ValueError(
+                    f"{self.recurring!r}: the time of day is `local`'s; write '0 0 {days}'"
                 )
         return self
 

@@ -106,6 +106,17 @@ class Consent(Followed, Tenant, Base):
     changed_at: Mapped[Now]
 
 
+class Barred(Base):
+    """An address that no creator of the agency may write to; the machinery's list, no tenant's."""
+
+    __tablename__ = "barred"
+
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    normalised: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    created_at: Mapped[Now]
+
+
 class Suppression(Tenant, Base):
     """An address that must never be written to again, whoever asks."""
 

@@ -63,6 +63,9 @@ class Campaign(Tenant, Base):
     end_at: Mapped[Instant | None]
     recurring: Mapped[str | None]
     """daily | weekly | a cron line in the creator's zone"""
+    local_time: Mapped[str | None]
+    """18:00: goes at this time of each fan's own clock; then occurrences are days, and
+    `next_send_at` is shortly before the first clock on earth shows it on that day."""
     next_send_at: Mapped[Instant | None]
     """The next occurrence that has not been decided yet."""
     targeting: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
