@@ -196,13 +196,14 @@ def decide(
         mine = contacts.setdefault((decision.creator_id, decision.fan_id), {})
         others = [at for name, at in mine.items() if name != decision.message_id]
         verdict = judge(_facts(decision, known[number], others), policies, now)
-        judged[id(decision)] = after = _apply(decision, verdict)
+        judged[id(decision)] = after = applied(decision, verdict)
         if after.state == "decided" and policies.topic(after.topic).capped:
             mine[after.message_id] = max(after.not_before, now)
     return [judged.get(id(decision), decision) for decision in batch]
 
 
-def _apply(decision: Decision, verdict: Verdict) -> Decision:
+def applied(decision: Decision, verdict: Verdict) -> Decision:
+    """Return the decision with what came of it."""
     if verdict.outcome == "pass":
         return decision
     if verdict.outcome == "hold":

@@ -35,10 +35,15 @@ def is_quiet(at: datetime, where: ZoneInfo, hours: QuietHours) -> bool:
 
 def next_open(at: datetime, where: ZoneInfo, hours: QuietHours) -> datetime:
     """Return the first instant from `at` on that is not quiet, in UTC."""
-    return _opens(at, where, hours.start, hours.end) if is_quiet(at, where, hours) else at
+    if not is_quiet(at, where, hours):
+        return at
+    # Thousands of fans share a handful of zones and hours; the end is the same for a whole hour,
+    # unless it lies in that hour itself.
+    early = _opens(at.replace(minute=0, second=0, microsecond=0), where, hours.start, hours.end)
+    return early if early > at else _opens(at, where, hours.start, hours.end)
 
 
-@lru_cache(maxsize=16_384)  # thousands of fans of one batch share a handful of zones
+@lru_cache(maxsize=16_384)
 def _opens(at: datetime, where: ZoneInfo, start: time, end: time) -> datetime:
     hours = QuietHours(start=start, end=end)
     day = at.astimezone(where).date()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from huntaze_pipeline.commands import proving
+from huntaze_pipeline.commands import backtest, proving
 from huntaze_pipeline.commands.folder import Folder, rules_folder
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ Creator = Annotated[str, typer.Option("--creator", "-c", help="The creator's id.
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
     proving.register(rules)
+    rules.command("backtest")(backtest.backtest)
     app.add_typer(rules)
 
 

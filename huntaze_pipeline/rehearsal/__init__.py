@@ -1,1 +1,1 @@
-"""Trying rules before they are live: in a world of their own, against what is live, on the past."""
+"""Trying rules before they are live, and looking back at what they did: test, plan, backtest, why."""

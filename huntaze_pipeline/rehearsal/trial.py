@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from huntaze_pipeline.errors import Problem
-from huntaze_pipeline.rehearsal import reading, verdict
+from huntaze_pipeline.rehearsal import rendering, verdict
 from huntaze_pipeline.rehearsal.outcome import Outcome
 from huntaze_pipeline.rehearsal.scene import Scene
 from huntaze_pipeline.rehearsal.verdict import Mismatch, Path
@@ -90,7 +90,7 @@ def _run(trial: Trial, rulebook: Rulebook) -> Result:
     began, result = time.perf_counter(), Result(trial)
     name = trial.owner.partition("/")[2]
     if isinstance(trial.test, TemplateCase):
-        mismatches = reading.compare(trial.test, rulebook.templates[name])
+        mismatches = rendering.compare(trial.test, rulebook.templates[name])
     elif isinstance(trial.test, SegmentCase):
         mismatches = _members(Scene(trial.test, rulebook, ()), name)
     else:

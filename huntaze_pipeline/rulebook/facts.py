@@ -9,7 +9,7 @@ An events relation has `creator_id, fan_id, name, value_micros, occurred_at, mes
 campaign_id`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,70 @@ def running(states: str, events: str, order: str = "position") -> str:
         f" FROM (SELECT {_KEY}, {order}, {inner} FROM {events}) AS seen"
         f" LEFT JOIN {states} AS base USING ({_KEY})"
     )
+
+
+def as_of(events: str, askers: str, names: Iterable[str], key: str = _KEY) -> str:
+    """Return the query that gives each asker its fan's fields as they were known at its place.
+
+    The set-based form of `running` for the past: any number of askers, only the facts that are
+    asked for; distinct messages are counted at their first event, not kept in lists.
+
+    Args:
+        events: everything that happened; besides an events relation's columns it has `seen_at`
+            (when it was known) and `tie` (its place among those of the same instant).
+        askers: has `key`, `position`, `seen_at` and `tie`; an event at the same place is included.
+        names: the facts.
+        key: the columns that name a fan in both relations.
+    """
+    wanted = [fact for fact in FACTS if fact.name in set(names)]
+    used = sorted({column for fact in wanted for column in reads(fact)})
+    firsts = "".join(f", {_first(fact, key)} AS first_{fact.name}" for fact in _distinct(wanted))
+    blank = ", ".join(f"NULL AS {column}" for column in used)
+    inner = "".join(f", {_past(fact)} AS {fact.name}" for fact in wanted)
+    fields = "".join(f", {_past_field(fact)} AS {fact.name}" for fact in wanted)
+    kinds = sorted({name for fact in wanted for name in fact.events})
+    only = ", ".join(f"'{name}'" for name in kinds)
+    return (
+        f"SELECT position{fields} FROM (SELECT position{inner} FROM ("
+        f"SELECT {key}, seen_at, tie, NULL AS position, {', '.join(used)}{firsts}"
+        f" FROM {events} WHERE name IN ({only})"
+        f" UNION ALL BY NAME SELECT {key}, seen_at, tie, position, {blank} FROM {askers})"
+        f" WINDOW past AS (PARTITION BY {key} ORDER BY seen_at, tie)) WHERE position IS NOT NULL"
+    )
+
+
+def reads(fact: Fact) -> tuple[str, ...]:
+    """Return the columns of an event that a fact reads."""
+    if fact.kind == "count":
+        return ("name",)
+    return ("name", "message_id", "campaign_id") if fact.value == _MESSAGE else ("name", fact.value)
+
+
+def _distinct(wanted: Iterable[Fact]) -> list[Fact]:
+    return [fact for fact in wanted if fact.kind == "distinct"]
+
+
+def _first(fact: Fact, key: str) -> str:
+    """Say of an event that it is the first that counts of its message."""
+    over = f"(PARTITION BY {key}, {fact.where}, {fact.value} ORDER BY seen_at, tie)"
+    return f"({fact.where} AND {fact.value} IS NOT NULL AND row_number() OVER {over} = 1)"
+
+
+def _past(fact: Fact) -> str:
+    if fact.kind == "distinct":
+        return f"count(*) FILTER (WHERE first_{fact.name}) OVER past"
+    tail = f"FILTER (WHERE {fact.where}) OVER past"
+    if fact.kind == "count":
+        return f"count(*) {tail}"
+    return f"{fact.kind}({fact.value}) {tail}"
+
+
+def _past_field(fact: Fact) -> str:
+    if fact.kind == "distinct":
+        return _COUNT.format(fact.name)
+    if fact.kind == "sum":
+        return fact.field.format(f"coalesce(CAST({fact.name} AS BIGINT), 0)")
+    return fact.field.format(fact.name)
 
 
 def columns(alias: str) -> str:

@@ -106,15 +106,23 @@ def answers(
         return found
     if "moment" not in events.columns:
         events = events.with_columns(moment=pl.col("occurred_at"))
-    keys = list(questions)
     features = union(*(question.features for question in questions.values()))
     with duckdb.connect(config={"threads": 2}) as con:
         relations.fill(con, events, fans, around or People(fans), features, running=running)
-        for start in range(0, len(keys), _CHUNK):
-            part = [(i, questions[keys[i]]) for i in range(start, min(start + _CHUNK, len(keys)))]
-            for position, hits in con.execute(_query(part)).fetchall():
-                found.hits.setdefault(position, set()).update(keys[i] for i in hits)
-        found.fans = relations.fans(con, list(found.hits))
+        return ask(con, questions)
+
+
+def ask(con: duckdb.DuckDBPyConnection, questions: Mapping[str, Question]) -> Answers:
+    """Ask every question of the relations `event` and `fan`, one row each per position.
+
+    `fan` has `known` besides the fields: whether there is such a fan.
+    """
+    found, keys = Answers(), list(questions)
+    for start in range(0, len(keys), _CHUNK):
+        part = [(i, questions[keys[i]]) for i in range(start, min(start + _CHUNK, len(keys)))]
+        for position, hits in con.execute(_query(part)).fetchall():
+            found.hits.setdefault(position, set()).update(keys[i] for i in hits)
+    found.fans = relations.fans(con, list(found.hits))
     return found
 
 

@@ -3,13 +3,13 @@
 Pure: the answers to all questions are passed in. Who enters and who is awakened is `planner`'s.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from huntaze_pipeline import hashing
-from huntaze_pipeline.rulebook import deeds, walltime
+from huntaze_pipeline.rulebook import deeds, matching, walltime
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.entries import Entry, Passage
 from huntaze_pipeline.rulebook.flow import Op
@@ -53,6 +53,8 @@ class Context:
     """Passages of the events' fans that rest at a step."""
     versions: Mapping[Version, LiveAutomation] = field(default_factory=dict)
     """Earlier versions, for those who go on with the one they entered with."""
+    answers: Callable[..., matching.Answers] = matching.answers
+    """How questions are answered: live from the batch, in a backtest from the past."""
 
 
 @dataclass

@@ -41,12 +41,13 @@ def plan(
 
     What is due at the instant of the event is decided; the rest waits as rows, even when it is due
     by `now`: then `resume` takes it next. The order of the events' `position` is the order in
-    which they count.
+    which they count. A column `now` gives each its own instant of decision: a backtest decides a
+    whole period at once.
     """
     going = [a for a in automations if a.rule.active and not a.paused]
     watch = _Watch(context, {(a.creator_id, a.id): a for a in automations})
     questions = _questions(going, watch, events)
-    found = matching.answers(events, fans, questions, context.people)
+    found = context.answers(events, fans, questions, context.people)
     result, memory, asked = Plan(), entries.Memory(context.entered), frozenset(questions)
     mine: dict[str, list[LiveAutomation]] = {}
     for automation in going:
@@ -55,12 +56,12 @@ def plan(
         answered = Answered(asked, found.hits.get(event["position"], set()))
         if not answered.hits:
             continue
-        fan = found.fans.get(event["position"])
-        watch.hear(event, fan, answered, result, now)
+        fan, at = found.fans.get(event["position"]), event.get("now") or now
+        watch.hear(event, fan, answered, result, at)
         for automation in mine.get(event["creator_id"], ()):
             key = memory.enter(automation, event) if automation.rule_hash in answered.hits else None
             if key is not None:
-                who = _entering(automation, event, key, fan, context, now)
+                who = _entering(automation, event, key, fan, context, at)
                 if not _enter(who, answered, result, watch):
                     memory.exit(automation, event)
     return result
@@ -294,13 +295,15 @@ def resume(
     live = {(a.creator_id, a.id): a for a in automations if a.rule.active}
     rows = [(row, _Version.of(row, live, context)) for row in steps.iter_rows(named=True)]
     questions = {_PRESENT: matching.holds()}
-    for row, version in rows:
-        questions |= version.questions(row["step"])
-    found = matching.answers(steps, fans, questions, context.people, running=False)
+    places = {(v.how, v.automation and v.automation.rule_hash, r["step"]): v for r, v in rows}
+    for (_, _, position), version in places.items():  # compiled once a step of a version
+        questions |= version.questions(position)
+    found = context.answers(steps, fans, questions, context.people, running=False)
     result = Plan()
     for row, version in rows:
         answered = Answered(frozenset(questions), found.hits.get(row["position"], set()))
-        _resumed(row, version, found.fans.get(row["position"]), answered, result, context, now)
+        fan, at = found.fans.get(row["position"]), row.get("now") or now
+        _resumed(row, version, fan, answered, result, context, at)
     return result
 
 

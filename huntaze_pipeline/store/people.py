@@ -2,7 +2,17 @@
 
 from datetime import date
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy import (
+    Identity as Numbered,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from huntaze_pipeline.store.base import Base, Followed, Instant, Json, Now, Tenant, followed
@@ -126,3 +136,21 @@ class Suppression(Tenant, Base):
     normalised: Mapped[str] = mapped_column(primary_key=True)
     reason: Mapped[str]
     created_at: Mapped[Now]
+
+
+class Former(Tenant, Base):
+    """What a row said before it changed or went; written by a trigger, never changed.
+
+    A moment's own row is the one with the earliest `until` after it; without any, today's.
+    """
+
+    __tablename__ = "former"
+    __table_args__ = (Index("ix_former_id", "creator_id", "kind", "id", "until"),)
+
+    n: Mapped[int] = mapped_column(BigInteger, Numbered(always=True), primary_key=True)
+    kind: Mapped[str]
+    """The table: fans, identities, consents, suppressions, accounts or templates."""
+    id: Mapped[str]
+    """The row's key without the creator, its parts joined by the unit separator (31)."""
+    body: Mapped[Json]
+    until: Mapped[Instant]

@@ -75,6 +75,20 @@ def test_the_running_state_at_each_event_is_the_state_of_all_events_up_to_it(con
         assert [seen[position]] == con.execute(one).fetchall()
 
 
+@settings(max_examples=25, deadline=None)
+@given(EVENTS)
+def test_the_past_as_of_each_event_is_what_live_knew_at_it(con, events):
+    batch = relation(con, "e_b", events)
+    nobody = f"(SELECT * FROM ({facts.state(batch)}) WHERE false)"
+    running = f"({facts.running(nobody, batch)}) AS s"
+    live = f"SELECT s.position, {facts.columns('s')} FROM {running} ORDER BY position"
+    story = "(SELECT *, TIMESTAMPTZ '2026-01-01' AS seen_at, position AS tie FROM e_b)"
+    names = [fact.name for fact in facts.FACTS]
+    asked = f"(SELECT creator_id, fan_id, position, seen_at, tie FROM {story})"
+    past = f"SELECT * FROM ({facts.as_of(story, asked, names)}) ORDER BY position"
+    assert con.execute(past).fetchall() == con.execute(live).fetchall()
+
+
 def test_a_click_counts_as_an_open_and_a_delivery_once_per_message(con):
     clicks = [{"name": n, "message_id": "m1"} for n in ("sent", "clicked", "clicked", "opened")]
     base = {"creator_id": "maya", "fan_id": "a", "occurred_at": START, "campaign_id": None}

@@ -1,0 +1,146 @@
+"""A backtest as a person reads it: text with a chart of days, JSON, and a picture."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from huntaze_pipeline.campaigns.eta import about
+from huntaze_pipeline.reports import drawing, image
+from huntaze_pipeline.reports.figures import Table
+from huntaze_pipeline.warehouse.reports import Chart, Column
+
+_BAR = 40
+_DAYS = 100
+"""Days that the text draws one by one; a longer period is drawn by week."""
+
+
+def as_json(summary: Mapping[str, Any]) -> str:
+    """Return the summary for machines."""
+    return json.dumps(summary, default=_plain, ensure_ascii=False, indent=2)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """Return the summary as lines for a terminal."""
+    return "\n".join(
+        [
+            *_head(found), *_days(found["days"]), *_queues(found["queues"]), *_others(found),
+            *_bought(found["bought"]), *_live(found["live"]), *_sample(found["sample"]),
+        ]
+    )  # fmt: skip
+
+
+def _head(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{found['rule']}: {found['from']:%Y-%m-%d %H:%M} to {found['to']:%Y-%m-%d %H:%M} UTC"
+    yield (
+        f"{found['events']:,} events of the trigger, {found['matched']:,} met the conditions,"
+        f" {found['entered']:,} entries"
+    )
+    yield f"{found['messages']:,} messages to {found['fans']:,} fans"
+    for title, counts in (
+        ("not sent", found["blocked"]), ("later", found["held"]), ("steps", found["steps"]),
+    ):  # fmt: skip
+        if counts:
+            yield f"  {title:<9}" + ", ".join(f"{name} {n:,}" for name, n in counts.items())
+
+
+def _days(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not rows:
+        return
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[row["day"]] += row["messages"]
+    days, unit = sorted(counts), "day"
+    if len(days) > _DAYS:
+        counts, unit = _weeks(counts), "week from"
+        days = sorted(counts)
+    top = max(counts.values())
+    yield f"\nmessages a {unit.split()[0]}, all accounts"
+    for day in days:
+        yield f"  {day} {counts[day]:>8,} {'█' * max(1, round(counts[day] / top * _BAR))}"
+
+
+def _weeks(counts: Counter[str]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for day, n in counts.items():
+        at = date.fromisoformat(day)
+        found[(at - timedelta(days=at.weekday())).isoformat()] += n
+    return found
+
+
+def _queues(queues: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not queues:
+        return
+    yield "\naccounts           messages   limit       busiest day           drained  longest wait"
+    for q in queues:
+        limit = f"{q['count']} / {q['window_s']:g} s"
+        late = f"   {q['late']:,} would have expired in the queue" if q["late"] else ""
+        yield (
+            f"  {q['account_id']:<16} {q['messages']:>8,}   {limit:<11}"
+            f" {q['busiest']} {q['peak']:>8,}  {about(q['drain']):>10}"
+            f"   {about(q['longest']) if q['longest'] else 'none':>12}{late}"
+        )
+
+
+def _others(found: Mapping[str, Any]) -> Iterator[str]:
+    overlap = found["overlap"]
+    if overlap["with"]:
+        yield f"\nlive messages to the same fans within {overlap['within_hours']} h"
+        for row in overlap["with"]:
+            yield (
+                f"  {row['source']:<32} near {row['messages']:,} of these messages,"
+                f" {row['fans']:,} fans"
+            )
+
+
+def _bought(bought: Mapping[str, Any]) -> Iterator[str]:
+    for row in bought["purchases"]:
+        yield (
+            f"\nwithin {bought['within_days']} days {row['fans']:,} of these fans made"
+            f" {row['purchases']:,} purchases, {row['value']:,.2f} {row['currency'] or ''}"
+        )
+    if bought["purchases"]:
+        yield f"  ({bought['label']})"
+
+
+def _live(live: Mapping[str, Any] | None) -> Iterator[str]:
+    if live is None:
+        return
+    yield (
+        f"\nagainst what live decided: {live['same']:,} the same, {live['different']:,} different,"
+        f" {live['only_live']:,} only live, {live['only_here']:,} only here"
+    )
+    if live["other_version"]:
+        yield f"  {live['other_version']:,} were decided by another version of the rule"
+    for example in live["examples"]:
+        for name, (here, there) in example["fields"].items():
+            yield f"  {example['id']} {example['fan_id']} {name}: here {here!r}, live {there!r}"
+
+
+def _sample(sample: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if sample:
+        yield "\nthe first messages"
+    for row in sample:
+        line = " ".join(str(row["content"]).split())
+        short = line if len(line) <= 90 else line[:89] + "…"
+        yield f"  {row['not_before']:%Y-%m-%d %H:%M} {row['fan_id']} by {row['platform']}: {short}"
+
+
+def picture(found: Mapping[str, Any], kind: str) -> bytes:
+    """Return the messages per day and account as a picture, `svg` or `png`."""
+    columns = (
+        Column("day", "date", "Day"), Column("messages", "count", "Messages"),
+        Column("account_id", "text", "Account"),
+    )  # fmt: skip
+    rows = [{**row, "day": date.fromisoformat(row["day"])} for row in found["days"]]
+    title = f"{found['rule']}: messages a day"
+    chart = Chart(
+        kind="columns", x="day", y=["messages"], colour="account_id", stacked=True, title=title
+    )
+    drawn = drawing.draw(chart, Table(columns, rows), 900.0)
+    return drawn.svg(title).encode() if kind == "svg" else image.png(drawn, title)

@@ -1,0 +1,203 @@
+"""Backtests against what live did: the same store, the same lake, the same decisions."""
+
+import json
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, update
+
+from huntaze_pipeline.campaigns import reactions
+from huntaze_pipeline.delivery import outbox
+from huntaze_pipeline.events import inbox
+from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.rehearsal import backtest, meaning, showing
+from huntaze_pipeline.rehearsal.past import Past
+from huntaze_pipeline.rulebook import live, loader, registry
+from huntaze_pipeline.rulebook.policies import Cap, Policies
+from huntaze_pipeline.rulebook.schema import Automation
+from huntaze_pipeline.store.inflow import InboxEvent
+from huntaze_pipeline.store.people import Account, Consent, Creator, Fan, Identity
+from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.warehouse import lake, pull
+
+RULES = Path(__file__).parents[2] / "rules"
+START = datetime(2026, 2, 1, 9, 0, tzinfo=UTC)
+END = START + timedelta(days=7, hours=20)
+NUDGE = Automation.model_validate(
+    {
+        "name": "Nudge", "trigger": {"event": "purchase"}, "entry": {"every": "2d"},
+        "conditions": "fan.purchases >= 2",
+        "steps": [
+            {"wait": {"until": "20:00"}},
+            {"send": {"content": "{{ fan.purchases | int }} so far", "topic": "service"}},
+            {"wait": {"event": "purchase", "timeout": "15h", "conditions": "event.value > 24"},
+             "then": [{"send": {"content": "Again!", "topic": "service"}}],
+             "else": [{"send": {"content": "Nothing?", "topic": "service"}}]},
+        ],
+    }
+)  # fmt: skip
+SHIPPED = loader.load(RULES)
+BOOK = replace(SHIPPED, automations={**SHIPPED.automations, "nudge": NUDGE})
+CAP = Cap(count=2, per=timedelta(days=2))
+POLICIES = Policies(BOOK.policies.file.model_copy(update={"caps": (CAP,)}))
+
+
+class Month:
+    """A month that live really went through: events, ticks and changes of mind."""
+
+    def __init__(self, settings, store):
+        self.settings, self.store = settings, store
+        self.decisions = []
+        self.number, self.clock = 0, START
+        with store.tenant("maya") as connection:
+            registry.apply(connection, "maya", BOOK, START)
+
+    def happen(self, name, fan, at, **more):
+        self.wake(at)
+        self.number += 1
+        event = Event(
+            creator_id="maya", event_id=f"e{self.number:03}", name=name, fan_id=fan,
+            occurred_at=at, source="api", platform="onlyfans", **more,
+        )  # fmt: skip
+        with self.store.worker() as connection:
+            inbox.append(connection, [event])
+            connection.execute(
+                update(InboxEvent)
+                .where(InboxEvent.event_id == event.event_id)
+                .values(received_at=at + timedelta(seconds=1))
+            )
+            self._record(
+                connection,
+                reactions.react(connection, None, [event], POLICIES, at + timedelta(seconds=1)),
+            )
+
+    def buy(self, fan, at, value=25):
+        micros = value * 1_000_000
+        self.happen("purchase", fan, at, value_micros=micros, currency="USD")
+
+    def wake(self, at):
+        """Tick every hour until then."""
+        with self.store.worker() as connection:
+            while self.clock <= at:
+                self._record(connection, reactions.wake(connection, None, POLICIES, self.clock))
+                self.clock += timedelta(hours=1)
+
+    def _record(self, connection, reaction):
+        outbox.record(connection, reaction.decisions)
+        self.decisions += reaction.decisions
+
+    def refuse(self, fan, at):
+        with self.store.tenant("maya") as connection:
+            connection.execute(
+                update(Consent).where(Consent.fan_id == fan).values(granted=False, changed_at=at)
+            )
+
+
+@pytest.fixture(scope="module")
+def month(lasting):
+    """Two buyers; one changes its mind, and everything is in the lake but the last day."""
+    store = Store(lasting, pooled=False)
+    people(store)
+    month = Month(lasting, store)
+    day = timedelta(days=1)
+    for number in range(8):
+        at = START + number * day
+        month.buy("fan-1", at)
+        if number == 2:
+            month.refuse("fan-2", at + timedelta(minutes=1))
+        if number % 3 == 0:
+            month.buy("fan-2", at + timedelta(hours=2))
+        month.buy("fan-3", at + timedelta(hours=14), value=13 + number * 2)
+        if number == 6:
+            with lake.connect(lasting) as con:
+                pull.inbox(store, con)
+    month.wake(END)
+    yield month
+    store.engine.dispose()
+
+
+def people(store):
+    """A creator with one account, three fans who agreed, all known long before."""
+    mine, long_ago = {"creator_id": "maya"}, START - timedelta(days=30)
+    with store.worker() as connection:
+        connection.execute(insert(Creator).values(id="maya", name="Maya", zone="Europe/Paris"))
+        account = {"id": "of", "platform": "onlyfans", "handle": "maya", "created_at": long_ago}
+        connection.execute(insert(Account).values(mine | account))
+        for fan in ("fan-1", "fan-2", "fan-3"):
+            about = {"name": fan.title(), "zone": "Europe/Paris", "created_at": long_ago}
+            connection.execute(insert(Fan).values(mine | {"id": fan} | about))
+            address = {"account_id": "of", "address": fan, "normalised": fan}
+            key = mine | {"fan_id": fan}
+            connection.execute(insert(Identity).values(key | {"platform": "onlyfans"} | address))
+            agreed = {"topic": "marketing", "granted": True, "source": "test"}
+            connection.execute(insert(Consent).values(key | agreed | {"changed_at": long_ago}))
+
+
+@contextmanager
+def looking(month, name, **more):
+    """A trial of a live rule with the past that it looked at."""
+    with month.store.worker() as connection:
+        rules = [a for a in live.automations(connection) if a.id == name]
+    with lake.connect(month.settings) as con:
+        past = Past(con, ["maya"])
+        yield past, backtest.automation(past, rules, POLICIES, START, END, **more)
+
+
+def trial(month, name, **more):
+    with looking(month, name, **more) as (_, found):
+        return found
+
+
+def plain(decision):
+    """What a decision says, without the instant of the tick that took it."""
+    return {k: v for k, v in asdict(decision).items() if k not in ("decided_at", "snapshot_id")}
+
+
+def test_waits_for_hours_and_events_end_in_a_backtest_as_they_did_live(month):
+    mine = {d.message_id: plain(d) for d in month.decisions if d.source_id == "nudge"}
+    found = trial(month, "nudge")
+    theirs = {d.message_id: plain(d) for d in found.decisions}
+    assert theirs == mine
+    assert {d.content for d in found.decisions} >= {"Again!", "Nothing?"}
+
+
+def test_a_backtest_of_what_was_live_makes_the_same_decisions(month):
+    mine = {d.message_id: plain(d) for d in month.decisions if d.source_id == "thank_you"}
+    found = trial(month, "thank_you")
+    theirs = {d.message_id: plain(d) for d in found.decisions}
+    assert theirs == mine
+    reasons = {d.reason for d in found.decisions}
+    assert {"frequency_cap", "consent_withdrawn", "quiet_hours", None} <= reasons
+
+
+def test_the_summary_counts_days_queues_overlap_purchases_and_the_same_as_live(month):
+    with looking(month, "thank_you") as (past, found):
+        told = meaning.summary(past, found, "thank_you", POLICIES)
+    live_ones = [d for d in month.decisions if d.source_id == "thank_you"]
+    sent = [d for d in live_ones if d.state == "decided"]
+    assert told["live"]["same"] == len(live_ones)
+    assert (told["live"]["different"], told["live"]["only_here"]) == (0, 0)
+    assert sum(row["messages"] for row in told["days"]) == told["messages"] == len(sent)
+    assert told["queues"][0]["account_id"] == "of"
+    assert told["queues"][0]["longest"] == 0
+    assert "observational" in told["bought"]["label"]
+    assert told["bought"]["purchases"][0]["purchases"] > 0
+    assert "against what live decided" in showing.text(told)
+    assert json.loads(showing.as_json(told))["messages"] == len(sent)
+    assert showing.picture(told, "svg").startswith(b"<svg")
+
+
+def test_another_threshold_is_another_past(month):
+    with month.store.worker() as connection:
+        (rule,) = [a for a in live.automations(connection) if a.id == "thank_you"]
+    strict = rule.rule.model_copy(update={"conditions": "event.value >= 26"})
+    with lake.connect(month.settings) as con:
+        past = Past(con, ["maya"])
+        found = backtest.automation(
+            past, [replace(rule, rule=strict, id="strict")], POLICIES, START, END
+        )
+    assert {d.fan_id for d in found.decisions} == {"fan-3"}
+    assert (found.events, found.matched) == (1, 1)
