@@ -82,8 +82,9 @@ def wake(
     if not creators:
         return Reaction(0, 0, [])
     faults: list[Problem] = []
-    # First the automations, then the steps: whoever pauses or cancels takes them in this order too.
-    automations = live.automations(connection, creators, faults, hold=True)
+    broken: set[tuple[str, str]] = set()
+    # Before the steps: whoever pauses or cancels asks for the same lock first.
+    automations = live.automations(connection, creators, faults, hold=True, broken=broken)
     steps = ledger.due_steps(connection, now, limit, creators)
     if steps.is_empty():
         return Reaction(0, 0, [], faults)
@@ -94,7 +95,9 @@ def wake(
         strict=True,
     )
     before = _versions(connection, automations, names, faults)
-    context = planner.Context(known, policies, snapshot_id=_snapshot(lake), versions=before)
+    context = planner.Context(
+        known, policies, snapshot_id=_snapshot(lake), versions=before, broken=broken
+    )
     conduct.add(known, connection, lake, steps, live.asked((*automations, *before.values())))
     plan = planner.resume(steps, known.fans, automations, context, now)
     return _store(connection, plan, policies, now, faults)

@@ -1,9 +1,8 @@
 """Pausing, resuming and cancelling automations, or single passages through them; at once.
 
-Ticks hold the automations that they decide for until they commit, and every act here takes its
-automation first: when it returns, nothing is decided any more by what it stopped. Messages that
-wait are stopped in the same transaction, or (a paused automation's) by the sender's own look.
-The order of locks is everywhere automations, executions, steps, messages.
+Ticks share a lock while they decide, and every act here takes it alone: when it returns, nothing is
+decided any more by what it stopped. Messages that wait are stopped in the same transaction, or (a
+paused automation's) by the sender's own look.
 """
 
 from collections.abc import Sequence
@@ -15,7 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline.errors import NotFoundError
+from huntaze_pipeline.rulebook.live import DECIDING
 
+_ALONE = text("select pg_advisory_xact_lock(:key)")
 _TAKE = text(
     """
     select id, is_active, paused_at from automations
@@ -219,9 +220,8 @@ def abandon(
     """Cancel everybody on the way through some automations; return how many passages."""
     count = 0
     for name in names:
-        which = Which(creator_id, name)
-        connection.execute(_TAKE, _names(which))
-        ids = _passages(connection, which, ("active", "paused"))
+        connection.execute(_ALONE, {"key": DECIDING})
+        ids = _passages(connection, Which(creator_id, name), ("active", "paused"))
         end(connection, creator_id, ids, reason, now)
         count += len(ids)
     return count
@@ -241,8 +241,15 @@ def hurry(connection: Connection, creator_id: str, name: str, now: datetime) -> 
     Returns:
         How many steps wait.
     """
+    connection.execute(_ALONE, {"key": DECIDING})
     values = {"creator": creator_id, "name": name, "now": now}
     return connection.execute(_HURRY, values).rowcount
+
+
+def release(connection: Connection, creator_id: str, name: str, now: datetime) -> int:
+    """Let steps go on that were held because the automation could not be read; return how many."""
+    values = {"creator": creator_id, "name": name, "now": now, "since": now, "ids": None}
+    return connection.execute(_GO_ON, values).rowcount
 
 
 def _names(which: Which) -> dict[str, Any]:
@@ -250,7 +257,8 @@ def _names(which: Which) -> dict[str, Any]:
 
 
 def _taken(connection: Connection, which: Which) -> Any:
-    """Take the automation: ticks that decide for it are over when this returns."""
+    """Take the automation: ticks that decide are over when this returns."""
+    connection.execute(_ALONE, {"key": DECIDING})
     row = connection.execute(_TAKE, _names(which)).one_or_none()
     if row is None:
         names = list(connection.execute(_NAMES, {"creator": which.creator_id}).scalars())

@@ -327,6 +327,8 @@ class _Version:
     ) -> "_Version":
         """Choose by what is live now and what the step was put down by."""
         now = live.get((row["creator_id"], row["automation_id"]))
+        if (row["creator_id"], row["automation_id"]) in context.broken:
+            return cls(None, "hold", "automation_unreadable")
         if now is None:
             return cls(None, "cancel", "automation_inactive")
         if now.paused or row["execution_state"] == "paused":

@@ -165,7 +165,9 @@ class _Writer:
             control.abandon(
                 self.connection, self.creator_id, [name], "automation_inactive", self.now
             )
-        elif rule.on_change != "pin":
+            return
+        control.release(self.connection, self.creator_id, name, self.now)
+        if rule.on_change != "pin":
             control.hurry(self.connection, self.creator_id, name, self.now)
 
     def campaign(self, name: str, rule: Campaign) -> None:

@@ -244,7 +244,7 @@ def test_effects_are_applied_once_and_later_steps_see_them(world):
     assert (tags, attributes) == (["a"], {"kept": 2, "tier": "gold", "last": "5.0"})
     assert world.rows(Member.segment_id, Member.fan_id) == [("club", "fan-1")]
     names = dict(world.rows(InboxEvent.name, InboxEvent.properties, order=[InboxEvent.id]))
-    assert names["custom:thanked"] == {"how": "tip", "automation": "a"}
+    assert names["custom:thanked"] == {"how": "tip", "automation": "a", "hops": 1}
     assert names["entered_segment"]["segment"] == "club"
     assert {row[0] for row in world.rows(Effect.state)} == {"applied"}
 
@@ -263,6 +263,33 @@ def test_a_fan_in_a_list_stays_there_when_the_list_is_evaluated(world):
     world.wake(DAY)
     assert club() == ()
     assert world.rows(Member.left_at)[0][0] is not None
+
+
+def test_automations_that_set_each_other_off_in_a_circle_stop(world):
+    world.apply({"emit": "custom:a"}, trigger={"event": "custom:a"})
+    world.event("custom:a")
+    for _ in range(20):
+        with world.store.worker() as connection:
+            fresh = [e for e in inbox.tail(connection, limit=100) if e.source == "rule"]
+        world.react(*fresh)
+    assert len(world.executions()) == 9
+    assert world.history()[-1][2] == "skipped"
+    assert world.history()[-1][3].startswith("circle")
+
+
+def test_a_rule_that_cannot_be_read_holds_its_fans_until_it_is_mended(world):
+    world.apply({"wait": "1d"}, HELLO)
+    world.event()
+    broken = text("update automations set steps = '[{\"sing\": 1}]'")
+    with world.store.worker() as connection:
+        connection.execute(broken)
+    world.now += DAY
+    with world.store.worker() as connection:
+        assert reactions.wake(connection, None, world.rulebook.policies, world.now).faults
+    assert world.history() == [(0, "wait", "held", "automation_unreadable")]
+    world.apply({"wait": "1d"}, HELLO, {"tag": "a"})
+    world.wake()
+    assert world.said() == ["Hello Fan-1"]
 
 
 def test_a_webhook_waits_for_its_worker(world):
