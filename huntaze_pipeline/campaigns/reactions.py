@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from huntaze_pipeline.campaigns import gates
 from huntaze_pipeline.errors import Problem
 from huntaze_pipeline.events.envelope import Event
-from huntaze_pipeline.rulebook import ledger, live, people, planner
+from huntaze_pipeline.rulebook import conduct, ledger, live, people, planner
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
 from huntaze_pipeline.warehouse import lake as lakes
@@ -63,7 +63,10 @@ def react(
     context = planner.Context(
         known, policies, ledger.entered(connection, keys), _snapshot(lake), resting, before
     )
-    plan = planner.plan(people.frame(batch), known.fans, automations, context, now)
+    frame = people.frame(batch)
+    rules = (*automations, *before.values())
+    conduct.add(known, connection, lake, frame, live.asked(rules), besides=ids)
+    plan = planner.plan(frame, known.fans, automations, context, now)
     return _store(connection, plan, policies, now, faults)
 
 
@@ -92,6 +95,7 @@ def wake(
     )
     before = _versions(connection, automations, names, faults)
     context = planner.Context(known, policies, snapshot_id=_snapshot(lake), versions=before)
+    conduct.add(known, connection, lake, steps, live.asked((*automations, *before.values())))
     plan = planner.resume(steps, known.fans, automations, context, now)
     return _store(connection, plan, policies, now, faults)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.errors import Problem, RuleError
 from huntaze_pipeline.rulebook import flow, seed
-from huntaze_pipeline.rulebook.conditions import parse
+from huntaze_pipeline.rulebook.conditions import Condition, parse
 from huntaze_pipeline.rulebook.schema import Automation, Segment, Template
 
 
@@ -185,6 +185,11 @@ def _read(
     used = {op.step.send.template for op in flow.program(rule) if op.step.send}
     content = {name: known[name] for name in used if name and name in known}
     return LiveAutomation(creator_id, name, rule, rule_hash, content, paused)
+
+
+def asked(automations: Iterable[LiveAutomation]) -> list[Condition]:
+    """Return every condition of some automations, read."""
+    return [parse(where) for one in automations for where in conditions(one.rule)]
 
 
 def conditions(rule: Automation) -> list[Any]:

@@ -46,7 +46,7 @@ def plan(
     going = [a for a in automations if a.rule.active and not a.paused]
     watch = _Watch(context, {(a.creator_id, a.id): a for a in automations})
     questions = _questions(going, watch, events)
-    found = matching.answers(events, fans, questions)
+    found = matching.answers(events, fans, questions, context.people)
     result, memory, asked = Plan(), entries.Memory(context.entered), frozenset(questions)
     mine: dict[str, list[LiveAutomation]] = {}
     for automation in going:
@@ -296,7 +296,7 @@ def resume(
     questions = {_PRESENT: matching.holds()}
     for row, version in rows:
         questions |= version.questions(row["step"])
-    found = matching.answers(steps, fans, questions, running=False)
+    found = matching.answers(steps, fans, questions, context.people, running=False)
     result = Plan()
     for row, version in rows:
         answered = Answered(frozenset(questions), found.hits.get(row["position"], set()))
