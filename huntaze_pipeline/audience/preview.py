@@ -96,6 +96,25 @@ def preview(
     )
 
 
+def members(
+    connection: Connection,
+    lake: DuckDBPyConnection,
+    creator_id: str,
+    segments: Sequence[Selection],
+    now: datetime,
+) -> dict[str, set[str]]:
+    """Return who would be in each of a creator's segments; nothing is stored.
+
+    Raises:
+        WarehouseError: the facts about the fans were never built.
+    """
+    _gather(connection, lake, creator_id, segments, now)
+    found: dict[str, set[str]] = {segment.id: set() for segment in segments}
+    for name, fan in lake.execute("select segment_id, fan_id from _previewed").fetchall():
+        found[name].add(fan)
+    return found
+
+
 def _gather(
     connection: Connection,
     lake: DuckDBPyConnection,

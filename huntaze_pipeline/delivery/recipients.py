@@ -10,7 +10,8 @@ from huntaze_pipeline.delivery.validation import Recipient, Request
 
 _RECIPIENT = text("""
     select i.fan_id, i.account_id, i.address, a.status as account_status,
-        coalesce(s.reason, b.reason) as suppressed, c.granted as consent, i.last_inbound_at, a.limit_count, a.limit_window_s
+        coalesce(s.reason, b.reason) as suppressed, c.granted as consent, i.last_inbound_at,
+        a.limit_count, a.limit_window_s
     from identities i
     join accounts a on a.creator_id = i.creator_id and a.id = i.account_id
     left join suppressions s on s.creator_id = i.creator_id and s.platform = i.platform

@@ -1,1 +1,1 @@
-"""Trying rules before they are live, and looking back at what they did: test, plan, backtest, why."""
+"""Trying rules before they are live, and looking back: test, plan, backtest, why, replay."""

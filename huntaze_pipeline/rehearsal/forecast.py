@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 from sqlalchemy import Connection
 
-from huntaze_pipeline.audience import segments as audience
+from huntaze_pipeline.audience import preview
 from huntaze_pipeline.errors import Problem, WarehouseError
 from huntaze_pipeline.rehearsal import differences, passengers, standing
 from huntaze_pipeline.rehearsal.differences import Difference
@@ -180,12 +180,10 @@ def _members(
     asked = [s for s in selection.selections(new, now) if s.id in wanted]
     if not asked:
         return
-    inside: dict[str, set[str]] = {name: set() for name in wanted}
     try:
         if lake is None:
             raise WarehouseError("there is no lake")
-        for row in audience.evaluate(lake, asked).iter_rows(named=True):
-            inside[row["segment_id"]].add(row["fan_id"])
+        inside = preview.members(connection, lake, asked[0].creator_id, asked, now)
     except WarehouseError as error:
         for change in mine:
             change.note = f"who is in it is not known: {error}"

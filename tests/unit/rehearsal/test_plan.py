@@ -5,9 +5,11 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 from sqlalchemy import insert, select, text
 
+from huntaze_pipeline.audience import segments as audience
 from huntaze_pipeline.campaigns import reactions
 from huntaze_pipeline.delivery import outbox
 from huntaze_pipeline.errors import RuleError, StalePlanError
@@ -15,7 +17,8 @@ from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.rehearsal import forecast, proposal, release, sheet, standing
 from huntaze_pipeline.rehearsal.origin import Origin
-from huntaze_pipeline.rulebook import loader
+from huntaze_pipeline.rulebook import live as live_rules
+from huntaze_pipeline.rulebook import loader, selection
 from huntaze_pipeline.store.people import Creator
 from huntaze_pipeline.store.planning import AutomationVersion, Release
 
@@ -195,6 +198,47 @@ def test_the_commit_is_kept_with_each_version_and_each_release(store, creator, r
     assert versions == [("abc123",)]
     assert (row.git_commit, row.dirty, row.applied_at) == ("abc123", False, NOW)
     assert {c["after"] for c in row.changes} == {rule.hash for rule in live(store).values()}
+
+
+@pytest.fixture
+def lake():
+    """Three fans who spent 50, 150 and 250, as the models would have built them."""
+    with duckdb.connect() as con:
+        con.execute("attach ':memory:' as lake")
+        con.execute("create schema lake.marts; create schema lake.raw")
+        con.execute(
+            "create table lake.raw.fans as select 'maya' as creator_id, 'fan-' || i as id,"
+            " now() as created_at, '{}' as attributes, '[]' as tags from range(1, 4) t(i)"
+        )
+        con.execute(
+            "create table lake.marts.fan_facts as select creator_id, id as fan_id,"
+            " 100.0 * right(id, 1)::int - 50 as lifetime_spend, 1 as purchases,"
+            " now() as last_purchase_at from lake.raw.fans"
+        )
+        yield con
+
+
+def test_who_enters_and_leaves_a_changed_segment_and_those_that_name_it(
+    store, creator, rules, lake
+):
+    book = loader.load(rules)
+    applied(store, planned(store, [creator], rules), rules)
+    with store.worker() as connection:
+        wanted = selection.selections(live_rules.segments(connection, [creator]), NOW)
+        audience.refresh(connection, lake, wanted, NOW)
+    edit(rules, "segments/big_spenders.yaml", ">= 4000 and fan.purchases >= 10", "> 100")
+    plan = planned(store, [creator], rules, lake=lake)
+    moved = {c.id: c.movement.plain() for c in plan.forecasts[0].changes}
+    assert set(moved) == {"big_spenders", "vip"}
+    assert (moved["vip"]["entered"], moved["vip"]["left"]) == (2, 0)
+    assert moved["big_spenders"]["entered_sample"] == ["fan-2", "fan-3"]
+    applied(store, plan, rules)
+    with store.worker() as connection:
+        wanted = selection.selections(live_rules.segments(connection, [creator]), NOW)
+        deltas = audience.refresh(connection, lake, wanted, LATER)
+    real = {d.segment_id: (len(d.entered), len(d.left)) for d in deltas if d.entered or d.left}
+    assert real == {name: (m["entered"], m["left"]) for name, m in moved.items()}
+    assert book.content() != loader.load(rules).content()
 
 
 def test_the_plan_of_many_creators_is_told_once_and_fits_a_pull_request(store, creator, rules):
