@@ -83,6 +83,10 @@ create table ops.consents as
            timestamptz '{before}' as changed_at from ops.fans;
 create table ops.suppressions (creator_id varchar, platform varchar, normalised varchar,
     reason varchar, created_at timestamptz);
+create table ops.barred (platform varchar, normalised varchar, reason varchar,
+    created_at timestamptz);
+create table ops.campaigns (creator_id varchar, id varchar, name varchar, type varchar,
+    template_id varchar, platforms varchar, start_at timestamptz);
 create table ops.former (creator_id varchar, kind varchar, id varchar, body varchar,
     until timestamptz);
 create table ops.members (creator_id varchar, segment_id varchar, fan_id varchar,

@@ -25,7 +25,7 @@ from huntaze_pipeline import settings
 from huntaze_pipeline.local import stack
 from huntaze_pipeline.store import migrate
 from huntaze_pipeline.store.session import Store
-from huntaze_pipeline.warehouse import declarations, lake, models, raw, runner
+from huntaze_pipeline.warehouse import care, declarations, lake, models, raw, runner
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PROJECT = models.load(settings.load().models_dir)
@@ -111,6 +111,12 @@ def found(con: DuckDBPyConnection, fans: int) -> None:
         "insert into lake.raw.variants by name select creator_id, id as campaign_id, v as id,"
         " p as position, 1.0 as weight from lake.raw.campaigns,"
         " (values ('a', 0), ('b', 1)) t(v, p) where try_cast(split_part(id, '-', 2) as int) % 4 = 0"
+    )
+    con.execute(
+        "insert into lake.raw.experiments by name"
+        " select creator_id, campaign_id as id, campaign_id, 'clicked' as metric,"
+        " 259200 as window_s, 0.05 as alpha, 'running' as state"
+        " from lake.raw.variants where position = 0"
     )
     con.execute(
         "insert into lake.raw.fans by name select 'creator-' || (i % 10) as creator_id,"
@@ -279,6 +285,7 @@ def measure(arguments: argparse.Namespace, home: Path) -> dict[str, object]:
         found(con, fans)
         for day in range(arguments.days):
             live(con, day, arguments.events // arguments.days, fans)
+        care.run(con, START + timedelta(days=arguments.days), PROJECT)  # as every night
         rounds = [
             again(con, arguments, rival, arguments.days + number, fans)
             for number in range(arguments.rounds)

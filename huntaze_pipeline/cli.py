@@ -9,8 +9,9 @@ from huntaze_pipeline.errors import HuntazeError
 from huntaze_pipeline.settings import version
 
 ROOMS = (
-    "demo", "local", "store", "ingest", "warehouse", "quality", "report", "rules", "campaigns",
-    "experiments", "goals", "delivery", "monitoring", "api", "simulator", "looking",
+    "demo", "local", "store", "ingest", "warehouse", "quality", "report", "rules", "segments",
+    "automations", "campaigns", "suppressions", "experiments", "goals", "delivery", "monitoring",
+    "api", "simulator", "looking",
 )  # fmt: skip
 
 app = typer.Typer(

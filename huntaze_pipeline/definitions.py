@@ -14,7 +14,16 @@ from assets import audience, delivery, events, experiments, measurement, models,
 from huntaze_pipeline import settings
 from huntaze_pipeline.errors import ModelError
 from huntaze_pipeline.orchestration.resources import Rooms
-from sensors import alerts, automations, due_campaigns, due_messages, new_events, schedules
+from sensors import (
+    alerts,
+    automations,
+    clock,
+    due_campaigns,
+    due_messages,
+    new_events,
+    schedules,
+    webhooks,
+)
 
 
 def build_defs(models_dir: Path | None = None, **resources: Any) -> dg.Definitions:
@@ -54,6 +63,8 @@ def _assembled(tables: list[Any], audits: list[Any], resources: dict[str, Any]) 
             automations.automations,
             due_campaigns.due_campaigns,
             due_messages.due_messages,
+            clock.clock,
+            webhooks.webhooks,
             alerts.alerts,
         ],
         schedules=[

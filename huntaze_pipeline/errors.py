@@ -84,5 +84,9 @@ class NotFoundError(HuntazeError):
     exit_code = 2
 
 
+class StalePlanError(HuntazeError):
+    """What is live, or the files, changed since the plan was made."""
+
+
 class ConflictError(HuntazeError):
     """The thing is in a state that does not allow this."""

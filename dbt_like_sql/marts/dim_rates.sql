@@ -1,26 +1,18 @@
 /* ---
 description: >
-  For every currency and day that amounts of a creator have: the rate to the creator's own currency,
-  the latest on or before that day (rules/rates.yaml), also read backwards. Without one the rate is
-  null, and what needs it says so.
-grain: [creator_id, currency, day]
+  For every creator: what other currencies were worth in its own, from which day on (rules/rates.yaml, also
+  read backwards). The rate of an amount is the latest one on or before its day: an `asof` join.
+grain: [creator_id, currency, since]
 owner: team:data
 materialization: table
 columns:
   creator_id: VARCHAR | the tenant
   currency: VARCHAR | of amounts
-  day: DATE | of amounts, in UTC
+  since: DATE | the first day that the rate holds
   home: VARCHAR | the creator's currency
   rate: DOUBLE | how much of `home` one unit of `currency` was worth
-  rate_day: DATE | since when that rate holds; null for the creator's own currency
 --- */
-with asked as (
-    select distinct creator_id, currency, occurred_at::date as day
-    from ref('staging.stg_conversions')
-    where currency is not null
-    union
-    select creator_id, currency, day from ref('marts.fct_costs')
-),
+with homes as (select distinct creator_id, currency as home from ref('marts.dim_campaigns')),
 both_ways as (
     select base, quote, day, rate, false as backwards from source('raw.rates')
     union all
@@ -30,15 +22,10 @@ known as (
     select base, quote, day, rate
     from both_ways
     qualify row_number() over (partition by base, quote, day order by backwards) = 1
-),
-homes as (
-    select a.creator_id, a.currency, a.day, coalesce(c.currency, 'USD') as home
-    from asked a
-    left join source('raw.creators') c on c.id = a.creator_id
 )
-select
-    h.creator_id, h.currency, h.day, h.home,
-    case when h.currency = h.home then 1.0::double else k.rate end as rate,
-    case when h.currency <> h.home then k.day end as rate_day
+select h.creator_id, k.base as currency, k.day as since, h.home, k.rate
 from homes h
-asof left join known k on k.base = h.currency and k.quote = h.home and k.day <= h.day
+join known k on k.quote = h.home and k.base <> h.home
+union all
+select creator_id, home, date '0001-01-01', home, 1.0::double
+from homes

@@ -48,8 +48,8 @@ paid as (
     join ref('staging.stg_purchases') p
         on p.creator_id = f.creator_id and p.fan_id = f.fan_id
         and p.occurred_at > f.decided_at and p.occurred_at <= f.decided_at + to_seconds(w.seconds)
-    left join ref('marts.dim_rates') r
-        on r.creator_id = p.creator_id and r.currency = p.currency and r.day = p.occurred_at::date
+    asof left join ref('marts.dim_rates') r
+        on r.creator_id = p.creator_id and r.currency = p.currency and r.since <= p.occurred_at::date
     group by all
 ),
 scored as (

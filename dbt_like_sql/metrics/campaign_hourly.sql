@@ -26,22 +26,19 @@ columns:
   foreign_purchases: BIGINT | credited purchases in other currencies, not in the sum
 --- */
 select
-    c.creator_id, c.campaign_id, c.platform, c.variant_id,
-    date_trunc('hour', c.slot) as hour,
-    timezone(d.zone, c.slot)::date as day,
-    hour(timezone(d.zone, c.slot)) as hour_of_day,
-    sum(c.sent)::bigint as sent,
-    sum(c.delivered)::bigint as delivered,
-    sum(c.opened)::bigint as opened,
-    sum(c.clicked)::bigint as clicked,
-    sum(c.human_opened)::bigint as human_opened,
-    sum(c.human_clicked)::bigint as human_clicked,
-    coalesce(sum(c.reached) filter (c.goal = d.goal), 0)::bigint as converted,
-    coalesce(sum(c.reached) filter (c.goal = 'purchase'), 0)::bigint as purchases,
-    coalesce(sum(c.micros) filter (c.goal = 'purchase' and c.currency = d.currency), 0)::bigint
-        as revenue_micros,
-    coalesce(sum(c.reached) filter (c.goal = 'purchase' and c.currency <> d.currency), 0)::bigint
-        as foreign_purchases
-from ref('metrics.campaign_cube') c
-join ref('marts.dim_campaigns') d using (creator_id, campaign_id)
+    creator_id, campaign_id, platform, variant_id,
+    date_trunc('hour', slot) as hour,
+    timezone(zone, slot)::date as day,
+    hour(timezone(zone, slot)) as hour_of_day,
+    sum(sent)::bigint as sent,
+    sum(delivered)::bigint as delivered,
+    sum(opened)::bigint as opened,
+    sum(clicked)::bigint as clicked,
+    sum(human_opened)::bigint as human_opened,
+    sum(human_clicked)::bigint as human_clicked,
+    sum(converted)::bigint as converted,
+    sum(purchases)::bigint as purchases,
+    sum(revenue_micros)::bigint as revenue_micros,
+    sum(foreign_purchases)::bigint as foreign_purchases
+from ref('metrics.campaign_slots')
 group by all

@@ -43,7 +43,7 @@ with counts as (
         sum(human_clicked) as human_clicked, sum(converted) as converted,
         sum(purchases) as purchases, sum(revenue_micros) as revenue_micros,
         sum(foreign_purchases) as foreign_purchases
-    from ref('metrics.campaign_hourly')
+    from ref('metrics.campaign_slots')
     group by all
 ),
 converters as (

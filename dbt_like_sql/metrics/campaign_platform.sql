@@ -26,5 +26,5 @@ select
     sum(human_clicked)::bigint as human_clicked,
     sum(converted)::bigint as converted,
     sum(revenue_micros)::bigint as revenue_micros
-from ref('metrics.campaign_hourly')
+from ref('metrics.campaign_slots')
 group by creator_id, campaign_id, platform

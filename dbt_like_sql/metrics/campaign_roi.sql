@@ -25,7 +25,7 @@ columns:
   influenced: BIGINT | purchases with a touch of the campaign inside its window
   influenced_micros: BIGINT | their whole value, converted
   recipients: BIGINT | messages sent
-  immature: BIGINT | of those, whose window is not over (their purchases may still come)
+  immature: BIGINT | of those, whose window is not over (their purchases may still come), by quarters of an hour
   immature_share: DOUBLE | immature / recipients
   as_of: TIMESTAMPTZ | the clock that judged it
 audits:
@@ -36,32 +36,24 @@ audits:
     select campaign_id from this where revenue_micros > influenced_micros
 --- */
 with amounts as (
-    select
-        a.creator_id, a.campaign_id, 'revenue' as what, a.currency, a.occurred_at::date as day,
-        a.value_micros as micros
-    from ref('marts.fct_attribution') a
-    where a.goal = 'purchase' and a.campaign_id is not null
+    select creator_id, campaign_id, kind as what, currency, day, purchases as n, micros
+    from ref('metrics.campaign_income')
     union all
-    select creator_id, campaign_id, 'influenced', currency, occurred_at::date, conversion_micros
-    from (
-        select distinct creator_id, campaign_id, conversion_id, currency, occurred_at, conversion_micros
-        from ref('marts.fct_credits')
-        where goal = 'purchase' and model = 'linear' and campaign_id is not null
-    )
-    union all
-    select creator_id, campaign_id, kind, currency, day, amount_micros from ref('marts.fct_costs')
+    select creator_id, campaign_id, kind, currency, day, 1, amount_micros
+    from ref('marts.fct_costs')
 ),
 converted as (
     select
-        a.creator_id, a.campaign_id, a.what,
+        a.creator_id, a.campaign_id, a.what, a.n,
         case when a.micros = 0 or r.rate = 1 then a.micros else round(a.micros * r.rate) end as micros,
         case
             when a.micros <> 0 and r.rate is null and a.what <> 'influenced'
-                then coalesce(a.currency, 'an unknown currency') || ' on or before ' || a.day
+                then case when a.currency = 'none' then 'an unknown currency' else a.currency end
+                    || ' on or before ' || a.day
         end as lacking
     from amounts a
-    left join ref('marts.dim_rates') r
-        on r.creator_id = a.creator_id and r.currency = a.currency and r.day = a.day
+    asof left join ref('marts.dim_rates') r
+        on r.creator_id = a.creator_id and r.currency = a.currency and r.since <= a.day
 ),
 summed as (
     select
@@ -71,25 +63,24 @@ summed as (
         coalesce(sum(micros) filter (what = 'per_message'), 0)::bigint as per_message,
         coalesce(sum(micros) filter (what = 'discount'), 0)::bigint as discount,
         coalesce(sum(micros) filter (what = 'media'), 0)::bigint as media,
-        count(*) filter (what = 'influenced') as influenced,
+        coalesce(sum(n) filter (what = 'influenced'), 0)::bigint as influenced,
         coalesce(sum(micros) filter (what = 'influenced'), 0)::bigint as influenced_micros,
-        count(lacking) as unconverted,
+        coalesce(sum(n) filter (lacking is not null), 0)::bigint as unconverted,
         min(lacking) as lacking
     from converted
     group by all
 ),
 sends as (
     select
-        t.creator_id, t.campaign_id, count(*) as recipients,
-        count(*) filter (
-            t.touched_at + to_seconds(coalesce(w.longest, 0)) > c.as_of
-        ) as immature
-    from ref('staging.stg_touches') t
+        s.creator_id, s.campaign_id, sum(s.sent)::bigint as recipients,
+        coalesce(sum(s.sent) filter (
+            s.slot + interval 15 minutes + to_seconds(coalesce(w.longest, 0)) > c.as_of
+        ), 0)::bigint as immature
+    from ref('metrics.campaign_slots') s
     join ref('marts.dim_campaigns') d using (creator_id, campaign_id)
     cross join source('raw.clock') c
     left join (select goal, max(seconds) as longest from source('raw.windows') group by all) w
         on w.goal = d.goal
-    where t.touch = 'sent'
     group by all
 ),
 joined as (

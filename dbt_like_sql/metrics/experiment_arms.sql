@@ -40,23 +40,44 @@ with splits as (
 epochs as (select distinct creator_id, campaign_id, epoch, since from splits),
 decided as (
     select
-        x.creator_id, x.id as experiment_id, x.campaign_id, x.metric, x.window_s, m.fan_id,
+        x.creator_id, x.experiment_id, x.campaign_id, x.metric, m.fan_id,
         arg_min(m.variant_id, (m.decided_at, m.message_id)) as variant_id,
         min(m.decided_at) as decided_at,
-        min(m.sent_at) filter (m.state = 'sent') as sent_at,
-        list(m.message_id) filter (m.state = 'sent') as messages,
         bool_or(m.state in ('held', 'decided', 'queued', 'claimed')) as waiting
-    from source('raw.experiments') x
+    from ref('staging.stg_tests') x
     join ref('staging.stg_messages') m
         on m.creator_id = x.creator_id and m.campaign_id = x.campaign_id
     where m.variant_id is not null
     group by all
 ),
-recipients as (
+-- Of several messages to one recipient the first counts, whichever of them was opened or clicked.
+exposed as (
     select
-        d.*, e.epoch, d.sent_at + to_seconds(d.window_s) as ends_at,
-        coalesce(d.sent_at + to_seconds(d.window_s) <= c.as_of, false) as matured
+        creator_id, experiment_id, fan_id,
+        arg_min(
+            {'sent_at': sent_at, 'ends_at': ends_at, 'value': value, 'reached_at': reached_at, 'bad': bad},
+            (sent_at, message_id)
+        ) as first,
+        min(reached_at) as any_at
+    from ref('marts.fct_exposures')
+    group by all
+),
+reached as (
+    select
+        d.*, x.first.sent_at as sent_at, x.first.ends_at as ends_at, x.first.bad as bad,
+        x.first.value as value,
+        case when d.metric in ('opened', 'clicked') then x.any_at else x.first.reached_at end as reached_at
     from decided d
+    left join exposed x using (creator_id, experiment_id, fan_id)
+),
+scored as (
+    select
+        d.*, e.epoch,
+        coalesce(d.ends_at <= c.as_of, false) as matured,
+        case when d.metric = 'revenue' then d.value else coalesce(d.reached_at <= d.ends_at, false)::integer end
+            as x,
+        coalesce(d.reached_at > d.ends_at and d.reached_at <= d.ends_at + (d.ends_at - d.sent_at), false) as late
+    from reached d
     join epochs e
         on e.creator_id = d.creator_id and e.campaign_id = d.campaign_id
         and (e.epoch = 0 or e.since <= d.decided_at)
@@ -64,56 +85,6 @@ recipients as (
     qualify row_number() over (
         partition by d.creator_id, d.experiment_id, d.fan_id order by e.epoch desc
     ) = 1
-),
-exposed as (select * from recipients where matured),
-touched as (
-    select r.creator_id, r.experiment_id, r.fan_id, 1.0 as value, min(t.human_at) as at
-    from exposed r
-    join ref('staging.stg_touches') t
-        on t.creator_id = r.creator_id and t.fan_id = r.fan_id and t.touch = r.metric
-        and list_contains(r.messages, t.message_id) and t.human_at is not null
-    where r.metric in ('opened', 'clicked')
-    group by all
-),
-bought as (
-    select
-        r.creator_id, r.experiment_id, r.fan_id,
-        case when r.metric = 'revenue' then p.value_micros / 1e6 else 1.0 end as value,
-        p.occurred_at as at
-    from exposed r
-    join ref('staging.stg_purchases') p
-        on p.creator_id = r.creator_id and p.fan_id = r.fan_id
-        and p.occurred_at >= r.sent_at
-        and p.occurred_at <= r.ends_at + to_seconds(r.window_s)
-    left join source('raw.creators') o on o.id = r.creator_id
-    where r.metric = 'converted'
-        or (r.metric = 'revenue' and p.currency = o.currency)
-),
-reached as (
-    select
-        r.creator_id, r.experiment_id, r.fan_id,
-        sum(h.value) filter (h.at <= r.ends_at) as value,
-        bool_and(h.at > r.ends_at and h.at <= r.ends_at + to_seconds(r.window_s)) as late
-    from exposed r
-    join (from touched union all from bought) h using (creator_id, experiment_id, fan_id)
-    group by all
-),
-harmed as (
-    select distinct r.creator_id, r.experiment_id, r.fan_id
-    from exposed r
-    join ref('staging.stg_events') e
-        on e.creator_id = r.creator_id and e.fan_id = r.fan_id
-        and e.occurred_at >= r.sent_at and e.occurred_at <= r.ends_at
-    where e.name in ('unsubscribed', 'complained')
-),
-scored as (
-    select
-        r.*, h.fan_id is not null as bad, coalesce(v.late, false) as late,
-        case when r.metric = 'revenue' then coalesce(v.value, 0)
-            else (coalesce(v.value, 0) > 0)::integer end as x
-    from recipients r
-    left join reached v using (creator_id, experiment_id, fan_id)
-    left join harmed h using (creator_id, experiment_id, fan_id)
 )
 select
     e.creator_id, e.id as experiment_id, e.campaign_id, w.variant_id, w.epoch, v.position, e.metric,

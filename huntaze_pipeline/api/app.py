@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fastapi import FastAPI
 
 from huntaze_pipeline.api import (
+    automations,
     campaigns,
     events,
     health,
@@ -20,7 +21,7 @@ from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.sqs import SqsQueue
 from huntaze_pipeline.monitoring import circuits, metrics
 from huntaze_pipeline.monitoring import health as checks
-from huntaze_pipeline.rulebook.policies import load_policies
+from huntaze_pipeline.rulebook.policies import Policies, load_policies
 from huntaze_pipeline.settings import Settings, version
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import bots, goals
@@ -46,13 +47,14 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     app.state.store = Store(settings)
     app.state.windows = goals.load(settings.rules_dir)
     app.state.bots = bots.load(settings.rules_dir)
-    app.state.limits = _limits(settings)
+    app.state.policies = load_policies(settings.rules_dir)
+    app.state.limits = _limits(app.state.policies)
     queue = SqsQueue(settings) if settings.sqs_queue else None
     app.state.checks = health.Remembered(
         lambda: checks.check(settings, app.state.store, queue), FRESH_S
     )
     app.state.numbers = health.Remembered(lambda: _numbers(app, queue), FRESH_S)
-    for room in (campaigns, messages, events, webhooks, unsubscribe, health):
+    for room in (campaigns, automations, messages, events, webhooks, unsubscribe, health):
         app.include_router(room.router)
     problems.install(app)
     app.add_middleware(Guard)
@@ -71,9 +73,8 @@ def _numbers(app: FastAPI, queue: SqsQueue | None) -> list[metrics.Sample]:
     )
 
 
-def _limits(settings: Settings) -> Callable[[str], Limits]:
+def _limits(policies: Policies) -> Callable[[str], Limits]:
     """Return how to find a platform's limit; what an account has of its own wins over it."""
-    policies = load_policies(settings.rules_dir)
 
     def limit(platform: str) -> Limits:
         found = policies.limit(platform)

@@ -1,4 +1,4 @@
-"""Routes of campaigns: make, list, show, start, pause, cancel, analytics. Each calls one room."""
+"""Campaigns over HTTP: make, list, show, preview, start, pause, cancel, numbers. One room each."""
 
 import secrets
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ from huntaze_pipeline.api.documents import ERRORS
 from huntaze_pipeline.api.drafts import CampaignRequest, StartRequest
 from huntaze_pipeline.api.keys import CreatorId
 from huntaze_pipeline.api.shapes import IdempotencyKey
-from huntaze_pipeline.campaigns import creation, lifecycle, lookup
+from huntaze_pipeline.campaigns import creation, forecast, lifecycle, lookup, readiness
 from huntaze_pipeline.measurement import analytics
 from huntaze_pipeline.store.outflow import Cost
 from huntaze_pipeline.store.people import Creator
@@ -73,6 +73,32 @@ def show(request: Request, creator: CreatorId, campaign_id: str) -> views.Campai
         return _view(request, connection, lookup.get(connection, creator, campaign_id))
 
 
+@router.get("/{campaign_id}/preview", summary="What would come of a campaign")
+def preview(
+    request: Request,
+    creator: CreatorId,
+    campaign_id: str,
+    fan: Annotated[
+        list[str] | None, Query(max_length=20, description="Show the messages of these fans")
+    ] = None,
+) -> views.PreviewView:
+    """Return who would get a campaign, who would not and why, when it is out and what it costs.
+
+    The decisions are made for the whole audience, gates and all, and thrown away. Segments are as
+    of their last refresh. `etaSeconds` counts from `at`.
+    """
+    state = request.app.state
+    with state.store.tenant(creator) as connection:
+        row = lookup.get(connection, creator, campaign_id)
+        with forecast.facts(state.settings, connection, row) as lake:
+            found = forecast.of(
+                connection, row, state.policies, state.clock(),
+                lambda platform: (state.limits(platform).count, state.limits(platform).window_s),
+                lake=lake, fans=fan or (),
+            )  # fmt: skip
+    return views.preview(row.id, found)
+
+
 @router.post("/{campaign_id}/start", summary="Start or resume a campaign")
 def start(
     request: Request,
@@ -85,12 +111,18 @@ def start(
 
     A campaign that its audience's gate has stopped (`stopped` says why) is tried again; with
     `overrideQuality`, your reason, its next occurrence goes whatever the gate says.
+
+    A draft whose template says a word that fans of its audience lack is refused, each word with
+    those fans; with `allowIncomplete` it goes to the others.
     """
-    why = body.override_quality if body else None
-    with request.app.state.store.tenant(creator) as connection:
+    asked, state = body or StartRequest(), request.app.state
+    now = state.clock()
+    with state.store.tenant(creator) as connection:
+        if not asked.allow_incomplete:
+            readiness.require(connection, creator, campaign_id, state.policies, now)
         row = lifecycle.start(
-            connection, creator, campaign_id, now=request.app.state.clock(), actor=ACTOR, key=key,
-            override_quality=why,
+            connection, creator, campaign_id, now=now, actor=ACTOR, key=key,
+            override_quality=asked.override_quality,
         )  # fmt: skip
         return _view(request, connection, row)
 

@@ -1,7 +1,8 @@
 """What a request for a campaign looks like, and how it becomes a `Draft`. Its rules are there."""
 
+import re
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, JsonValue
@@ -34,7 +35,7 @@ class Schedule(Request):
     start_date: str | None = Field(
         default=None,
         json_schema_extra={"format": "date-time"},
-        description="First send; absent: at start",
+        description="First send; absent: at start. With localTime a day will do: 2027-03-05",
     )
     end_date: str | None = Field(
         default=None,
@@ -45,6 +46,9 @@ class Schedule(Request):
         default=None,
         max_length=100,
         description="daily, weekly, monthly or a cron line, in the creator's zone",
+    )
+    local_time: str | None = Field(
+        default=None, max_length=20, description="18:00: on each fan's own clock"
     )
 
 
@@ -75,6 +79,9 @@ class StartRequest(Request):
         min_length=1,
         max_length=500,
         description="Why the next occurrence may go although its audience fails the gate",
+    )
+    allow_incomplete: bool = Field(
+        default=False, description="Skip the fans who lack a word that the template says"
     )
 
 
@@ -160,12 +167,15 @@ class CampaignRequest(Request):
         those that only the domain can see.
         """
         found: list[Problem] = []
+        start = _read(self.schedule.start_date, _start, "schedule.startDate", found)
         draft = Draft(
             name=self.name,
             type=self.type,
             platforms=tuple(self.platforms),
             template_id=self.template_id,
-            start_at=_read(self.schedule.start_date, instant, "schedule.startDate", found),
+            start_at=start if isinstance(start, datetime) else None,
+            start_day=None if isinstance(start, datetime) else start,
+            local_time=self.schedule.local_time,
             end_at=_read(self.schedule.end_date, instant, "schedule.endDate", found),
             recurring=self.schedule.recurring,
             segments=tuple(self.targeting.segment_ids),
@@ -176,6 +186,11 @@ class CampaignRequest(Request):
         )
         _read(self.settings.expires_after, duration, "settings.expiresAfter", found)
         return draft, found
+
+
+def _start(text: str) -> datetime | date:
+    """Read an instant or, for fans' own clocks, a day."""
+    return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else instant(text)
 
 
 def _trial(test: Experiment, found: list[Problem]) -> Trial:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from sqlalchemy import Row
 
 from huntaze_pipeline.api.shapes import Moment, Response
+from huntaze_pipeline.campaigns.forecast import Forecast
 from huntaze_pipeline.events.envelope import MICROS
 from huntaze_pipeline.measurement import rates, standing
 from huntaze_pipeline.measurement.analytics import Analytics, Counts
@@ -61,6 +62,8 @@ class ScheduleView(Response):
     start_date: Moment | None
     end_date: Moment | None
     recurring: str | None
+    local_time: str | None
+    """On each fan's own clock; then `nextSendAt` is shortly before the first clock shows it."""
 
 
 class CampaignView(Response):
@@ -88,6 +91,57 @@ class CampaignView(Response):
     ab_tests: list[dict[str, Any]]
     created_at: Moment
     updated_at: Moment
+
+
+class OutcomeView(Response):
+    """What would become of so many fans, for the same reason."""
+
+    state: str
+    """decided | held | skipped"""
+    reason: str | None
+    fans: int
+    examples: list[str]
+    earliest_at: Moment | None
+
+
+class PriceView(Response):
+    """What a declared cost comes to; no total while nobody can know it."""
+
+    kind: str
+    amount: float
+    currency: str
+    times: int | None
+    total: float | None
+
+
+class SampleView(Response):
+    """One message as it would go out."""
+
+    fan_id: str
+    platform: str
+    subject: str | None
+    content: str
+    not_before: Moment
+
+
+class PreviewView(Response):
+    """What would come of one occurrence of a campaign; nothing of it is written."""
+
+    campaign_id: str
+    at: Moment
+    audience: int
+    messages: int
+    outcomes: list[OutcomeView]
+    platforms: dict[str, int]
+    first_at: Moment | None
+    last_at: Moment | None
+    eta: str
+    """5,000 messages on 1 account at 10 a minute: about 8 h 25 min"""
+    eta_seconds: float
+    costs: list[PriceView]
+    totals: dict[str, float]
+    """What is known to be paid, by currency."""
+    samples: list[SampleView]
 
 
 class CampaignPage(Response):
@@ -168,7 +222,10 @@ def campaign(
         platforms=row.platforms,
         template_id=row.template_id,
         schedule=ScheduleView(
-            start_date=row.start_at, end_date=row.end_at, recurring=row.recurring
+            start_date=row.start_at,
+            end_date=row.end_at,
+            recurring=row.recurring,
+            local_time=row.local_time,
         ),
         targeting=row.targeting,
         settings=row.settings,
@@ -181,6 +238,22 @@ def campaign(
         ab_tests=[_test(test) for test in tests],
         created_at=row.created_at,
         updated_at=row.updated_at,
+    )
+
+
+def preview(campaign_id: str, found: Forecast) -> PreviewView:
+    """Return a forecast as it goes out."""
+    known = found.told()
+    return PreviewView(
+        **{
+            name: known[name]
+            for name in PreviewView.model_fields
+            if name in known and name not in ("outcomes", "costs", "samples")
+        },
+        campaign_id=campaign_id,
+        outcomes=[OutcomeView(**outcome) for outcome in known["outcomes"]],
+        costs=[PriceView(**price) for price in known["costs"]],
+        samples=[SampleView(**sample) for sample in known["samples"]],
     )
 
 

@@ -1,104 +1,87 @@
 """Segments in the lake's light: who is in, who came, who left; kept in PostgreSQL for ever.
 
-Belongs here: evaluation and membership. What a segment asks is the rulebook's; it comes in as SQL.
+One refresh from end to end. Its parts are beside it: what is asked (`evaluation`, `timing`), of
+whom (`standing`), lists (`lists`), and the stays that it opens and closes (`stays`).
 """
 
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any, Protocol
 
 import duckdb
 import polars as pl
 from sqlalchemy import Connection, text
 
+from huntaze_pipeline.audience import evaluation, lists, standing, stays
+from huntaze_pipeline.audience.evaluation import Selection
+from huntaze_pipeline.audience.stays import Name
 from huntaze_pipeline.errors import NotFoundError, WarehouseError
 from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.store import checkpoints
 
 _LOCK = 0x5345474D  # "SEGM": one refresh at a time
-_KEYS: dict[str, Any] = {"creator_id": pl.String, "segment_id": pl.String, "fan_id": pl.String}
+_READER = "segments"
+_VERSIONS = text(
+    """
+    insert into segment_versions (creator_id, segment_id, live_at, rule_hash, criteria)
+    select s.creator_id, s.id, :now, s.rule_hash, s.criteria
+    from unnest(cast(:creators as text[]), cast(:segments as text[])) as k(creator_id, segment_id)
+    join segments s on s.creator_id = k.creator_id and s.id = k.segment_id
+    left join lateral (
+        select v.rule_hash from segment_versions v
+        where v.creator_id = s.creator_id and v.segment_id = s.id
+        order by v.live_at desc limit 1) v on true
+    where v.rule_hash is distinct from s.rule_hash
+    on conflict (creator_id, segment_id, live_at)
+    do update set rule_hash = excluded.rule_hash, criteria = excluded.criteria
+    """
+)
 
 
-class Selection(Protocol):
-    """A segment that can be evaluated."""
-
-    @property
-    def creator_id(self) -> str:
-        """Whose segment."""
-        ...
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        ...
-
-    @property
-    def predicate(self) -> str:
-        """One SQL boolean over the alias `fan`."""
-        ...
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Delta:
     """What one refresh changed in one segment."""
 
     creator_id: str
     segment_id: str
-    entered: list[str]
-    left: list[str]
+    came: pl.Series
+    went: pl.Series
     size: int
+    redefined: bool = False
+    """Its definition is another one than at the refresh before."""
+
+    @property
+    def entered(self) -> list[str]:
+        """Return the fans who entered, by id."""
+        return self.came.to_list()
+
+    @property
+    def left(self) -> list[str]:
+        """Return the fans who left, by id."""
+        return self.went.to_list()
 
 
-FANS = """
-    SELECT x.creator_id, x.fan_id AS id, x.* EXCLUDE (creator_id, fan_id),
-           f.created_at, f.attributes,
-           coalesce(CAST(json_extract_string(f.tags, '$[*]') AS VARCHAR[]), []) AS tags
-    FROM lake.marts.fan_facts x
-    LEFT JOIN lake.raw.fans f ON f.creator_id = x.creator_id AND f.id = x.fan_id
-"""
-"""The relation `fan` that predicates are asked of."""
+@dataclass(frozen=True)
+class Refreshed:
+    """A refresh that PostgreSQL holds once its transaction ends; the lake is told after that."""
 
+    deltas: list[Delta]
+    plan: standing.Plan
+    now: datetime
+    asked: int
+    """How many fans had to be asked."""
+    number: int
+    before: int
 
-def evaluate(
-    lake: duckdb.DuckDBPyConnection, segments: Sequence[Selection], fans: str = FANS
-) -> pl.DataFrame:
-    """Return (creator_id, segment_id, fan_id) of every member, in one pass over the fans.
+    def settle(self, lake: duckdb.DuckDBPyConnection) -> bool:
+        """Remember in the lake where every fan stands now; call it after the commit.
 
-    Creators with the same segment share its question.
-
-    Raises:
-        WarehouseError: the facts about the fans were never built.
-    """
-    predicates = list(dict.fromkeys(segment.predicate for segment in segments))
-    if not predicates:
-        return pl.DataFrame(schema=_KEYS)
-    numbers = {predicate: i for i, predicate in enumerate(predicates)}
-    cases = ", ".join(f"CASE WHEN {p} THEN {i} END" for i, p in enumerate(predicates))
-    names = pl.DataFrame(
-        [(s.creator_id, s.id, numbers[s.predicate]) for s in segments],
-        schema={"creator_id": pl.String, "segment_id": pl.String, "hit": pl.Int32},
-        orient="row",
-    )
-    lake.register("segment_names", names.to_arrow())
-    try:
-        return lake.execute(
-            f"""
-            WITH asked AS (
-                SELECT fan.creator_id, fan.id AS fan_id,
-                       unnest(list_filter([{cases}], lambda hit: hit IS NOT NULL)) AS hit
-                FROM ({fans}) AS fan)
-            SELECT n.creator_id, n.segment_id, a.fan_id
-            FROM asked a JOIN segment_names n ON n.creator_id = a.creator_id AND n.hit = a.hit
-            ORDER BY ALL
-            """
-        ).pl()
-    except duckdb.CatalogException as error:
-        what = str(error).splitlines()[0]
-        raise WarehouseError(f"{what}; `huntaze models build` makes the tables") from None
-    finally:
-        lake.unregister("segment_names")
+        When it is never called, or another refresh was here first (False), the next refresh asks
+        everybody and compares with PostgreSQL: slower, and as right.
+        """
+        return standing.settle(lake, self.plan, self.now, self.number, self.before)
 
 
 def refresh(
@@ -106,36 +89,198 @@ def refresh(
     lake: duckdb.DuckDBPyConnection,
     segments: Sequence[Selection],
     now: datetime,
-) -> list[Delta]:
+    *,
+    whole: bool = False,
+) -> Refreshed:
     """Evaluate segments and store what changed; stays are opened and closed at `now`.
 
-    Repeating it changes nothing. Segments of one refresh are seen together: all or none.
+    Only fans of whom something changed are asked: their facts, their time or their creator's
+    segments. A changed definition is evaluated beside the live one and takes its place in the
+    caller's transaction. Repeating a refresh changes nothing. Segments of one refresh are seen
+    together: all or none.
+
+    Args:
+        connection: PostgreSQL, as the machinery.
+        lake: the lake; left as it is until `Refreshed.settle`.
+        segments: all segments of the creators that they belong to.
+        now: the moment of the question.
+        whole: ask everybody, whatever is known.
+
+    Raises:
+        WarehouseError: the facts about the fans were never built.
     """
     connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    wanted = evaluate(lake, segments)
-    creators = sorted({segment.creator_id for segment in segments})
-    current = _current(connection, creators)
-    names = pl.DataFrame(
-        [(s.creator_id, s.id) for s in segments],
-        schema={"creator_id": pl.String, "segment_id": pl.String},
-        orient="row",
-    )
-    current = current.join(names, on=["creator_id", "segment_id"], how="semi")
-    entered = wanted.join(current, on=list(_KEYS), how="anti")
-    left = current.join(wanted, on=list(_KEYS), how="anti")
-    _open(connection, entered, now)
-    _close(connection, left, now)
-    sizes = _counts(wanted)
-    _sizes(connection, segments, sizes, now)
-    came, went = _grouped(entered), _grouped(left)
-    return [
-        Delta(*key, came.get(key, []), went.get(key, []), sizes.get(key, 0))
-        for key in dict.fromkeys((s.creator_id, s.id) for s in segments)
-    ]
+    standing.prepare(lake)
+    number = int(checkpoints.take(connection, _READER).get("number", 0))
+    found = _Refresh(connection, lake, segments, now)
+    return found.run(number, whole)
+
+
+class _Refresh:
+    """One refresh: what it reads and writes."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        lake: duckdb.DuckDBPyConnection,
+        segments: Sequence[Selection],
+        now: datetime,
+    ) -> None:
+        self.connection, self.lake, self.now = connection, lake, now
+        self.segments = segments
+        self.names = [(s.creator_id, s.id) for s in segments]
+        self.groups = evaluation.groups(segments)
+        self.bases: dict[Name, int] = {}
+
+    def run(self, number: int, whole: bool) -> Refreshed:
+        horizon = lists.horizon(self.connection)
+        listed = self._lists()
+        with _reading(self.lake):
+            before = standing.number_of(self.lake)
+            trusted = before == number
+            plan = standing.plan(
+                self.lake, self.groups, self.now, trusted=trusted, whole=whole, horizon=horizon
+            )
+            lists.load(self.connection, self.lake, self.groups, plan.listed)
+            standing.candidates(self.lake, plan, self.now)
+            standing.named(self.lake, plan)
+            standing.ask(self.lake, plan, self.now)
+            redefined = self._moves(plan)
+            asked = _count(self.lake, "_fresh")
+        moved = _count(self.lake, "_moves") > 0
+        if moved:
+            stays.write(self.connection, self.lake, self.now)
+        deltas = self._deltas(listed, redefined)
+        self._versions()
+        if moved or not trusted:
+            number = max(number, before) + 1
+            checkpoints.move(self.connection, _READER, {"number": number})
+        return Refreshed(deltas, plan, self.now, asked, number, before)
+
+    def _lists(self) -> dict[Name, tuple[list[str], list[str]]]:
+        """Bring static segments in line with their lists."""
+        found: dict[Name, tuple[list[str], list[str]]] = {}
+        for segment in self.segments:
+            if segment.fans is not None:
+                came, left, size = lists.reconcile(self.connection, segment, self.now)
+                name = segment.creator_id, segment.id
+                found[name] = came, left
+                self.bases[name] = size - len(came) + len(left)
+        return found
+
+    def _moves(self, plan: standing.Plan) -> set[Name]:
+        """Gather in `_moves` who comes and goes; return the segments with another definition."""
+        new = {(r[0], r[1]) for r in self.lake.execute(_UNRECORDED).fetchall()}
+        base = self._base(new)
+        self.lake.register("_held", base.to_arrow())
+        self.lake.execute(_MOVES)
+        self.lake.unregister("_held")
+        rows = self.lake.execute(_REDEFINED).fetchall()
+        return {(r[0], r[1]) for r in rows}
+
+    def _base(self, new: set[Name]) -> pl.DataFrame:
+        """Read the members of segments that the lake does not remember."""
+        held = stays.held(self.connection, new) if new else []
+        base = stays.current(self.connection, held) if held else pl.DataFrame(schema=stays.KEYS)
+        self.bases |= dict.fromkeys(new, 0)
+        for creator, segment, count in base.group_by("creator_id", "segment_id").len().iter_rows():
+            self.bases[creator, segment] = count
+        return base
+
+    def _deltas(
+        self, listed: dict[Name, tuple[list[str], list[str]]], redefined: set[Name]
+    ) -> list[Delta]:
+        came, went = _grouped(self.lake, True), _grouped(self.lake, False)
+        for name, (entered, left) in listed.items():
+            came[name], went[name] = _fans(entered), _fans(left)
+        none = _fans([])
+        changes = {n: len(came.get(n, none)) - len(went.get(n, none)) for n in self.names}
+        sizes = stays.sizes(self.connection, self.names, self.bases, changes, self.now)
+        return [
+            Delta(*n, came.get(n, none), went.get(n, none), sizes.get(n, 0), n in redefined)
+            for n in dict.fromkeys(self.names)
+        ]
+
+    def _versions(self) -> None:
+        values = {"creators": [n[0] for n in self.names], "segments": [n[1] for n in self.names]}
+        self.connection.execute(_VERSIONS, values | {"now": self.now})
+
+
+_UNRECORDED = """
+    select creator_id, segment_id from _wanted anti join _recorded using (creator_id, segment_id)
+"""
+_REDEFINED = """
+    select w.creator_id, w.segment_id
+    from _wanted w join _recorded r using (creator_id, segment_id)
+    where w.definition <> r.definition
+"""
+_MOVES = f"""
+    create or replace temp table _new as
+        select w.creator_id, w.segment_id, f.fan_id
+        from (from _wanted anti join _recorded using (creator_id, segment_id)) w
+        join _fresh f on f.creator_id = w.creator_id
+        where {evaluation.at("f.inside", "w")};
+    create or replace temp table _moves as
+        select d.creator_id, w.segment_id, d.fan_id, true as entered
+        from _diff d join _wanted w on w.creator_id = d.creator_id
+        join _recorded r on r.creator_id = w.creator_id and r.segment_id = w.segment_id
+        where {evaluation.at("d.inside", "w")} and not {evaluation.at("d.before", "r")}
+        union all
+        select d.creator_id, r.segment_id, d.fan_id, false
+        from _diff d join _recorded r on r.creator_id = d.creator_id
+        left join _wanted w on w.creator_id = r.creator_id and w.segment_id = r.segment_id
+        where {evaluation.at("d.before", "r")} and not {evaluation.at("d.inside", "w")}
+        union all
+        select creator_id, segment_id, fan_id, true
+        from _new anti join _held using (creator_id, segment_id, fan_id)
+        union all
+        select creator_id, segment_id, fan_id, false
+        from _held anti join _new using (creator_id, segment_id, fan_id);
+"""
+
+
+@contextmanager
+def _reading(lake: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """See one snapshot of the lake from beginning to end."""
+    lake.execute("begin transaction")
+    try:
+        yield
+    except duckdb.CatalogException as error:
+        lake.execute("rollback")
+        what = str(error).splitlines()[0]
+        raise WarehouseError(f"{what}; `huntaze models build` makes the tables") from None
+    except BaseException:
+        lake.execute("rollback")
+        raise
+    lake.execute("commit")
+
+
+def _count(lake: duckdb.DuckDBPyConnection, table: str) -> int:
+    return int((lake.execute(f"select count(*) from {table}").fetchone() or (0,))[0])
+
+
+def _fans(ids: list[str]) -> pl.Series:
+    return pl.Series("fan_id", ids, dtype=pl.String)
+
+
+def _grouped(lake: duckdb.DuckDBPyConnection, entered: bool) -> dict[Name, pl.Series]:
+    frame = lake.execute(
+        "select creator_id, segment_id, list(fan_id order by fan_id) as fans from _moves"
+        f" where entered = {entered} group by all"
+    ).pl()
+    return {(row[0], row[1]): row[2] for row in _each(frame)}
+
+
+def _each(frame: pl.DataFrame) -> Iterator[tuple[str, str, pl.Series]]:
+    for i in range(frame.height):
+        yield frame["creator_id"][i], frame["segment_id"][i], frame["fans"][i]
 
 
 def published(deltas: Iterable[Delta], now: datetime) -> list[Event]:
-    """Return the deltas as events `entered_segment` and `left_segment`, for rules to react to."""
+    """Return the deltas as events `entered_segment` and `left_segment`, for rules to react to.
+
+    Who moved because the definition changed has the property `cause: definition`.
+    """
     return [
         Event(
             creator_id=delta.creator_id,
@@ -144,7 +289,8 @@ def published(deltas: Iterable[Delta], now: datetime) -> list[Event]:
             fan_id=fan,
             occurred_at=now,
             source="rule",
-            properties={"segment": delta.segment_id},
+            properties={"segment": delta.segment_id}
+            | ({"cause": "definition"} if delta.redefined else {}),
         )
         for delta in deltas
         for name, fans in (("entered_segment", delta.entered), ("left_segment", delta.left))
@@ -183,88 +329,3 @@ def members(
         {"creator": creator_id, "segment": segment_id, "at": at},
     )
     return [row.fan_id for row in rows]
-
-
-def _current(connection: Connection, creators: Sequence[str]) -> pl.DataFrame:
-    """Read the open stays as CSV: the one form in which PostgreSQL hands out millions quickly."""
-    raw = connection.connection.driver_connection
-    assert raw is not None
-    buffer = io.BytesIO()
-    query = (
-        "copy (select creator_id, segment_id, fan_id from members where left_at is null"
-        " and creator_id = any(%s)) to stdout (format csv)"
-    )
-    with raw.cursor() as cursor, cursor.copy(query, [list(creators)]) as copy:
-        for block in copy:
-            buffer.write(block)
-    if not buffer.tell():
-        return pl.DataFrame(schema=_KEYS)
-    buffer.seek(0)
-    return pl.read_csv(buffer, has_header=False, schema=_KEYS)
-
-
-def _columns(frame: pl.DataFrame) -> dict[str, list[str]]:
-    return {name: frame[name].to_list() for name in _KEYS}
-
-
-_ROWS = """unnest(cast(:creator_id as text[]), cast(:segment_id as text[]),
-                  cast(:fan_id as text[])) as k(creator_id, segment_id, fan_id)"""
-
-
-def _open(connection: Connection, entered: pl.DataFrame, now: datetime) -> None:
-    if not entered.is_empty():
-        connection.execute(
-            text(
-                f"""
-                insert into members (creator_id, segment_id, fan_id, entered_at)
-                select creator_id, segment_id, fan_id, :now from {_ROWS}
-                on conflict (creator_id, segment_id, fan_id, entered_at)
-                do update set left_at = null
-                """
-            ),
-            {**_columns(entered), "now": now},
-        )
-
-
-def _close(connection: Connection, left: pl.DataFrame, now: datetime) -> None:
-    if not left.is_empty():
-        connection.execute(
-            text(
-                f"""
-                update members m set left_at = greatest(m.entered_at, :now) from {_ROWS}
-                where m.creator_id = k.creator_id and m.segment_id = k.segment_id
-                  and m.fan_id = k.fan_id and m.left_at is null
-                """
-            ),
-            {**_columns(left), "now": now},
-        )
-
-
-def _sizes(
-    connection: Connection,
-    segments: Sequence[Selection],
-    sizes: dict[tuple[str, str], int],
-    now: datetime,
-) -> None:
-    rows = [
-        {
-            "creator": s.creator_id,
-            "id": s.id,
-            "size": sizes.get((s.creator_id, s.id), 0),
-            "now": now,
-        }
-        for s in segments
-    ]
-    if rows:
-        update = "update segments set size = :size, refreshed_at = :now"
-        connection.execute(text(f"{update} where creator_id = :creator and id = :id"), rows)
-
-
-def _counts(frame: pl.DataFrame) -> dict[tuple[str, str], int]:
-    counted = frame.group_by("creator_id", "segment_id").len()
-    return {(row[0], row[1]): row[2] for row in counted.iter_rows()}
-
-
-def _grouped(frame: pl.DataFrame) -> dict[tuple[str, str], list[str]]:
-    grouped = frame.group_by("creator_id", "segment_id").agg(pl.col("fan_id").sort())
-    return {(row[0], row[1]): row[2] for row in grouped.iter_rows()}

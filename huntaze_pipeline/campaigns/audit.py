@@ -11,14 +11,14 @@ from huntaze_pipeline.store.outflow import Audit
 
 def record(
     connection: Connection,
-    creator_id: str,
+    creator_id: str | None,
     actor: str,
     action: str,
     target: str,
     now: datetime,
     detail: Mapping[str, Any],
 ) -> None:
-    """Add one row, in the transaction of the change that it tells of."""
+    """Add one row, in the transaction of the change that it tells of; no creator: the agency's."""
     connection.execute(
         insert(Audit).values(
             creator_id=creator_id, actor=actor, action=action, target=target, at=now,

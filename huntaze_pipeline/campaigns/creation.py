@@ -1,16 +1,17 @@
 """Making a campaign from a draft: checked, stored once however often it is asked for, audited."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from huntaze_pipeline import hashing
-from huntaze_pipeline.campaigns import audit, lookup
+from huntaze_pipeline.campaigns import audit, lookup, quiet
 from huntaze_pipeline.campaigns.draft import Draft, Known, Trial, faults
 from huntaze_pipeline.errors import ConflictError, Problem, Problems
+from huntaze_pipeline.store.people import Creator
 from huntaze_pipeline.store.planning import (
     Campaign,
     CampaignTemplate,
@@ -50,7 +51,11 @@ def create(
         return _same(row, draft)
     if problems := [*found, *faults(draft, known(connection, creator_id), now)]:
         raise Problems(problems)
-    wanted = upsert(Campaign).values(_values(creator_id, identity, draft, now))
+    values = _values(creator_id, identity, draft, now)
+    if draft.start_day is not None:
+        zone = connection.scalar(select(Creator.zone).where(Creator.id == creator_id))
+        values["start_at"] = datetime.combine(draft.start_day, time.min, quiet.zone(zone))
+    wanted = upsert(Campaign).values(values)
     added = connection.scalar(wanted.on_conflict_do_nothing().returning(Campaign.id))
     row = lookup.get(connection, creator_id, identity)
     if added is None:  # the same request, at the same time, was faster
@@ -100,6 +105,7 @@ def _values(creator_id: str, identity: str, draft: Draft, now: datetime) -> dict
         "start_at": draft.start_at,
         "end_at": draft.end_at,
         "recurring": draft.recurring,
+        "local_time": draft.local_time,
         "targeting": targeting,
         "settings": dict(draft.settings),
         "source": "api",

@@ -3,9 +3,10 @@
 Pure: what exists (templates, segments) is passed in. Storing it and its later life are `lifecycle`.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -62,6 +63,10 @@ class Draft:
     start_at: datetime | None = None
     end_at: datetime | None = None
     recurring: str | None = None
+    start_day: date | None = None
+    """Instead of `start_at`, with `local_time`: a day, in the creator's zone."""
+    local_time: str | None = None
+    """18:00 on each fan's own clock."""
     segments: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     cap: int | None = None
@@ -142,6 +147,24 @@ def _schedule(draft: Draft, now: datetime) -> list[Problem]:
         found.append(Problem("schedule.endDate", "must be after startDate"))
     if draft.recurring is not None and not known_recurrence(draft.recurring):
         told = f"{draft.recurring!r} is none of {', '.join(RECURRING)} and no cron line (0 9 * * 1)"
+        found.append(Problem("schedule.recurring", told))
+    return [*found, *_local(draft)]
+
+
+def _local(draft: Draft) -> list[Problem]:
+    """A time of fans' own clocks, and a day for it."""
+    found: list[Problem] = []
+    if draft.local_time is None:
+        if draft.start_day is not None:
+            told = f"is a day: write {draft.start_day}T18:00:00Z, or a localTime beside it"
+            found.append(Problem("schedule.startDate", told))
+        return found
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", draft.local_time):
+        told = f"{draft.local_time!r} is no time of day: write 18:00"
+        found.append(Problem("schedule.localTime", told))
+    line = (draft.recurring or "").split()
+    if len(line) == 5 and line[:2] != ["0", "0"]:
+        told = f"the time of day is localTime's; write '0 0 {' '.join(line[2:])}'"
         found.append(Problem("schedule.recurring", told))
     return found
 

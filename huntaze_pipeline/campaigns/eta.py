@@ -67,11 +67,19 @@ def sentence(lines: Sequence[Line]) -> str:
 
 def about(duration: float) -> str:
     """Return a duration as a person says it, rounded up: seconds, minutes, hours or days."""
-    for length, unit in ((1, "s"), (60, "min"), (3600, "h")):
+    for length, unit in ((1, "s"), (60, "min")):
         count = -int(-duration // length)
-        if count < (90 if unit != "h" else 48):
+        if count < 90:
             return f"about {max(count, 1)} {unit}"
-    return f"about {-int(-duration // 86_400)} days"
+    if duration > 48 * 3600:
+        return f"about {_two(-int(-duration // 3600), 24, 'days', 'h')}"
+    return f"about {_two(-int(-duration // 60), 60, 'h', 'min')}"
+
+
+def _two(count: int, size: int, large: str, small: str) -> str:
+    """Say a count in two units: 8 h 20 min."""
+    whole, rest = divmod(count, size)
+    return f"{whole} {large}" + (f" {rest} {small}" if rest else "")
 
 
 def _many(number: int, name: str) -> str:

@@ -5,7 +5,7 @@ expiry. Circuit and limiter come last, at the sender.
 keeps its reason and, where there is one, the instant at which it could be yes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -128,7 +128,7 @@ def _in_time(facts: Facts, policies: Policies, moment: datetime, held: Verdict |
 _KNOWN = text(
     """
     select k.n, coalesce(f.zone, '') as zone, c.zone as creator_zone, s.granted as consent,
-           x.reason as suppressed, a.status as account, i.last_inbound_at
+           coalesce(x.reason, b.reason) as suppressed, a.status as account, i.last_inbound_at
     from jsonb_to_recordset(cast(:keys as jsonb)) as k(
         n int, creator_id text, fan_id text, topic text, platform text, account_id text,
         normalised text)
@@ -138,6 +138,7 @@ _KNOWN = text(
         and s.topic = k.topic
     left join suppressions x on x.creator_id = k.creator_id and x.platform = k.platform
         and x.normalised = k.normalised
+    left join barred b on b.platform = k.platform and b.normalised = k.normalised
     left join accounts a on a.creator_id = k.creator_id and a.id = k.account_id
         and a.platform = k.platform
     left join identities i on i.creator_id = k.creator_id and i.fan_id = k.fan_id
@@ -169,7 +170,27 @@ def screen(
     batch = list(decisions)
     open_ones = [d for d in batch if d.state == "decided"]
     known = _known(connection, open_ones)
-    contacts = _contacts(connection, open_ones, policies, now)
+    return decide(batch, known, _contacts(connection, open_ones, policies, now), policies, now)
+
+
+def decide(
+    batch: Sequence[Decision],
+    known: Mapping[int, Mapping[str, Any]],
+    contacts: dict[tuple[str, str], dict[str, datetime]],
+    policies: Policies,
+    now: datetime,
+) -> list[Decision]:
+    """Judge decisions by what is known, as `screen` does; pure but for `contacts`, which grows.
+
+    Args:
+        batch: the decisions.
+        known: by place among those that are `decided`: zone, creator_zone, consent, suppressed,
+            account and last_inbound_at.
+        contacts: by (creator, fan): when capped messages went or will go, by message.
+        policies: the policies in force.
+        now: the tick's instant.
+    """
+    open_ones = [d for d in batch if d.state == "decided"]
     judged: dict[int, Decision] = {}
     for number, decision in enumerate(open_ones):
         mine = contacts.setdefault((decision.creator_id, decision.fan_id), {})
@@ -198,7 +219,7 @@ def applied(decision: Decision, verdict: Verdict) -> Decision:
     )
 
 
-def _facts(decision: Decision, row: dict[str, Any], contacts: Sequence[datetime]) -> Facts:
+def _facts(decision: Decision, row: Mapping[str, Any], contacts: Sequence[datetime]) -> Facts:
     return Facts(
         platform=decision.platform,
         topic=decision.topic,

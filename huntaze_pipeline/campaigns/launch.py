@@ -6,7 +6,7 @@ again is `schedule`.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import duckdb
@@ -16,6 +16,7 @@ from huntaze_pipeline.campaigns import gates, schedule
 from huntaze_pipeline.campaigns.recipients import Member, audience, with_facts
 from huntaze_pipeline.campaigns.variants import Variant, capped
 from huntaze_pipeline.campaigns.writing import Campaign, Writer, used
+from huntaze_pipeline.errors import NotFoundError
 from huntaze_pipeline.rulebook import live
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
@@ -25,6 +26,7 @@ from huntaze_pipeline.store.outflow import FINAL
 COLUMNS = """
            c.creator_id, c.id, c.name, c.platforms, c.template_id, c.start_at, c.end_at,
            c.recurring, c.next_send_at as due_at, c.targeting, c.settings, c.rule_hash,
+           c.local_time as local,
            jsonb_build_object('id', r.id, 'name', r.name, 'zone', r.zone, 'currency', r.currency)
                as creator,
            x.id as experiment_id, coalesce(x.share, 1) as share, x.decided_at is not null as closed,
@@ -57,10 +59,35 @@ def due(connection: Connection, now: datetime) -> list[Campaign]:
     return [campaign(dict(row)) for row in connection.execute(held, {"now": now}).mappings()]
 
 
+_ONE = text(
+    f"""
+    select {COLUMNS.replace("c.next_send_at", "cast(:due as timestamptz)")}
+    from campaigns c join creators r on r.id = c.creator_id
+    left join experiments x on x.creator_id = c.creator_id and x.campaign_id = c.id
+    where c.creator_id = :creator and c.id = :id
+    """
+)
+
+
+def one(connection: Connection, creator_id: str, campaign_id: str, due: datetime) -> Campaign:
+    """Return a campaign as if an occurrence of it were due then, whatever its status.
+
+    Raises:
+        NotFoundError: there is no such campaign.
+    """
+    names = {"creator": creator_id, "id": campaign_id, "due": due}
+    row = connection.execute(_ONE, names).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no campaign {campaign_id!r}")
+    return campaign(dict(row))
+
+
 def campaign(row: dict[str, Any]) -> Campaign:
     """Return a campaign from a row of `COLUMNS`."""
     arms = tuple(Variant(**arm) for arm in row.pop("variants"))
-    return Campaign(**{**row, "platforms": tuple(row["platforms"])}, variants=arms)
+    local = row["local"] and time.fromisoformat(row["local"])
+    made = {**row, "platforms": tuple(row["platforms"]), "local": local}
+    return Campaign(**made, variants=arms)
 
 
 def plan(
@@ -83,14 +110,30 @@ def plan(
             is skipped with a render error rather than sent with a wrong number.
         snapshot_id: the lake snapshot that the segments were made from.
     """
+    made = writer(connection, campaign, policies, now, snapshot_id)
+    return write(connection, made, members(connection, campaign), lake)
+
+
+def members(connection: Connection, campaign: Campaign) -> list[Member]:
+    """Return the audience of a campaign as it is now, its cap applied."""
     everyone = audience(connection, campaign.creator_id, campaign.targeting)
     kept = set(capped([m.id for m in everyone], campaign.targeting.get("cap"), campaign.key))
-    members = [member for member in everyone if member.id in kept]
-    writer = Writer(
-        campaign, live.templates(connection, [campaign.creator_id]).get(campaign.creator_id, {}),
-        policies, now, snapshot_id, _until(campaign, now), _seen(connection, campaign),
+    return [member for member in everyone if member.id in kept]
+
+
+def writer(
+    connection: Connection,
+    campaign: Campaign,
+    policies: Policies,
+    now: datetime,
+    snapshot_id: int | None,
+) -> Writer:
+    """Return who decides the members of an occurrence."""
+    known = live.templates(connection, [campaign.creator_id]).get(campaign.creator_id, {})
+    return Writer(
+        campaign, known, policies, now, snapshot_id, _until(campaign, now),
+        _seen(connection, campaign), following=next_day(campaign),
     )  # fmt: skip
-    return write(connection, writer, members, lake)
 
 
 def write(
@@ -132,9 +175,26 @@ def _until(campaign: Campaign, now: datetime) -> datetime | None:
     return min(ends, default=None)
 
 
+def next_day(campaign: Campaign, after: date | None = None) -> date | None:
+    """Return the day of the repetition behind the one that is due, for fans' own clocks."""
+    if campaign.local is None or not campaign.recurring:
+        return None
+    return schedule.following_day(
+        campaign.recurring, campaign.start_at or campaign.due_at,
+        after or schedule.day_of(campaign.due_at), campaign.creator.get("zone") or "UTC",
+        campaign.local, campaign.end_at,
+    )  # fmt: skip
+
+
 def _following(campaign: Campaign, now: datetime) -> datetime | None:
     if not campaign.recurring:
         return None
+    if campaign.local is not None:
+        today = schedule.day_of(now)
+        if schedule.lead(today, campaign.local) > now:
+            today -= timedelta(days=1)
+        day = next_day(campaign, max(schedule.day_of(campaign.due_at), today))
+        return day and schedule.lead(day, campaign.local)
     return schedule.following(
         campaign.recurring,
         campaign.start_at or campaign.due_at,

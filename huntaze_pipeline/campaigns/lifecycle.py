@@ -6,7 +6,7 @@ continues.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, cast
 
 from sqlalchemy import Connection, Row, select, update
@@ -153,13 +153,36 @@ def _due(connection: Connection, creator_id: str, row: Row[Any], now: datetime) 
         return None
     if row.next_send_at is not None and (row.next_send_at > now or row.stopped is not None):
         return row.next_send_at
-    if row.recurring is None:
+    if row.recurring is None and row.local_time is None:
         return max(row.start_at or now, now)
     zone = connection.scalar(select(Creator.zone).where(Creator.id == creator_id)) or "UTC"
-    due = schedule.upcoming(cast(Any, row), now, zone)
+    due = _repeated(row, now, zone)
     if due is None:
         raise ConflictError(f"campaign {row.id} never repeats before its end date: nothing to send")
     return due
+
+
+def _repeated(row: Row[Any], now: datetime, zone: str) -> datetime | None:
+    if row.local_time is None:
+        return schedule.upcoming(cast(Any, row), now, zone)
+    clock = time.fromisoformat(row.local_time)
+    day = schedule.upcoming_day(cast(Any, row), clock, now, zone)
+    return day and schedule.lead(day, clock)
+
+
+def upcoming(connection: Connection, row: Row[Any], now: datetime) -> datetime | None:
+    """Return when the next occurrence would be decided if the campaign were started now.
+
+    None: all have been, or it is over.
+
+    Raises:
+        ConflictError: it repeats, but never before its end date.
+    """
+    if row.status not in TRANSITIONS["cancel"]:
+        return None
+    if row.status in ("scheduled", "active"):
+        return row.next_send_at
+    return _due(connection, row.creator_id, row, now)
 
 
 def _release(connection: Connection, row: Row[Any], now: datetime) -> None:

@@ -1,12 +1,14 @@
 """How far a campaign is: its messages by state and reason, and the lines they wait in. Reading."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.campaigns.eta import Line
+from huntaze_pipeline.campaigns.eta import Line, seconds
+from huntaze_pipeline.rulebook.decision import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +29,27 @@ _COUNTS = text(
     group by 1, 2 order by 3 desc, 1, 2
     """
 )
+_MINE = text(
+    """
+    select account_id, max(not_before) as latest from messages
+    where creator_id = :creator and source = 'campaign' and source_id = :campaign
+      and state in ('decided', 'queued', 'claimed')
+    group by account_id
+    """
+)
 _LINES = text(
     """
-    with mine as (
-        select account_id, max(not_before) as latest from messages
-        where creator_id = :creator and source = 'campaign' and source_id = :campaign
-          and state in ('decided', 'queued', 'claimed')
-        group by account_id)
     select a.id, a.platform, a.limit_count, a.limit_window_s, w.due, w.waiting
-    from mine
-    join accounts a on a.creator_id = :creator and a.id = mine.account_id
-    cross join lateral (
+    from unnest(cast(:accounts as text[]), cast(:latest as timestamptz[])) as mine(id, latest)
+    join accounts a on a.creator_id = :creator and a.id = mine.id
+    left join lateral (
         select extract(epoch from greatest(m.not_before, :now) - :now)::float8 as due,
                count(*) as waiting
         from messages m
         where m.account_id = a.id and m.creator_id = :creator
           and m.state in ('decided', 'queued', 'claimed')
           and m.not_before <= greatest(mine.latest, :now)
-        group by 1) as w
+        group by 1) as w on true
     order by a.id, w.due
     """
 )
@@ -83,12 +88,70 @@ def lines(
         now: the instant from which waiting is counted.
         standard: a platform's (count, window in seconds), for accounts without their own.
     """
-    names = {"creator": creator_id, "campaign": campaign_id, "now": now}
+    names = {"creator": creator_id, "campaign": campaign_id}
+    latest = {row.account_id: row.latest for row in connection.execute(_MINE, names)}
+    return _waiting(connection, creator_id, latest, now, standard)
+
+
+def ahead(
+    connection: Connection,
+    creator_id: str,
+    decisions: Sequence[Decision],
+    now: datetime,
+    at: datetime,
+    standard: Callable[[str], tuple[int, float]],
+) -> list[Line]:
+    """Return the lines of decisions that are not made yet, behind what waits already.
+
+    Args:
+        connection: PostgreSQL, as the creator.
+        creator_id: whose decisions.
+        decisions: those that would go out.
+        now: the present; what will be out by `at` is in nobody's way.
+        at: when they would be decided; the lines begin there.
+        standard: as in `lines`.
+    """
+    latest: dict[str, datetime] = {}
+    due: dict[str, Counter[float]] = {}
+    for d in decisions:
+        latest[d.account_id] = max(d.not_before, latest.get(d.account_id, d.not_before))
+        after = max((d.not_before - at).total_seconds(), 0.0)
+        due.setdefault(d.account_id, Counter())[after] += 1
+    away = (at - now).total_seconds()
+    there = {
+        line.account_id: line for line in _waiting(connection, creator_id, latest, now, standard)
+    }
+    return [_behind(there[name], due[name], away) for name in sorted(due) if name in there]
+
+
+def _behind(line: Line, due: Counter[float], away: float) -> Line:
+    """Put what would come behind a line as it will be after `away` seconds."""
+    total, used = Counter(due), line.used if away < line.window_s else 0
+    if away <= 0 or seconds(line) > away:
+        for after, waiting in line.due.items():
+            total[max(after - away, 0.0)] += waiting
+    else:
+        used = 0
+    return Line(line.account_id, line.count, line.window_s, dict(sorted(total.items())), used)
+
+
+def _waiting(
+    connection: Connection,
+    creator_id: str,
+    latest: Mapping[str, datetime],
+    now: datetime,
+    standard: Callable[[str], tuple[int, float]],
+) -> list[Line]:
+    """Return what waits at accounts, each up to an instant."""
+    names = {"creator": creator_id, "now": now, "accounts": list(latest),
+             "latest": list(latest.values())}  # fmt: skip
     found: dict[str, tuple[int, float, dict[float, int]]] = {}
     for row in connection.execute(_LINES, names):
         count, window = standard(row.platform)
         limits = (row.limit_count or count, float(row.limit_window_s or window))
-        found.setdefault(row.id, (*limits, {}))[2][row.due] = row.waiting
+        line = found.setdefault(row.id, (*limits, {}))
+        if row.due is not None:
+            line[2][row.due] = row.waiting
     used = _used(connection, creator_id, found, now)
     return [Line(name, *line, used.get(name, 0)) for name, line in found.items()]
 

@@ -15,7 +15,7 @@ from huntaze_pipeline.campaigns import gates
 from huntaze_pipeline.errors import Problem
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.events.inbox import Arrived
-from huntaze_pipeline.rulebook import ledger, live, people, planner
+from huntaze_pipeline.rulebook import conduct, ledger, live, people, planner
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
 from huntaze_pipeline.warehouse import lake as lakes
@@ -66,7 +66,10 @@ def react(
     context = planner.Context(
         known, policies, ledger.entered(connection, keys), _snapshot(lake), resting, before
     )
-    plan = planner.plan(people.frame(batch), known.fans, automations, context, now)
+    frame = people.frame(batch)
+    rules = (*automations, *before.values())
+    conduct.add(known, connection, lake, frame, live.asked(rules), besides=ids)
+    plan = planner.plan(frame, known.fans, automations, context, now)
     return _store(connection, plan, policies, now, faults)
 
 
@@ -82,8 +85,9 @@ def wake(
     if not creators:
         return Reaction(0, 0, [])
     faults: list[Problem] = []
-    # First the automations, then the steps: whoever pauses or cancels takes them in this order too.
-    automations = live.automations(connection, creators, faults, hold=True)
+    broken: set[tuple[str, str]] = set()
+    # Before the steps: whoever pauses or cancels asks for the same lock first.
+    automations = live.automations(connection, creators, faults, hold=True, broken=broken)
     steps = ledger.due_steps(connection, now, limit, creators)
     if steps.is_empty():
         return Reaction(0, 0, [], faults)
@@ -94,7 +98,10 @@ def wake(
         strict=True,
     )
     before = _versions(connection, automations, names, faults)
-    context = planner.Context(known, policies, snapshot_id=_snapshot(lake), versions=before)
+    context = planner.Context(
+        known, policies, snapshot_id=_snapshot(lake), versions=before, broken=broken
+    )
+    conduct.add(known, connection, lake, steps, live.asked((*automations, *before.values())))
     plan = planner.resume(steps, known.fans, automations, context, now)
     return _store(connection, plan, policies, now, faults)
 

@@ -6,13 +6,13 @@ either all of it or none.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 import duckdb
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.campaigns import launch
+from huntaze_pipeline.campaigns import launch, quiet, schedule
 from huntaze_pipeline.campaigns.recipients import audience
 from huntaze_pipeline.campaigns.writing import Campaign, Writer
 from huntaze_pipeline.rulebook import live
@@ -73,6 +73,9 @@ def ready(connection: Connection) -> list[Campaign]:
 def _occurrence(row: dict[str, Any]) -> Campaign:
     name = row.pop("occurrence")
     due = datetime.fromisoformat(name) if name else row["start_at"]
+    if row["local"] and not name:
+        day = due.astimezone(quiet.zone(row["creator"]["zone"])).date()
+        due = schedule.lead(day, time.fromisoformat(row["local"]))
     return launch.campaign(row | {"due_at": due})
 
 
@@ -108,6 +111,7 @@ def plan(
         campaign, live.templates(connection, [campaign.creator_id]).get(campaign.creator_id, {}),
         policies, now, snapshot_id,
         taken={(row.platform, row.address) for row in connection.execute(_TAKEN, names)},
+        following=launch.next_day(campaign),
     )  # fmt: skip
     here = {member.id for member in members}
     gone = [row for row in held if row["fan_id"] not in here]

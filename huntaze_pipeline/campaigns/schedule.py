@@ -1,4 +1,4 @@
-"""When a recurring campaign goes out next: wall-clock times in the creator's zone.
+"""When a campaign goes out next: wall-clock times in the creator's zone, or days for fans' clocks.
 
 Repetitions are counted on the wall clock and only then turned into instants, so 18:00 stays 18:00
 when the clocks change. A time that is skipped goes out when the gap ends; a doubled one once.
@@ -6,9 +6,10 @@ when the clocks change. A time that is skipped goes out when the gap ends; a dou
 
 import calendar
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from itertools import count
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
@@ -16,6 +17,12 @@ from huntaze_pipeline.campaigns.quiet import instants, zone
 
 _LOOK = 5_000
 """Repetitions looked at before giving up; only a cron line that never comes needs more."""
+
+
+_FIRST = timezone(timedelta(hours=15))
+"""One hour ahead of the first clock on earth (UTC+14): time enough to decide everybody."""
+GRACE = timedelta(minutes=30)
+"""So late, a message still goes at once; later it waits for the next day's time."""
 
 
 class Recurring(Protocol):
@@ -89,3 +96,77 @@ def _months(first: datetime, behind: datetime) -> Iterator[datetime]:
         year, month = first.year + year, month + 1
         day = min(first.day, calendar.monthrange(year, month)[1])
         yield first.replace(year=year, month=month, day=day)
+
+
+def lead(day: date, clock: time) -> datetime:
+    """Return when a day's fans are decided: shortly before the first of them sees that time."""
+    return datetime.combine(day, clock, _FIRST).astimezone(UTC)
+
+
+def day_of(due: datetime) -> date:
+    """Return the day whose `lead` an instant is."""
+    return due.astimezone(_FIRST).date()
+
+
+def upcoming_day(campaign: Recurring, clock: time, now: datetime, zone_name: str) -> date | None:
+    """Return the first day whose time has not passed on the creator's clock; None: there is none.
+
+    A campaign that goes once goes on the first such day from its start on.
+    """
+    where = zone(zone_name)
+    today = now.astimezone(where).date()
+    open_ = today if instants(today, clock, where)[0] >= now else today + timedelta(days=1)
+    start = campaign.start_at or now
+    if campaign.recurring is None:
+        return max(start.astimezone(where).date(), open_)
+    before = open_ - timedelta(days=1)
+    return following_day(campaign.recurring, start, before, zone_name, clock, campaign.end_at)
+
+
+def following_day(
+    recurring: str,
+    start: datetime,
+    after: date,
+    zone_name: str,
+    clock: time,
+    end: datetime | None = None,
+) -> date | None:
+    """Return the first day of a repetition strictly after a day.
+
+    Args:
+        recurring: as in `following`; of a cron line only the days count.
+        start: its day in the creator's zone is the first.
+        after: the last day that was taken.
+        zone_name: the creator's IANA zone.
+        clock: the time of day.
+        end: no day whose time on the creator's clock is after it.
+    """
+    where, noon = zone(zone_name), time(12)
+    first = instants(start.astimezone(where).date(), noon, where)[0]
+    line = f"0 12 {recurring.split(maxsplit=2)[2]}" if len(recurring.split()) == 5 else recurring
+    found = following(line, first, instants(after, noon, where)[0], zone_name)
+    day = found and found.astimezone(where).date()
+    return day if day and (end is None or instants(day, clock, where)[0] <= end) else None
+
+
+def on_clock(
+    day: date, clock: time, where: ZoneInfo, now: datetime, before: date | None = None
+) -> datetime | None:
+    """Return when a fan's clock shows a time: on that day, else on the first day that it still can.
+
+    Args:
+        day: the day that is meant.
+        clock: the time of day; one that the clock skips is when the gap ends, a doubled one once.
+        where: the fan's zone.
+        now: nothing goes earlier, but for `GRACE`.
+        before: only days before this one, which has a message of its own; None: any day.
+    """
+    first = max(day, (now - GRACE).astimezone(where).date())
+    for ahead in range(3):
+        wanted = first + timedelta(days=ahead)
+        if before is not None and wanted >= before:
+            return None
+        at = instants(wanted, clock, where)[0]
+        if at >= now - GRACE:
+            return at
+    return None

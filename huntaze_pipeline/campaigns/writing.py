@@ -6,9 +6,10 @@ is `launch`; what becomes of those who wait for a winner is `rest`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from huntaze_pipeline.campaigns import quiet, schedule
 from huntaze_pipeline.campaigns.recipients import Member
 from huntaze_pipeline.campaigns.variants import Variant, assign, held_out, in_test
 from huntaze_pipeline.clock import duration
@@ -20,6 +21,8 @@ from huntaze_pipeline.rulebook.schema import Template
 
 WAITS = "awaits_winner"
 """Why a row is held."""
+MISSED = "missed_local_time"
+"""Why a fan is skipped: its clock was past the time, and its next day has a message of its own."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Campaign:
     settings: Mapping[str, Any]
     rule_hash: str
     creator: Mapping[str, Any]
+    local: time | None = None
+    """It goes at this time of each fan's own clock."""
     experiment_id: str | None = None
     variants: tuple[Variant, ...] = ()
     share: float = 1.0
@@ -84,18 +89,22 @@ class Writer:
     seen: Mapping[str, str] = field(default_factory=dict)
     """The arms that fans were in before, by fan: nobody changes arms."""
     taken: set[tuple[str, str]] = field(default_factory=set)
+    following: date | None = None
+    """For fans' own clocks: the day of the next repetition."""
 
     def decide(self, member: Member) -> Decision:
         """Return the decision on one member."""
         campaign = self.campaign
-        place = self._place(member.id)
-        address = self._address(member)
+        place, when = self._place(member.id), self._when(member)
+        address = self._address(member, when or self.now)
         name = (place.arm.template_id if place.arm else None) or campaign.template_id
         template = self.templates.get(name or "")
         message = self._message(member, address, template, place)
         if place.waits and not message.reason:
             return self._held(member, message)
-        decision = self._decision(member, message, template, name)
+        if when is None and not message.reason:
+            message = _because(message, MISSED)
+        decision = self._decision(member, message, template, name, when or self.now)
         arm = place.arm.id if place.arm else None
         return replace(
             decision,
@@ -121,16 +130,25 @@ class Writer:
     def _arm(self, name: str | None) -> Variant | None:
         return next((arm for arm in self.campaign.variants if arm.id == name), None)
 
-    def _address(self, member: Member) -> Address | None:
-        """Prefer the first platform that would take the message now."""
+    def _when(self, member: Member) -> datetime | None:
+        """Return when a member's message goes; None: its own clock has passed the time."""
+        campaign = self.campaign
+        if campaign.local is None:
+            return self.now
+        where = quiet.zone(member.row.get("zone"), campaign.creator.get("zone") or "UTC")
+        day = schedule.day_of(campaign.due_at)
+        return schedule.on_clock(day, campaign.local, where, self.now, self.following)
+
+    def _address(self, member: Member, when: datetime) -> Address | None:
+        """Prefer the first platform that would take the message then."""
         by_platform = {a.platform: a for a in member.addresses}
         there = [by_platform[p] for p in self.campaign.platforms if p in by_platform]
-        return next((a for a in there if self._open(a)), there[0] if there else None)
+        return next((a for a in there if self._open(a, when)), there[0] if there else None)
 
-    def _open(self, address: Address) -> bool:
+    def _open(self, address: Address, when: datetime) -> bool:
         window = self.policies.platform(address.platform).reply_window
         last = address.last_inbound_at
-        return window is None or (last is not None and self.now <= last + window)
+        return window is None or (last is not None and when <= last + window)
 
     def _message(
         self,
@@ -168,10 +186,12 @@ class Writer:
         message: messages.Message,
         template: Template | None,
         template_id: str | None,
+        when: datetime,
     ) -> Decision:
         c, settings = self.campaign, self.campaign.settings
         manner = template.settings if template else None
         life = _life(settings.get("expires_after")) or (manner.expires_after if manner else None)
+        expires = when + (life or self.policies.expires_after)
         return Decision(
             creator_id=c.creator_id, source="campaign", source_id=c.id, rule_hash=c.rule_hash,
             fan_id=member.id, occurrence=c.occurrence, platform=message.platform,
@@ -180,8 +200,7 @@ class Writer:
             priority=settings.get("priority") or (manner.priority if manner else "medium"),
             topic=settings.get("topic") or (manner.topic if manner else "marketing"),
             state="skipped" if message.reason else "decided", reason=message.reason,
-            not_before=self.now,
-            expires_at=self.now + (life or self.policies.expires_after),
+            not_before=when, expires_at=min(expires, c.end_at) if c.end_at else expires,
             decided_at=self.now, snapshot_id=self.snapshot_id,
         )  # fmt: skip
 

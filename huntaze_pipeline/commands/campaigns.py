@@ -1,4 +1,4 @@
-"""`huntaze campaigns …`: list, show, start, pause and cancel; arguments in, text out."""
+"""`huntaze campaigns …`: list, show, preview, start, pause and cancel; arguments in, text out."""
 
 import json
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from huntaze_pipeline.campaigns.forecast import Standard
     from huntaze_pipeline.campaigns.progress import Count
     from huntaze_pipeline.settings import Settings
 
@@ -77,17 +78,12 @@ def show(campaign: str, creator: Creator, machine: Machine = False) -> None:
     """Show a campaign's status, its messages by state and reason, and when they will be out."""
     from huntaze_pipeline.campaigns import eta, lookup, progress
     from huntaze_pipeline.clock import system_clock
-    from huntaze_pipeline.delivery import worker
     from huntaze_pipeline.measurement import standing
 
     with _tenant(creator) as (connection, ready):
         row = lookup.get(connection, creator, campaign)
         counts = progress.counts(connection, creator, campaign)
-        limits = worker.standard_limits(ready)
-        lines = progress.lines(
-            connection, creator, campaign, system_clock(),
-            lambda platform: (limits(platform).count, limits(platform).window_s),
-        )  # fmt: skip
+        lines = progress.lines(connection, creator, campaign, system_clock(), _standard(ready))
         numbers = standing.of(connection, row, ready.rules_dir, system_clock())
     waits = None if row.status == "paused" else eta.sentence(lines)
     if machine:
@@ -109,16 +105,72 @@ def show(campaign: str, creator: Creator, machine: Machine = False) -> None:
 
 
 @campaigns.command()
+def preview(
+    campaign: str,
+    creator: Creator,
+    fan: Annotated[
+        list[str] | None, typer.Option(help="Show this fan's message; may be repeated.")
+    ] = None,
+    machine: Machine = False,
+) -> None:
+    """Show what would come of a campaign: who, why not, when, at what cost, and the messages.
+
+    Nothing is written or sent. Segments and facts are as of their last refresh.
+    """
+    from huntaze_pipeline.campaigns import forecast, lookup
+    from huntaze_pipeline.clock import system_clock
+    from huntaze_pipeline.rulebook.policies import load_policies
+
+    with _tenant(creator) as (connection, ready):
+        row = lookup.get(connection, creator, campaign)
+        with forecast.facts(ready, connection, row) as lake:
+            found = forecast.of(
+                connection, row, load_policies(ready.rules_dir), system_clock(), _standard(ready),
+                lake=lake, fans=fan or (),
+            )  # fmt: skip
+    if machine:
+        typer.echo(json.dumps(found.told(), default=str, ensure_ascii=False))
+        return
+    typer.echo("\n".join(forecast.lines(found)))
+    for sample in found.samples:
+        typer.echo(f"\n--- {sample.fan_id} on {sample.platform}, {sample.not_before:%H:%M %Z}")
+        typer.echo(f"Subject: {sample.subject}\n" if sample.subject else "", nl=False)
+        typer.echo(sample.content)
+
+
+def _standard(ready: "Settings") -> "Standard":
+    from huntaze_pipeline.delivery import worker
+
+    limits = worker.standard_limits(ready)
+    return lambda platform: (limits(platform).count, limits(platform).window_s)
+
+
+@campaigns.command()
 def start(
     campaign: str,
     creator: Creator,
+    incomplete: Annotated[
+        bool,
+        typer.Option("--allow-incomplete", help="Skip the fans who lack words of the template."),
+    ] = False,
     override_quality: Annotated[
         str | None,
         typer.Option(help="Why the next occurrence may go although its audience fails the gate."),
     ] = None,
 ) -> None:
     """Start or resume a campaign: `scheduled` when its date is ahead, else `active`."""
-    _act("start", campaign, creator, override_quality=override_quality)
+    from huntaze_pipeline.campaigns import lifecycle, readiness
+    from huntaze_pipeline.clock import system_clock
+    from huntaze_pipeline.rulebook.policies import load_policies
+
+    now = system_clock()
+    with _tenant(creator) as (connection, ready):
+        if not incomplete:
+            readiness.require(connection, creator, campaign, load_policies(ready.rules_dir), now)
+        row = lifecycle.start(
+            connection, creator, campaign, now=now, actor="cli", override_quality=override_quality
+        )
+    typer.echo(f"{row.id}: {row.status}{_next(row)}")
 
 
 @campaigns.command()
@@ -157,28 +209,33 @@ def cancel(campaign: str, creator: Creator) -> None:
     _act("cancel", campaign, creator)
 
 
-def _act(action: str, campaign: str, creator: str, **more: Any) -> None:
+def _act(action: str, campaign: str, creator: str) -> None:
     from huntaze_pipeline.campaigns import lifecycle
     from huntaze_pipeline.clock import system_clock
 
     acts: dict[str, Any] = {
-        "start": lifecycle.start,
         "pause": lifecycle.pause,
         "cancel": lifecycle.cancel,
     }
     with _tenant(creator) as (connection, _):
-        row = acts[action](connection, creator, campaign, now=system_clock(), actor="cli", **more)
+        row = acts[action](connection, creator, campaign, now=system_clock(), actor="cli")
     typer.echo(f"{row.id}: {row.status}{_next(row)}")
 
 
 def _next(row: Any) -> str:
-    return f", next {row.next_send_at:%Y-%m-%d %H:%M %Z}" if row.next_send_at else ""
+    if row.next_send_at is None:
+        return ""
+    if row.local_time is not None:
+        from huntaze_pipeline.campaigns import schedule
+
+        return f", next {schedule.day_of(row.next_send_at)} {row.local_time} on each fan's clock"
+    return f", next {row.next_send_at:%Y-%m-%d %H:%M %Z}"
 
 
 def _described(row: Any) -> dict[str, Any]:
     names = (
-        "id", "name", "status", "platforms", "recurring", "start_at", "end_at", "next_send_at",
-        "stopped",
+        "id", "name", "status", "platforms", "recurring", "local_time", "start_at", "end_at",
+        "next_send_at", "stopped",
     )  # fmt: skip
     return {name: getattr(row, name) for name in names}
 

@@ -1,13 +1,15 @@
-"""`huntaze rules …` and `huntaze segments …`: arguments in, text out."""
+"""`huntaze rules …`: arguments in, text out. `rules test`, `plan` and `apply` are `proving`'s."""
 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from huntaze_pipeline.commands import backtest, proving
+from huntaze_pipeline.commands.folder import Folder, rules_folder
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -15,28 +17,14 @@ if TYPE_CHECKING:
     from huntaze_pipeline.errors import Problem
 
 rules = typer.Typer(name="rules", help="Rule files: check, preview, apply.", no_args_is_help=True)
-segments = typer.Typer(
-    name="segments", help="Segments: sizes, members, export.", no_args_is_help=True
-)
-Folder = Annotated[
-    Path | None, typer.Option("--rules", help="Another folder than HUNTAZE_RULES_DIR or ./rules.")
-]
 Creator = Annotated[str, typer.Option("--creator", "-c", help="The creator's id.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
-    from huntaze_pipeline.commands import backtest
-
+    proving.register(rules)
     rules.command("backtest")(backtest.backtest)
     app.add_typer(rules)
-    app.add_typer(segments)
-
-
-def _folder(given: Path | None) -> Path:
-    from huntaze_pipeline.settings import load
-
-    return given or load().rules_dir
 
 
 @contextmanager
@@ -77,7 +65,7 @@ def check(
 
     if form not in report.FORMATS:
         raise typer.BadParameter(f"{form!r}: one of {', '.join(report.FORMATS)}")
-    place = _folder(folder)
+    place = rules_folder(folder)
     draft = loader.drafted(place)
     problems = [*draft.problems, *_beside(place)]
     text = report.render(problems, form)
@@ -150,7 +138,7 @@ def schema(
     """Write the JSON Schemas of rule files into rules/schema, for editors."""
     from huntaze_pipeline.rulebook import schemas
 
-    names = schemas.stale(_folder(folder)) if verify else schemas.write(_folder(folder))
+    names = schemas.stale(rules_folder(folder)) if verify else schemas.write(rules_folder(folder))
     for name in names:
         typer.echo(f"{'stale' if verify else 'written'}: schema/{name}")
     if verify and names:
@@ -173,7 +161,7 @@ def preview(
     from huntaze_pipeline.rulebook import preview as room
 
     fan = {"name": name, "first_name": name.split()[0]} if name and name.strip() else None
-    shown = room.preview(loader.load(_folder(folder)), template, platform, locale, fan=fan)
+    shown = room.preview(loader.load(rules_folder(folder)), template, platform, locale, fan=fan)
     if machine:
         text = {"subject": shown.subject, "body": shown.body, "locale": shown.locale}
         typer.echo(json.dumps(text, ensure_ascii=False))
@@ -181,118 +169,3 @@ def preview(
     if shown.subject:
         typer.secho(f"Subject: {shown.subject}\n", bold=True)
     typer.echo(shown.body)
-
-
-@rules.command()
-def apply(
-    creator: Creator,
-    folder: Folder = None,
-    machine: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-) -> None:
-    """Make the rule files live for a creator, all in one transaction."""
-    from huntaze_pipeline.clock import system_clock
-    from huntaze_pipeline.rulebook import loader, registry
-
-    rulebook = loader.load(_folder(folder))
-    with _tenant(creator) as connection:
-        applied = registry.apply(connection, creator, rulebook, system_clock())
-    if machine:
-        typer.echo(json.dumps(vars(applied)))
-        return
-    for what, names in vars(applied).items():
-        if names and what != "unchanged":
-            typer.echo(f"{what}: {', '.join(names)}")
-    typer.echo(f"unchanged: {len(applied.unchanged)}")
-
-
-@segments.command("list")
-def list_segments(
-    creator: Creator,
-    machine: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-) -> None:
-    """Show a creator's segments with their sizes as of the last refresh."""
-    from sqlalchemy import select
-
-    from huntaze_pipeline.store.planning import Segment
-
-    with _tenant(creator) as connection:
-        columns = (Segment.id, Segment.name, Segment.size, Segment.refreshed_at)
-        mine = select(*columns).where(Segment.creator_id == creator).order_by(Segment.id)
-        rows = [row._asdict() for row in connection.execute(mine)]
-    if machine:
-        typer.echo(json.dumps(rows, default=str))
-        return
-    for row in rows:
-        typer.echo(
-            f"{row['id']:<24} {row['size']:>10,}  {row['refreshed_at'] or 'not yet refreshed'}"
-        )
-
-
-@segments.command()
-def refresh(
-    creator: Annotated[
-        str | None, typer.Option("--creator", help="Only this creator's segments.")
-    ] = None,
-    machine: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-) -> None:
-    """Evaluate the segments now, over the facts as of the last `models build`."""
-    from huntaze_pipeline.clock import system_clock
-    from huntaze_pipeline.local import stack
-    from huntaze_pipeline.orchestration import ticks
-    from huntaze_pipeline.settings import load
-    from huntaze_pipeline.store.session import Store
-    from huntaze_pipeline.warehouse import lake
-
-    with stack.services(load(), need=("postgres",)) as ready:
-        store = Store(ready)
-        if creator is not None:
-            with store.tenant(creator) as connection:
-                _known(connection, creator)
-        with lake.connect(ready) as con:
-            deltas = ticks.refresh(store, con, system_clock(), creator and [creator])
-    if machine:
-        rows = [{"creator_id": d.creator_id, "segment_id": d.segment_id, "size": d.size,
-                 "entered": len(d.entered), "left": len(d.left)} for d in deltas]  # fmt: skip
-        typer.echo(json.dumps(rows))
-        return
-    for d in deltas:
-        name = f"{d.creator_id}/{d.segment_id}"
-        typer.echo(f"{name:<40} {d.size:>10,}  +{len(d.entered):,} -{len(d.left):,}")
-
-
-@segments.command()
-def members(
-    segment: str,
-    creator: Creator,
-    at: Annotated[datetime | None, typer.Option(help="As of this moment (UTC).")] = None,
-) -> None:
-    """Print the ids of a segment's fans, one a line."""
-    from datetime import UTC
-
-    from huntaze_pipeline.audience import segments as room
-
-    moment = at.replace(tzinfo=UTC) if at else None
-    with _tenant(creator) as connection:
-        room.require(connection, creator, segment)
-        for fan in room.members(connection, creator, segment, moment):
-            typer.echo(fan)
-
-
-@segments.command()
-def export(
-    segment: str,
-    path: Path,
-    creator: Creator,
-    columns: Annotated[
-        str, typer.Option(help="Comma-separated.")
-    ] = "fan_id,name,locale,entered_at",
-) -> None:
-    """Write a segment's members to a .csv or .parquet file."""
-    from huntaze_pipeline.audience import segments as room
-    from huntaze_pipeline.audience.export import export as write
-
-    chosen = [name.strip() for name in columns.split(",") if name.strip()]
-    with _tenant(creator) as connection:
-        room.require(connection, creator, segment)
-        count = write(connection, creator, segment, path, chosen)
-    typer.echo(f"{count} fans written to {path}")

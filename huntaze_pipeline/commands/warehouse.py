@@ -67,6 +67,7 @@ def build(
     else:
         for item in done.built:
             rows = "" if item.rows is None else f"{item.rows:,} rows, "
+            rows += f"+{item.came:,} -{item.left:,}, " if item.came or item.left else ""
             typer.echo(f"{item.name}: {rows}{item.how} ({item.seconds:.2f} s)")
         for item in done.audited:
             sign = (

@@ -30,12 +30,15 @@ _CLAIM = text("""
                 when m.not_before > :now then 'early'
                 when exists (select 1 from suppressions s
                     where s.creator_id = m.creator_id and s.platform = m.platform
-                        and s.normalised = lower(btrim(m.address))) then 'suppressed'
+                        and s.normalised = lower(btrim(m.address)))
+                    or exists (select 1 from barred b where b.platform = m.platform
+                        and b.normalised = lower(btrim(m.address))) then 'suppressed'
                 when exists (select 1 from consents k
                     where k.creator_id = m.creator_id and k.fan_id = m.fan_id
                         and k.topic = m.topic and not k.granted) then 'consent_withdrawn'
                 when c.status = 'cancelled' then 'campaign_cancelled'
                 when c.status = 'paused' then 'campaign_paused'
+                when r.paused_at is not null then 'automation_paused'
                 when a.status is distinct from 'active'
                     then 'account_' || coalesce(a.status, 'missing')
                 else 'go'
@@ -44,6 +47,8 @@ _CLAIM = text("""
         join messages m using (creator_id, id)
         left join campaigns c on m.source = 'campaign'
             and c.creator_id = m.creator_id and c.id = m.source_id
+        left join automations r on m.source = 'automation'
+            and r.creator_id = m.creator_id and r.id = m.source_id
         left join accounts a on a.id = m.account_id
         for update of m skip locked
     ),
@@ -105,7 +110,7 @@ class Stop:
     """A message that may not go now, and why.
 
     gone, missing, expired, suppressed, consent_withdrawn, campaign_cancelled, campaign_paused,
-    account_<status>: done with here. early, locked: look again after `wait_s`.
+    automation_paused, account_<status>: done with here. early, locked: look again after `wait_s`.
     """
 
     reason: str

@@ -9,12 +9,14 @@ from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.validation import Recipient, Request
 
 _RECIPIENT = text("""
-    select i.fan_id, i.account_id, i.address, a.status as account_status, s.reason as suppressed,
-        c.granted as consent, i.last_inbound_at, a.limit_count, a.limit_window_s
+    select i.fan_id, i.account_id, i.address, a.status as account_status,
+        coalesce(s.reason, b.reason) as suppressed, c.granted as consent, i.last_inbound_at,
+        a.limit_count, a.limit_window_s
     from identities i
     join accounts a on a.creator_id = i.creator_id and a.id = i.account_id
     left join suppressions s on s.creator_id = i.creator_id and s.platform = i.platform
         and s.normalised = i.normalised
+    left join barred b on b.platform = i.platform and b.normalised = i.normalised
     left join consents c on c.creator_id = i.creator_id and c.fan_id = i.fan_id
         and c.topic = :topic
     where i.creator_id = :creator and i.fan_id = :fan and i.platform = :platform

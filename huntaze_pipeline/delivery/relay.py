@@ -22,7 +22,7 @@ BATCH = 1000
 """Rows a transaction: enough for full notes, few enough that a sender, who may meet a note before
 its row is committed, does not wait long for it."""
 HOLD_S = 30.0
-"""Rows of a paused campaign or account are looked at again after this long."""
+"""Rows of a paused campaign, automation or account are looked at again after this long."""
 
 _DUE = text("""
     with due as materialized (
@@ -31,6 +31,7 @@ _DUE = text("""
                 when m.expires_at <= :now then 'expired'
                 when c.status = 'cancelled' then 'campaign_cancelled'
                 when c.status = 'paused' then 'campaign_paused'
+                when r.paused_at is not null then 'automation_paused'
                 when a.status is distinct from 'active'
                     then 'account_' || coalesce(a.status, 'missing')
                 else 'go'
@@ -38,6 +39,8 @@ _DUE = text("""
         from messages m
         left join campaigns c on m.source = 'campaign'
             and c.creator_id = m.creator_id and c.id = m.source_id
+        left join automations r on m.source = 'automation'
+            and r.creator_id = m.creator_id and r.id = m.source_id
         left join accounts a on a.id = m.account_id
         where m.state = 'decided' and m.not_before <= :now
         order by m.not_before limit :limit

@@ -15,9 +15,9 @@ from huntaze_pipeline.errors import Problem
 NAMES = (
     "subscribed", "unsubscribed", "purchase", "tip", "redeemed", "replied", "viewed", "sent",
     "delivered", "opened", "clicked", "bounced", "complained", "failed", "entered_segment",
-    "left_segment",
+    "left_segment", "scheduled", "anniversary", "silent",
 )  # fmt: skip
-"""Besides these, a name may be `custom:` and a word."""
+"""Besides these, a name may be `custom:` and a word. The last three are made by the clock."""
 CUSTOM = re.compile(r"^custom:[a-z][a-z0-9_.-]{0,62}$")
 TOUCHES = ("sent", "delivered", "opened", "clicked")
 """In order: each implies the ones before it, once per message."""
@@ -52,7 +52,7 @@ class Event:
     fan_id: str
     occurred_at: datetime
     source: str
-    """api | receipt | sender | rule | import:<id>"""
+    """api | receipt | sender | rule | clock | import:<id>"""
     platform: str | None = None
     account_id: str | None = None
     campaign_id: str | None = None

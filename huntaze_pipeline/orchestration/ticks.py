@@ -20,7 +20,9 @@ from huntaze_pipeline.rulebook import live, selection
 from huntaze_pipeline.rulebook.policies import Policies
 from huntaze_pipeline.store import checkpoints
 from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.timing import clocks, occasions, silences
 from huntaze_pipeline.warehouse import lake as lakes
+from huntaze_pipeline.webhooks import courier
 
 READER = "automations"
 BATCH = 500
@@ -74,6 +76,47 @@ def wake(
     return reaction.steps
 
 
+def chime(store: Store, lake: Lake | None, now: datetime, tell: Tell = _nobody) -> int:
+    """Turn the moments of the calendar and silences that have come into events; return how many.
+
+    What is too late to act on is put down as missed, and told.
+    """
+    with store.worker() as connection:
+        clocks.sync(connection)
+    silences.seed(store, lake)
+    with store.worker() as connection:
+        for late in [
+            *occasions.open_due(connection, now).missed,
+            *occasions.lapse(connection, now),
+        ]:
+            tell(late)
+    with store.worker() as connection:
+        made = occasions.make(connection)
+    return made + _hush(store, lake, now, tell)
+
+
+def _hush(store: Store, lake: Lake | None, now: datetime, tell: Tell) -> int:
+    """Follow what breaks silences; once all of that is known, tell of the long ones."""
+    with store.worker() as connection:
+        if read := silences.follow(connection):
+            return read
+    if lake is not None:
+        silences.learn(store, lake)
+    with store.worker() as connection:
+        due, missed = silences.fire(connection, now)
+    if missed:
+        tell(f"{missed} silences came to light too late and were not acted on")
+    return due
+
+
+def post(store: Store, secret: bytes, now: datetime, tell: Tell = _nobody) -> int:
+    """Deliver the webhooks that are due; return how many were tried."""
+    done = courier.deliver(store, secret, now)
+    if done.failed:
+        tell(f"{done.failed} webhooks were given up; `huntaze webhooks list` says why")
+    return done.sent + done.failed + done.later
+
+
 def start(store: Store, lake: Lake | None, policies: Policies, now: datetime) -> int:
     """Decide the campaigns whose time has come, audience and all; return how many decisions.
 
@@ -114,7 +157,12 @@ def ring(bell: Parts, now: datetime) -> int:
 
 
 def refresh(
-    store: Store, lake: Lake, now: datetime, creators: Collection[str] | None = None
+    store: Store,
+    lake: Lake,
+    now: datetime,
+    creators: Collection[str] | None = None,
+    *,
+    whole: bool = False,
 ) -> list[Delta]:
     """Evaluate every segment (of some creators), store who came and left, and tell the rules.
 
@@ -123,7 +171,8 @@ def refresh(
     with store.worker() as connection:
         known = set(connection.execute(_EVALUATED).scalars())
         wanted = selection.selections(live.segments(connection, creators), now)
-        deltas = segments.refresh(connection, lake, wanted, now)
-        news = [d for d in deltas if f"{d.creator_id}/{d.segment_id}" in known]
+        refreshed = segments.refresh(connection, lake, wanted, now, whole=whole)
+        news = [d for d in refreshed.deltas if f"{d.creator_id}/{d.segment_id}" in known]
         inbox.append(connection, segments.published(news, now))
-    return deltas
+    refreshed.settle(lake)
+    return refreshed.deltas

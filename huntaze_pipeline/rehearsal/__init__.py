@@ -1,1 +1,1 @@
-"""Trying rules before they go live and looking back at what they did: backtest, why, replay."""
+"""Trying rules before they are live, and looking back: test, plan, backtest, why, replay."""

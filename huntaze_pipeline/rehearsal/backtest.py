@@ -15,7 +15,14 @@ from huntaze_pipeline.rehearsal import gatekeeper
 from huntaze_pipeline.rehearsal.passing import ENTRY, NOBODY, Passing
 from huntaze_pipeline.rehearsal.past import Past, instant, listed
 from huntaze_pipeline.rehearsal.reading import Reading, early
-from huntaze_pipeline.rulebook import entries, matching, people, planner
+from huntaze_pipeline.rulebook import (
+    behaviour,
+    entries,
+    matching,
+    people,
+    planner,
+    relations,
+)
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.language import quote
 from huntaze_pipeline.rulebook.live import LiveAutomation
@@ -105,13 +112,14 @@ def _matched(past: Past, live: LiveAutomation, reading: Reading, trial: Trial) -
         "create or replace temp table coded as select c.*, who.num from candidate c"
         " join who using (creator_id, fan_id)"
     )
-    past.relate("coded", reading.asked, reading.segments)
+    question = matching.triggered(rule)
+    past.relate("coded", reading.asked, reading.segments, question.features)
     con.execute(
         "create or replace temp table hit as select"
         " row_number() over (order by c.seen_at, c.tie) - 1 as position, c.* exclude (position),"
         " c.seen_at as now from candidate c"
         " join event using (position) join fan using (position)"
-        f" where {matching.triggered(rule).sql}"
+        f"{relations.joins(question.sql)} where {question.sql}"
     )
     trial.matched = _count(past, "hit")
     con.execute("drop table candidate; drop table coded; drop table event; drop table fan")
@@ -134,6 +142,7 @@ def _ask(past: Past, reading: Reading) -> Callable[..., matching.Answers]:
         events: pl.DataFrame,
         _: pl.DataFrame,
         questions: Mapping[str, matching.Question],
+        around: people.People | None = None,
         *,
         running: bool = True,
     ) -> matching.Answers:
@@ -145,7 +154,8 @@ def _ask(past: Past, reading: Reading) -> Callable[..., matching.Answers]:
             " join who using (creator_id, fan_id)"
         )
         past.con.unregister("asked_frame")
-        past.relate("asked", reading.fields, reading.segments)
+        features = behaviour.union(*(question.features for question in questions.values()))
+        past.relate("asked", reading.fields, reading.segments, features)
         return matching.ask(past.con, questions)
 
     return ask

@@ -143,7 +143,10 @@ def _known(past: Past) -> list[dict[str, Any]]:
             f"create or replace temp table new_{kind} as {table.format(table=past.table(kind))}"
         )
     query = _KNOWN.format(
-        profile=past.profile("asking"), replies=_REPLIES, identities=past.table("identities")
+        profile=past.profile("asking"),
+        replies=_REPLIES,
+        identities=past.table("identities"),
+        barred=past.tables.prefix + "barred",
     )
     return _rows(past, query)
 
@@ -176,7 +179,8 @@ _KNOWN = """
                      and cast(json_extract_string(s.body, '$.created_at') as timestamptz)
                          <= a.seen_at
                 then json_extract_string(s.body, '$.reason')
-                when t.created_at <= a.seen_at then t.reason end as suppressed,
+                when t.created_at <= a.seen_at then t.reason
+                when b.created_at <= a.seen_at then b.reason end as suppressed,
            case when u.until is not null then json_extract_string(u.body, '$.status')
                 when a.imported or v.created_at <= a.seen_at then v.status end as account,
            greatest(r.at, case when i.last_inbound_at <= a.seen_at then i.last_inbound_at end)
@@ -191,6 +195,7 @@ _KNOWN = """
         and s.id = a.platform || chr(31) || a.normalised and a.seen_at < s.until
     left join new_suppressions t on t.creator_id = a.creator_id
         and t.id = a.platform || chr(31) || a.normalised
+    left join {barred} b on b.platform = a.platform and b.normalised = a.normalised
     asof left join old_accounts u on u.creator_id = a.creator_id and u.id = a.account_id
         and a.seen_at < u.until
     left join new_accounts v on v.creator_id = a.creator_id and v.id = a.account_id

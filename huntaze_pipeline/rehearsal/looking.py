@@ -11,6 +11,8 @@ import polars as pl
 
 from huntaze_pipeline.rehearsal.passing import ENTRY
 from huntaze_pipeline.rehearsal.past import LAST, Past, instant
+from huntaze_pipeline.rulebook import behaviour
+from huntaze_pipeline.rulebook.conditions import Condition
 from huntaze_pipeline.rulebook.fields import FACTS, PROFILE
 from huntaze_pipeline.rulebook.language import quote
 
@@ -55,7 +57,7 @@ def later(asker: Mapping[str, Any], moment: datetime, seen_at: datetime) -> dict
     return {**asker, "moment": moment, "seen_at": seen_at, "now": seen_at, "tie": LAST}
 
 
-def relate(past: Past, asker: Mapping[str, Any], segments: Iterable[str]) -> dict[str, Any]:
+def relate(past: Past, asker: Mapping[str, Any], conditions: Iterable[Condition]) -> dict[str, Any]:
     """Make `event` and `fan` for one asker; return the fan's fields as of then."""
     row = {name: asker[name] for name in ENTRY}
     past.con.register("look_frame", pl.DataFrame([row], schema=ENTRY).to_arrow())
@@ -66,8 +68,12 @@ def relate(past: Past, asker: Mapping[str, Any], segments: Iterable[str]) -> dic
         f" {quote(str(row['fan_id']))} as fan_id, 1 as num"
     )
     past.remember(FACTS)
-    past.relate("look", _EVERY, sorted(set(segments)) or _all_segments(past))
-    return past.con.execute("from fan").pl().row(0, named=True)
+    asked = list(conditions)
+    segments = {name for condition in asked for name in condition.segments}
+    features = behaviour.union(*(condition.features for condition in asked))
+    past.relate("look", _EVERY, sorted(segments) or _all_segments(past), features)
+    found = past.con.execute("from fan").pl().row(0, named=True)
+    return {name: value for name, value in found.items() if not name.startswith("did_")}
 
 
 def _all_segments(past: Past) -> list[str]:

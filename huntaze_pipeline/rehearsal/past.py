@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from huntaze_pipeline.rulebook import facts
+from huntaze_pipeline.rulebook import behaviour, facts
+from huntaze_pipeline.rulebook.behaviour import Feature
 from huntaze_pipeline.rulebook.fields import FACTS, PROFILE
 from huntaze_pipeline.rulebook.language import quote
 
@@ -72,6 +73,19 @@ class Past:
             f" from tail where {mine}"
             f") where seen_at < {instant(until)}"
         )
+        self._around()
+
+    def _around(self) -> None:
+        """Make `creator` and `campaign`, which conditions may ask about; they hardly change."""
+        self.con.execute(
+            "create or replace temp table creator as select id, name, zone, currency"
+            f" from {self.table('creators')}"
+        )
+        listed_ = "from_json(cast(platforms as varchar), '[\"VARCHAR\"]') as platforms"
+        self.con.execute(
+            "create or replace temp table campaign as select creator_id, id, name, type,"
+            f" template_id as template, {listed_}, start_at from {self.table('campaigns')}"
+        )
 
     def _tail(self) -> str:
         columns = f"{_EVENT}, source, received_at, 0::bigint as id"
@@ -121,13 +135,20 @@ class Past:
             f" where name in ({listed(names)})"
         )
 
-    def relate(self, askers: str, fields: Collection[str], segments: Collection[str]) -> None:
+    def relate(
+        self,
+        askers: str,
+        fields: Collection[str],
+        segments: Collection[str],
+        features: Sequence[Feature] = (),
+    ) -> None:
         """Make `event` and `fan` for askers, with the fan's fields as known at each one's place.
 
         Args:
             askers: the table's name.
             fields: of the fan, without `fan.`; others are not there.
             segments: those whose members are asked for.
+            features: what the fan's own events are asked for.
         """
         self.con.execute(
             f"""
@@ -148,11 +169,38 @@ class Past:
                        p.* exclude (position, known, profile_subscribed_at)
                        {"".join(f", {_fact(name)} as {name}" for name in known)}
                        {_segments(segments)}
+                       {", d.* exclude (creator_id, fan_id, position)" if features else ""}
                 from {askers} a
                 left join ({past}) f on f.position = a.position
                 left join ({profile}) p on p.position = a.position
                 {self._members(askers, segments)}
+                {self._did(askers, features)}
             """
+        )
+
+    def _did(self, askers: str, features: Sequence[Feature]) -> str:
+        """Join what the fans had done; events and askers stand in one order of arrival."""
+        if not features:
+            return ""
+        names = listed(feature.event for feature in features)
+        kept = ", ".join(("creator_id", "event_id", "fan_id", *behaviour.FIELDS))
+        self.con.execute(
+            "create or replace temp table ranked as select *, row_number() over"
+            " (order by seen_at, tie, asker is not null) as rank from"
+            f" (select {kept}, seen_at, tie, null as asker, null as moment"
+            " from past_events semi join who using (creator_id, fan_id)"
+            f" where name in ({names}) union all by name select creator_id, fan_id, seen_at, tie,"
+            f" position as asker, moment from {askers})"
+        )
+        events = f"(select {kept}, rank as position from ranked where asker is null)"
+        asking = (
+            "(select creator_id, fan_id, rank as position, moment from ranked"
+            " where asker is not null)"
+        )
+        return (
+            f"left join (select d.* replace (r.asker as position)"
+            f" from ({behaviour.columns(features, events, asking)}) d"
+            " join ranked r on r.rank = d.position) d on d.position = a.position"
         )
 
     def profile(self, askers: str, wanted: bool = True) -> str:

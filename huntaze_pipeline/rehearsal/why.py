@@ -144,8 +144,7 @@ def _automation(connection: Connection, past: Past, found: Why) -> None:
     if (mine["turn"] > 0 and mine["began_at"] > asker["moment"]) or mine["due_at"] > asker["now"]:
         asker = looking.later(asker, mine["due_at"], row["decided_at"])
     asked = _asked(version, mine["position"]) if version else {}
-    segments = [name for condition in asked.values() for name in condition.segments]
-    found.facts = looking.relate(past, asker, segments)
+    found.facts = looking.relate(past, asker, asked.values())
     for who, condition in asked.items():
         part = explain(past.con, condition)
         if part is not None:

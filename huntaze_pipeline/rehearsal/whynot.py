@@ -117,7 +117,7 @@ def segment(past: Past, rule: LiveSegment, fan: str, at: datetime) -> WhyNot:
             return told
         return _no(told, "conditions", "not in its list", yes_if="the id is added to the list")
     condition = parse(rule.rule.where, ("fan",))
-    looking.relate(past, looking.nothing(rule.creator_id, fan, at), condition.segments)
+    looking.relate(past, looking.nothing(rule.creator_id, fan, at), [condition])
     return _asked(told, explain(past.con, condition))
 
 
@@ -148,7 +148,7 @@ def _event(
 def _trigger(
     told: WhyNot, past: Past, rule: LiveAutomation, event: dict[str, Any]
 ) -> WhyNot | None:
-    looking.relate(past, event, parse(rule.rule.conditions).segments)
+    looking.relate(past, event, [parse(rule.rule.conditions)])
     trigger = rule.rule.trigger
     bare = matching.triggered(rule.rule.model_copy(update={"conditions": None}))
     asked = f"event.name = ? and ({bare.sql})"

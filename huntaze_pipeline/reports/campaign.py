@@ -1,12 +1,14 @@
 """Everything about one campaign on one page: the reports that take a campaign, in order."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from zoneinfo import ZoneInfo
 
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.errors import NotFoundError
+from huntaze_pipeline.measurement import holdouts, incrementality
+from huntaze_pipeline.measurement.incrementality import Incremental
 from huntaze_pipeline.reports import figures, files, writing
 from huntaze_pipeline.reports import page as pages
 from huntaze_pipeline.reports.figures import Answer, Row, Table, Tenant
@@ -32,6 +34,8 @@ class Found:
     tenant: Tenant
     campaign: Row
     answers: dict[str, Answer]
+    own: Incremental | None = None
+    """What the campaign brought against its holdout; None without one."""
 
 
 def read(con: DuckDBPyConnection, settings: Settings, whose: Tenant, campaign_id: str) -> Found:
@@ -46,7 +50,7 @@ def read(con: DuckDBPyConnection, settings: Settings, whose: Tenant, campaign_id
     for name, report in reports.chosen(settings.models_dir, project, PARTS).items():
         values = figures.values(report, {"campaign": campaign_id})
         answers[name] = figures.run(con, report, whose, values)
-    return Found(whose, campaign, answers)
+    return Found(whose, campaign, answers, _own(con, whose, campaign_id))
 
 
 def write(
@@ -76,6 +80,8 @@ def page(found: Found) -> Page:
         draft.sections += shown
         if shown:  # what a number is has been said by the first report that shows it
             draft.definitions = dict(pages.definitions(answer)) | draft.definitions
+    if found.own is not None:
+        draft.sections.append(_incremental(found.own, found.tenant.currency))
     draft.definitions.pop("campaign", None)
     draft.notes.append(pages.settled(found.tenant))
     return draft.done()
@@ -91,7 +97,8 @@ def document(found: Found) -> bytes:
     """Return every report about the campaign as JSON."""
     told = {name: files.document(answer) for name, answer in found.answers.items()}
     head = {"campaign": found.campaign["id"], "name": found.campaign["name"]}
-    return json.dumps(head | {"reports": told}, indent=1, allow_nan=False).encode()
+    own = {"incremental": asdict(found.own)} if found.own is not None else {}
+    return json.dumps(head | own | {"reports": told}, indent=1, allow_nan=False).encode()
 
 
 def _campaign(con: DuckDBPyConnection, whose: Tenant, campaign_id: str) -> Row:
@@ -102,6 +109,31 @@ def _campaign(con: DuckDBPyConnection, whose: Tenant, campaign_id: str) -> Row:
     if row is None:
         raise NotFoundError(f"{whose.id} has no campaign {campaign_id!r} in the lake")
     return dict(zip(("id", "name", "status", "start", "end"), row, strict=True))
+
+
+def _own(con: DuckDBPyConnection, whose: Tenant, campaign_id: str) -> Incremental | None:
+    mine = [
+        row
+        for row in holdouts.read(con)
+        if (row["creator_id"], row["campaign_id"]) == (whose.id, campaign_id)
+    ]
+    return next(iter(incrementality.incremental(mine)), None)
+
+
+def _incremental(own: Incremental, currency: str) -> Section:
+    """Say what would not have come by itself, with its interval, or why that cannot be said."""
+    words = [
+        f"{writing.count(own.treated)} fans whose window is over are compared with"
+        f" {writing.count(own.holdout)} of the same audience who got nothing on purpose."
+    ]
+    if own.revenue is not None:
+        middle, low, high = (writing.money(x, currency) for x in (own.revenue, own.low, own.high))
+        words.append(f"Incremental revenue: {middle} (95 % interval {low} to {high}).")
+    if own.roi is not None:
+        middle, low, high = (writing.change(x) for x in (own.roi, own.roi_low, own.roi_high))
+        words.append(f"Incremental ROI: {middle} (95 % interval {low} to {high}).")
+    words += [f"{text[0].upper()}{text[1:]}." for text in (own.reason, own.note) if text]
+    return Section("What would not have come by itself", words=tuple(words))
 
 
 def _when(campaign: Row, zone: str) -> str:

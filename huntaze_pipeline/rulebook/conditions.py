@@ -6,15 +6,17 @@ are in `compiler`; a condition that parses can be compiled.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from huntaze_pipeline.rulebook.behaviour import Feature, union
 from huntaze_pipeline.rulebook.compiler import Compiler
-from huntaze_pipeline.rulebook.language import Fault
+from huntaze_pipeline.rulebook.fields import EVERYWHERE
+from huntaze_pipeline.rulebook.language import Dialect, Fault
 from huntaze_pipeline.rulebook.tree import from_tree
 
 _MAX_TEXT = 4_000
@@ -38,7 +40,9 @@ class Condition:
     scopes: tuple[str, ...]
 
     def sql(self, as_of: str, *, segment: Callable[[str], str] | None = None) -> str:
-        """Return one DuckDB boolean over the aliases `fan` and `event`.
+        """Return one DuckDB boolean over the aliases of its scopes (`fan`, `event`, …).
+
+        The alias `fan` must have a column for each of `features`, by its key.
 
         Args:
             as_of: the SQL expression (TIMESTAMPTZ) that stands for the moment of the question.
@@ -47,8 +51,33 @@ class Condition:
         """
         if self.node is None:
             return "true"
-        sql, _ = Compiler(self.scopes, as_of=as_of, segment=segment).boolean(self.node)
-        return f"coalesce({sql}, false)"
+        known = self._compiled.get(as_of) if segment is None else None
+        if known is None:
+            sql, _ = Compiler(self.scopes, as_of=as_of, segment=segment).boolean(self.node)
+            known = f"coalesce({sql}, false)"
+            if segment is None:
+                self._compiled.clear()
+                self._compiled[as_of] = known
+        return known
+
+    @cached_property
+    def _compiled(self) -> dict[str, str]:
+        """What was compiled last, by the moment's expression."""
+        return {}
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """What the condition asks of the fan's own events, as columns of `fan`."""
+        if self.node is None:
+            return ()
+        compiler = Compiler(self.scopes)
+        compiler.boolean(self.node)
+        return union(compiler.features)
+
+    @cached_property
+    def templates(self) -> frozenset[str]:
+        """The templates that the condition names."""
+        return frozenset(self._literals("received"))
 
     @cached_property
     def segments(self) -> frozenset[str]:
@@ -59,7 +88,8 @@ class Condition:
     def fields(self) -> frozenset[str]:
         """The fields that the condition reads, as `fan.name`."""
         columns = self.node.find_all(exp.Column) if self.node is not None else []
-        return frozenset(".".join(part.name.lower() for part in c.parts[:2]) for c in columns)
+        named = (c for c in columns if c.parts[0].name.lower() in self.scopes)
+        return frozenset(".".join(part.name.lower() for part in c.parts[:2]) for c in named)
 
     def _literals(self, function: str) -> list[str]:
         calls = self.node.find_all(exp.Anonymous) if self.node is not None else []
@@ -70,10 +100,10 @@ class Condition:
         ]
 
 
-ALWAYS = Condition(None, ("fan", "event"))
+ALWAYS = Condition(None, EVERYWHERE)
 
 
-def parse(where: Any, scopes: tuple[str, ...] = ("fan", "event")) -> Condition:
+def parse(where: Any, scopes: tuple[str, ...] = EVERYWHERE) -> Condition:
     """Read a condition: an SQL expression, or `all` / `any` / `not` with field, op and value.
 
     Raises:
@@ -81,10 +111,22 @@ def parse(where: Any, scopes: tuple[str, ...] = ("fan", "event")) -> Condition:
     """
     if where is None or where == {} or where == []:
         return Condition(None, scopes)
+    if isinstance(where, str):
+        return _parsed(where, scopes)
+    return _read(where, scopes)
+
+
+@lru_cache(maxsize=8192)
+def _parsed(where: str, scopes: tuple[str, ...]) -> Condition:
+    """Read each text once in a process: a tick asks the same rules again and again."""
+    return _read(where, scopes)
+
+
+def _read(where: Any, scopes: tuple[str, ...]) -> Condition:
     faults: list[Fault] = []
     node = _text(where, faults) if isinstance(where, str) else from_tree(where, (), faults)
     if node is not None and not faults:
-        compiler = Compiler(scopes)
+        compiler = Compiler(scopes, text=where if isinstance(where, str) else "")
         _checked(compiler, node)
         faults = compiler.faults
     if faults or node is None:
@@ -104,7 +146,7 @@ def _text(text: str, faults: list[Fault]) -> exp.Expr | None:
         faults.append(Fault(f"the condition has {len(text)} characters; at most {_MAX_TEXT}"))
         return None
     try:
-        nodes = [n for n in sqlglot.parse(text, read="duckdb") if n is not None]
+        nodes = [n for n in sqlglot.parse(text, read=Dialect) if n is not None]
     except SqlglotError as error:
         faults.append(_syntax(error))
         return None

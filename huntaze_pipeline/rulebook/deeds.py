@@ -14,6 +14,12 @@ from huntaze_pipeline.rulebook.messages import Recipient, words
 
 CHANGES = ("set", "tag", "untag", "join", "leave")
 """Effects after which conditions may answer differently."""
+TELLS = ("emit", "join", "leave")
+"""Effects that other automations can react to."""
+HOPS = "hops"
+"""The property that counts through how many automations an event has come."""
+FURTHEST = 8
+"""Automations that set each other off in a circle stop there."""
 
 
 def effect(
@@ -27,12 +33,23 @@ def effect(
     except templates.RenderError as error:
         return None, f"render_error: {error}"
     name = hashing.identifier("effect", row["execution_id"], str(row["turn"]))
+    if op.kind in TELLS:
+        body[HOPS] = _hops(recipient.event) + 1
+        if body[HOPS] > FURTHEST:
+            return None, f"circle: {FURTHEST} automations have set each other off"
     same = ("creator_id", "execution_id", "turn", "position", "rule_hash", "snapshot_id")
     values = {key: row[key] for key in same}
     return values | {
         "id": str(name), "kind": op.kind, "body": body, "due_at": moment,
         "decided_at": row["done_at"],
     }, None  # fmt: skip
+
+
+def _hops(event: Mapping[str, Any] | None) -> int:
+    import json
+
+    found = json.loads((event or {}).get("properties") or "{}").get(HOPS)
+    return found if isinstance(found, int) else 0
 
 
 def _said(op: Op) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.rulebook import deeds
 
 _STORE = text(
     """
@@ -76,12 +77,6 @@ _LEAVE = text(
     returning 1
     """
 )
-_SIZE = text(
-    """
-    update segments set size = greatest(0, size + :by)
-    where creator_id = :creator and id = :segment
-    """
-)
 
 
 def store(connection: Connection, rows: Sequence[Mapping[str, Any]], now: datetime) -> int:
@@ -128,7 +123,6 @@ def _enrol(connection: Connection, row: Mapping[str, Any], names: dict[str, Any]
     changed = connection.execute(_JOIN if joins else _LEAVE, names).first()
     if changed is None:
         return []
-    connection.execute(_SIZE, {**names, "by": 1 if joins else -1})
     name = "entered_segment" if joins else "left_segment"
     return [_event(row, name, {"segment": names["segment"]})]
 
@@ -137,5 +131,7 @@ def _event(row: Mapping[str, Any], name: str, properties: Mapping[str, Any]) -> 
     return Event(
         creator_id=row["creator_id"], event_id=f"effect:{row['id']}", name=name,
         fan_id=row["fan_id"], occurred_at=row["due_at"], source="rule",
-        properties={**properties, "automation": row["automation_id"]},
+        properties={
+            **properties, "automation": row["automation_id"], deeds.HOPS: row["body"][deeds.HOPS]
+        },
     )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 from sqlglot import exp
 
+from huntaze_pipeline.rulebook import relations
 from huntaze_pipeline.rulebook.compiler import Compiler
 from huntaze_pipeline.rulebook.conditions import Condition
 
@@ -75,7 +76,8 @@ def explain(con: duckdb.DuckDBPyConnection, condition: Condition, position: int 
     compiler = Compiler(condition.scopes, as_of=_MOMENT)
     columns = ", ".join(f"{compiler.visit(node)[0]} AS c{i}" for i, node in enumerate(asked))
     row = con.execute(
-        f"SELECT {_MOMENT}, {columns} FROM event JOIN fan USING (position) WHERE position = ?",
+        f"SELECT {_MOMENT}, {columns} FROM event JOIN fan ON fan.position = event.position"
+        f"{relations.joins(columns)} WHERE event.position = ?",
         [position],
     ).fetchone()
     if row is None:
@@ -106,7 +108,7 @@ def _shape(node: exp.Expr, asked: list[exp.Expr]) -> _Shape:
         return _Shape(node, place, parts=(_shape(node.this, asked),), joined="not")
     values = []
     for leaf in _leaves(node):
-        values.append((leaf.sql(dialect="duckdb"), len(asked)))
+        values.append((_words(leaf), len(asked)))
         asked.append(leaf)
     return _Shape(node, place, tuple(dict(values).items()))
 
@@ -129,13 +131,13 @@ def _leaves(node: exp.Expr) -> Sequence[exp.Expr]:
         n for n in inside
         if isinstance(n, exp.Column) and n.table and not n.find_ancestor(exp.Kwarg, exp.PropertyEQ)
     ]  # fmt: skip
-    found = {n.sql(dialect="duckdb"): n for n in (*calls, *columns)}
+    found = {_words(n): n for n in (*calls, *columns)}
     return list(found.values())
 
 
 def _filled(shape: _Shape, row: Sequence[Any], moment: datetime) -> Part:
     part = Part(
-        shape.node.sql(dialect="duckdb"), row[shape.answer],
+        _words(shape.node), row[shape.answer],
         {text: row[place] for text, place in shape.values},
         tuple(_filled(inner, row, moment) for inner in shape.parts), shape.joined,
     )  # fmt: skip
@@ -156,5 +158,10 @@ def _when(node: exp.Expr, part: Part, moment: datetime) -> datetime | None:
     unit = _AGES.get(str(age.this).lower()) if isinstance(age, exp.Anonymous) else None
     if unit is None or kind not in (exp.GT, exp.GTE) or not isinstance(limit, exp.Literal):
         return None
-    now = part.values.get(age.sql(dialect="duckdb"))
+    now = part.values.get(_words(age))
     return None if now is None else moment + (float(limit.name) - now) * unit
+
+
+def _words(node: exp.Expr) -> str:
+    """Write a part as its author did."""
+    return node.sql(dialect="duckdb", normalize_functions=False)

@@ -1,4 +1,4 @@
-"""The declared schemas that rules may speak of: fields of `fan` and `event`, and their types.
+"""The declared schemas that rules may speak of: fields of fan, event, campaign and creator.
 
 Nothing that is not named here can appear in a condition or a message.
 """
@@ -57,9 +57,23 @@ EVENT: dict[str, Type] = {
     "currency": Type.TEXT,
     "occurred_at": Type.TIME,
 }
-SCOPES: dict[str, dict[str, Type]] = {"fan": FAN, "event": EVENT}
+CREATOR: dict[str, Type] = {
+    "id": Type.TEXT, "name": Type.TEXT, "zone": Type.TEXT, "currency": Type.TEXT,
+}  # fmt: skip
+CAMPAIGN: dict[str, Type] = {
+    "id": Type.TEXT, "name": Type.TEXT, "type": Type.TEXT, "template": Type.TEXT,
+    "platforms": Type.LIST, "start_at": Type.TIME,
+}  # fmt: skip
+"""Of the campaign that the event names; nothing that changes while it runs, such as its status."""
+COUNTED: dict[str, Type] = {**EVENT, "amount": Type.NUMBER}
+"""An event that a behaviour counts; `amount` is another word for `value`."""
+SCOPES: dict[str, dict[str, Type]] = {
+    "fan": FAN, "event": EVENT, "campaign": CAMPAIGN, "creator": CREATOR,
+}  # fmt: skip
+EVERYWHERE = tuple(SCOPES)
+"""What a rule that reacts to an event may ask about."""
 OPEN: dict[str, str] = {"fan": "attributes", "event": "properties"}
-"""The one field of each scope below which any name is allowed; its values are JSON."""
+"""The one field of a scope below which any name is allowed; its values are JSON."""
 
 
 def nearest(name: str, names: "list[str] | dict[str, object] | tuple[str, ...]") -> str:

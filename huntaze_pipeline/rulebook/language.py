@@ -1,22 +1,26 @@
 """The words of the condition language: its functions, the types they take, the SQL they become.
 
-How an expression is walked and checked is `compiler`'s.
+How an expression is walked and checked is `compiler`'s, how a call is read `calls`'.
 """
 
 from dataclasses import dataclass
 
-from sqlglot import exp
+from sqlglot.dialects import DuckDB
 
 from huntaze_pipeline.rulebook.fields import Type
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with a condition; `needle` is the word, `path` the part of the JSON form."""
+    """One thing wrong with a condition."""
 
     what: str
     needle: str = ""
+    """The word that is wrong."""
+    nth: int = 0
+    """How often the word stands in the text before the place that is meant."""
     path: tuple[str | int, ...] = ()
+    """The part of the JSON form."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,28 @@ FUNCTIONS: dict[str, Function] = {
     "starts_with": Function((Type.TEXT, Type.TEXT), Type.BOOL, "starts_with({0}, {1})"),
     "abs": Function((Type.NUMBER,), Type.NUMBER, "abs({0})"),
 }  # fmt: skip
-SPECIAL = ("coalesce", "contains", "in_segment")
-NODES = {
-    exp.Lower: "lower", exp.Upper: "upper", exp.Length: "length", exp.StartsWith: "starts_with",
-    exp.Abs: "abs", exp.Contains: "contains", exp.ArrayContains: "contains",
-}  # fmt: skip
+SPECIAL = ("coalesce", "contains", "in_segment", "number")
+"""Functions whose values are looked at before there is a type."""
+BEHAVIOURS = ("avg", "count", "first", "last", "max", "min", "performed", "received", "sum")
+"""Functions over the fan's own events."""
+NAMED = ("within", "at_least", "where")
+"""What a behaviour may be given by name: within => '30d'."""
+FREE = ("abs", "coalesce", "contains", "length", "lower", "number", "starts_with", "upper")
+"""Functions that ask neither the fan nor the clock: the ones that `where =>` may use."""
+
+
+class Dialect(DuckDB):
+    """DuckDB's grammar without its functions: a call stays as it was written."""
+
+    class Parser(DuckDB.Parser):
+        """The parser of conditions."""
+
+        FUNCTIONS = {}
+        FUNCTION_PARSERS = {
+            name: parser
+            for name, parser in DuckDB.Parser.FUNCTION_PARSERS.items()
+            if name not in ("MIN", "MAX")
+        }
 
 
 def quote(text: str) -> str:

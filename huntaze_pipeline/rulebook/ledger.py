@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.rulebook import effects
+from huntaze_pipeline.rulebook import control, effects
 from huntaze_pipeline.rulebook.entries import UNREACHED, Entry, Passage
 from huntaze_pipeline.rulebook.passage import Open, Plan
 from huntaze_pipeline.rulebook.people import EVENTS
@@ -71,6 +71,7 @@ _CLOSE = text(
         from steps s where s.creator_id = k.creator_id and s.execution_id = k.id) as came
     where e.creator_id = k.creator_id and e.id = k.id and e.state in ('active', 'paused')
       and not came.open
+    returning e.creator_id, e.id, e.reason
     """
 )
 _ENTERED = text(
@@ -116,7 +117,7 @@ _OPEN = text(
            s.turn, s.position, coalesce(s.began_at, s.due_at) as began_at, s.due_at, e.event_id
     from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
     join executions e on e.creator_id = k.creator_id and e.fan_id = k.fan_id
-        and e.state = 'active'
+        and e.state in ('active', 'paused')
     join steps s on s.creator_id = e.creator_id and s.execution_id = e.id and s.state = 'waiting'
     where jsonb_exists_any(s.awaits, cast(:names as text[]))
     order by s.creator_id, s.execution_id
@@ -143,7 +144,10 @@ def store_plan(connection: Connection, plan: Plan, now: datetime) -> None:
     touched = sorted({(step["creator_id"], step["execution_id"]) for step in plan.steps})
     if touched:
         names = {"creators": [t[0] for t in touched], "ids": [t[1] for t in touched]}
-        connection.execute(_CLOSE, {**names, "now": now, "unreached": list(UNREACHED)})
+        ended = connection.execute(_CLOSE, {**names, "now": now, "unreached": list(UNREACHED)})
+        for row in ended.all():
+            if row.reason == "goal":  # what is still on its way to such a fan has lost its point
+                control.withdraw(connection, row.creator_id, [row.id], "goal", now)
 
 
 def _write(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.errors import Problem, RuleError
 from huntaze_pipeline.rulebook import flow, seed
-from huntaze_pipeline.rulebook.conditions import parse
+from huntaze_pipeline.rulebook.conditions import Condition, parse
 from huntaze_pipeline.rulebook.schema import Automation, Segment, Template
 
 
@@ -56,7 +56,8 @@ _AUTOMATIONS = text(
     order by a.creator_id, a.id
     """
 )
-_HELD = text(f"{_AUTOMATIONS.text} for share of a")
+_SHARE = text("select pg_advisory_xact_lock_shared(:key)")
+DECIDING = 0x44454349  # "DECI": shared by ticks that decide, alone for who stops them
 _VERSIONS = text(
     """
     select v.creator_id, v.automation_id as id, v.rule_hash, v.body
@@ -91,6 +92,7 @@ def automations(
     faults: list[Problem] | None = None,
     *,
     hold: bool = False,
+    broken: set[tuple[str, str]] | None = None,
 ) -> list[LiveAutomation]:
     """Return the active automations, of some creators or of all that the connection sees.
 
@@ -101,13 +103,15 @@ def automations(
             that one creator's broken rule stops nobody else's.
         hold: keep them as they are until the transaction ends, so that whoever pauses one knows
             that nothing is decided any more once that is done.
+        broken: where to note (creator_id, id) of those that cannot be read.
 
     Raises:
         RuleError: a row cannot be read, and no list for faults was given.
     """
     wanted = None if creators is None else sorted(set(creators))
-    query = _HELD if hold else _AUTOMATIONS
-    rows = connection.execute(query, {"creators": wanted}).mappings().all()
+    if hold:
+        connection.execute(_SHARE, {"key": DECIDING})
+    rows = connection.execute(_AUTOMATIONS, {"creators": wanted}).mappings().all()
     noted: list[Problem] = [] if faults is None else faults
     known = templates(connection, {row["creator_id"] for row in rows}, noted)
     found = []
@@ -116,6 +120,8 @@ def automations(
             found.append(_automation(dict(row), known.get(row["creator_id"], {})))
         except RuleError as error:
             noted += error.problems
+            if broken is not None:
+                broken.add((row["creator_id"], row["id"]))
     if faults is None and noted:
         raise RuleError(noted)
     return found
@@ -185,6 +191,11 @@ def _read(
     used = {op.step.send.template for op in flow.program(rule) if op.step.send}
     content = {name: known[name] for name in used if name and name in known}
     return LiveAutomation(creator_id, name, rule, rule_hash, content, paused)
+
+
+def asked(automations: Iterable[LiveAutomation]) -> list[Condition]:
+    """Return every condition of some automations, read."""
+    return [parse(where) for one in automations for where in conditions(one.rule)]
 
 
 def conditions(rule: Automation) -> list[Any]:

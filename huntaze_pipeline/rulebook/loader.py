@@ -9,7 +9,8 @@ from pathlib import Path
 
 from huntaze_pipeline import hashing
 from huntaze_pipeline.errors import Problem, RuleError
-from huntaze_pipeline.rulebook import references, seed
+from huntaze_pipeline.rulebook import casting, references, rosters, seed
+from huntaze_pipeline.rulebook.cases import Suite
 from huntaze_pipeline.rulebook.fields import nearest
 from huntaze_pipeline.rulebook.policies import Policies, PolicyFile
 from huntaze_pipeline.rulebook.schema import (
@@ -23,6 +24,8 @@ from huntaze_pipeline.rulebook.units import ID, Strict
 from huntaze_pipeline.rulebook.validation import validate
 from huntaze_pipeline.source import Source, read
 
+TESTS = "tests"
+"""The folder of tests of several rules."""
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -36,6 +39,18 @@ class Rulebook:
     templates: dict[str, Template]
     policies: Policies
     files: int = 0
+
+    def content(self) -> str:
+        """Return the content hash of all rules together."""
+        return hashing.content(self.hashes())
+
+    def hashes(self) -> dict[str, str]:
+        """Return the content hash of every rule, by `kind/id`."""
+        return {
+            f"{kind}/{name}": self.hash(kind, name)
+            for kind in KINDS
+            for name in getattr(self, kind)
+        }
 
     def hash(self, kind: str, name: str) -> str:
         """Return the content hash of a rule together with the templates that it sends."""
@@ -52,8 +67,14 @@ class Draft:
     sources: dict[tuple[str, str], Source] = field(default_factory=dict)
     policies: PolicyFile | None = None
     problems: list[Problem] = field(default_factory=list)
+    suites: dict[str, tuple[Source, Suite | None]] = field(default_factory=dict)
+    """The files of tests/, by name; None for one with faults."""
     broken: set[tuple[str, str]] = field(default_factory=set)
     """Files that exist and have faults: a reference to them is no fault of its own."""
+    lists: set[Path] = field(default_factory=set)
+    """Lists of fans that lie beside the segments."""
+    named: set[Path] = field(default_factory=set)
+    """The lists that segments name."""
 
 
 def load(rules_dir: Path) -> Rulebook:
@@ -62,7 +83,15 @@ def load(rules_dir: Path) -> Rulebook:
     Raises:
         RuleError: faults were found; every one of every file is in it.
     """
-    draft = drafted(rules_dir)
+    return book(drafted(rules_dir))
+
+
+def book(draft: "Draft") -> Rulebook:
+    """Return what was read as one rulebook.
+
+    Raises:
+        RuleError: it holds faults.
+    """
     if draft.problems or draft.policies is None:
         raise RuleError(draft.problems)
     rules = draft.rules
@@ -84,16 +113,32 @@ def drafted(rules_dir: Path) -> Draft:
     for kind in KINDS:
         for path in sorted((rules_dir / kind).glob("*")):
             _file(draft, kind, path, rules_dir)
+    for path in sorted((rules_dir / TESTS).glob("*")):
+        _suite(draft, path, rules_dir)
     _strangers(draft, rules_dir)
+    _unread(draft, rules_dir)
     references.check(draft)
-    for source in (policies, *draft.sources.values()):
+    casting.check(draft)
+    suites = [source for source, _ in draft.suites.values()]
+    for source in (policies, *draft.sources.values(), *suites):
         draft.problems += source.problems
     draft.problems = sorted(dict.fromkeys(draft.problems), key=_order)
     return draft
 
 
+def one(kind: str, path: Path) -> tuple[Strict | None, list[Problem]]:
+    """Read one rule file by itself, wherever it lies; what it says of others is not checked."""
+    draft = Draft()
+    _file(draft, kind, path.resolve(), path.resolve().parent)
+    problems = [p for source in draft.sources.values() for p in source.problems]
+    return draft.rules[kind].get(path.stem), [*draft.problems, *problems]
+
+
 def _file(draft: Draft, kind: str, path: Path, root: Path) -> None:
     if path.name.startswith(".") or path.is_dir():
+        return
+    if kind == "segments" and path.suffix in rosters.SUFFIXES:
+        draft.lists.add(path)
         return
     if path.suffix not in _SUFFIXES:
         where = str(path.relative_to(root.parent))
@@ -108,6 +153,9 @@ def _file(draft: Draft, kind: str, path: Path, root: Path) -> None:
         source.problems.append(source.at(None, what))
     if path.suffix == ".json" and isinstance(source.data, dict):
         source.data = seed.FORMS[kind](source.data)
+    if kind == "segments":
+        draft.named |= rosters.named(source)
+        rosters.read(source, root)
     rule = validate(KINDS[kind], source)
     draft.sources[kind, path.stem] = source
     if rule is None:
@@ -116,13 +164,38 @@ def _file(draft: Draft, kind: str, path: Path, root: Path) -> None:
         draft.rules[kind][path.stem] = rule
 
 
+def _suite(draft: Draft, path: Path, root: Path) -> None:
+    if path.name.startswith(".") or path.is_dir():
+        return
+    source = read(path, root)
+    if path.suffix not in _SUFFIXES:
+        source.problems.append(source.at(None, "is no file of tests; end its name in .yaml"))
+    draft.suites[path.stem] = source, validate(Suite, source)
+
+
 def _strangers(draft: Draft, root: Path) -> None:
     """Name folders that nothing reads: a rule in `automation/` would silently never run."""
     for path in sorted(root.iterdir()):
-        if path.is_dir() and path.name not in (*KINDS, "schema") and path.name[0] not in "._":
+        if (
+            path.is_dir()
+            and path.name not in (*KINDS, TESTS, "schema")
+            and path.name[0] not in "._"
+        ):
             where = str(path.relative_to(root.parent))
-            what = f"unknown folder {path.name!r}{nearest(path.name, list(KINDS))}"
+            what = f"unknown folder {path.name!r}{nearest(path.name, [*KINDS, TESTS])}"
             draft.problems.append(Problem(f"{where}:1:1", what))
+
+
+def _unread(draft: Draft, root: Path) -> None:
+    """Name lists that no segment reads."""
+    for path in sorted(draft.lists):
+        if path.resolve() not in draft.named:
+            where = f"{path.relative_to(root.parent)}:1:1"
+            what = (
+                "is no rule file; end its name in .yaml, or let a segment read it as a list"
+                f" (`file: {path.name}`)"
+            )
+            draft.problems.append(Problem(where, what))
 
 
 def _order(problem: Problem) -> tuple[str, int, int]:

@@ -1,6 +1,7 @@
 """Which rules hold for which events: one set-based query for a whole batch.
 
-Belongs here: the query. Rules with the same text are asked once, however many creators have them.
+Belongs here: the query; the tables that it reads are `relations`'. Rules with the same text are
+asked once, however many creators have them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +11,11 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from huntaze_pipeline.rulebook import facts
+from huntaze_pipeline.rulebook import relations
+from huntaze_pipeline.rulebook.behaviour import Feature, union
 from huntaze_pipeline.rulebook.conditions import parse
 from huntaze_pipeline.rulebook.language import quote
+from huntaze_pipeline.rulebook.people import People
 from huntaze_pipeline.rulebook.schema import Automation
 from huntaze_pipeline.rulebook.steps import Occurrence
 
@@ -27,6 +30,8 @@ class Question:
 
     event_name: str | None
     sql: str
+    features: tuple[Feature, ...] = ()
+    """Columns of `fan` that the SQL reads besides its own."""
 
 
 @dataclass
@@ -57,14 +62,16 @@ def holds(*conditions: Any, event: str | None = None) -> Question:
         conditions: as they are written; None is always true.
         event: ask it of events with this name only; None: of every row.
     """
-    parts = [parse(where).sql(_MOMENT) for where in conditions if where is not None]
-    return Question(event, " AND ".join(parts) or "true")
+    read = [parse(where) for where in conditions if where is not None]
+    sql = " AND ".join(condition.sql(_MOMENT) for condition in read)
+    return Question(event, sql or "true", union(*(condition.features for condition in read)))
 
 
 def _of_event(
     event: str | None, platforms: Sequence[str], properties: Mapping[str, Any], where: Any
 ) -> Question:
-    parts = [parse(where).sql(_MOMENT)]
+    condition = parse(where)
+    parts = [condition.sql(_MOMENT)]
     if platforms:
         names = ", ".join(quote(name) for name in platforms)
         parts.append(f"coalesce(event.platform IN ({names}), false)")
@@ -72,13 +79,14 @@ def _of_event(
         path = quote(f'$."{key}"')
         wanted = quote(str(value).lower() if isinstance(value, bool) else str(value))
         parts.append(f"coalesce(json_extract_string(event.properties, {path}) = {wanted}, false)")
-    return Question(event, " AND ".join(parts))
+    return Question(event, " AND ".join(parts), condition.features)
 
 
 def answers(
     events: pl.DataFrame,
     fans: pl.DataFrame,
     questions: Mapping[str, Question],
+    around: People | None = None,
     *,
     running: bool = True,
 ) -> Answers:
@@ -89,19 +97,18 @@ def answers(
             when the event occurred).
         fans: profiles with state columns, as `people.load_fans` gives them.
         questions: what to ask, by key.
-        running: the fans' states do not hold these events yet; each event is then judged with the
-            state up to and including it.
+        around: the fans' histories, creators and campaigns, for questions that ask about them.
+        running: neither states nor histories hold these events yet; each event is then judged
+            with what there was up to and including it.
     """
     found = Answers()
     if not questions or events.is_empty():
         return found
     if "moment" not in events.columns:
         events = events.with_columns(moment=pl.col("occurred_at"))
+    features = union(*(question.features for question in questions.values()))
     with duckdb.connect(config={"threads": 2}) as con:
-        con.execute("set TimeZone = 'UTC'")
-        con.register("batch_frame", events.to_arrow())
-        con.register("fans_frame", fans.to_arrow())
-        con.execute(_tables(running))
+        relations.fill(con, events, fans, around or People(fans), features, running=running)
         return ask(con, questions)
 
 
@@ -115,39 +122,8 @@ def ask(con: duckdb.DuckDBPyConnection, questions: Mapping[str, Question]) -> An
         part = [(i, questions[keys[i]]) for i in range(start, min(start + _CHUNK, len(keys)))]
         for position, hits in con.execute(_query(part)).fetchall():
             found.hits.setdefault(position, set()).update(keys[i] for i in hits)
-    rows = con.execute(_FANS, [list(found.hits)]).pl().iter_rows(named=True)
-    found.fans = {row["position"]: row for row in rows}
+    found.fans = relations.fans(con, list(found.hits))
     return found
-
-
-_FANS = "SELECT * EXCLUDE (known) FROM fan WHERE known AND position IN (SELECT unnest(?))"
-
-
-def _tables(running: bool) -> str:
-    """Make the relations `event` and `fan`, one row each per position."""
-    base = "fans_frame"
-    still = f"""
-        SELECT b.position, b.creator_id, b.fan_id, base.* EXCLUDE (creator_id, fan_id)
-        FROM batch_frame b LEFT JOIN {base} base USING (creator_id, fan_id)
-    """
-    seen = facts.running(base, "batch_frame") if running else still
-    return f"""
-        CREATE TEMP TABLE event AS
-            SELECT position, moment, creator_id, fan_id, event_id AS id, name, platform,
-                   account_id, campaign_id, message_id, occurred_at, currency, properties,
-                   CAST(value_micros AS DOUBLE) / 1000000 AS "value"
-            FROM batch_frame ORDER BY position;
-        CREATE TEMP TABLE fan AS
-            SELECT s.position, f.fan_id IS NOT NULL AS known, s.creator_id, s.fan_id AS id,
-                   f.name, f.zone, f.locale, f.birthday,
-                   f.tags, f.attributes, f.segments, f.created_at,
-                   {facts.columns("s").replace("s.subscribed_at AS", _SUBSCRIBED)}
-            FROM ({seen}) AS s LEFT JOIN fans_frame AS f USING (creator_id, fan_id)
-            ORDER BY s.position;
-    """
-
-
-_SUBSCRIBED = "coalesce(s.subscribed_at, f.profile_subscribed_at) AS"
 
 
 def _query(part: Sequence[tuple[int, Question]]) -> str:
@@ -161,7 +137,8 @@ def _query(part: Sequence[tuple[int, Question]]) -> str:
     return f"""
         SELECT position, hits FROM (
             SELECT event.position, list_filter([{cases}], lambda hit: hit IS NOT NULL) AS hits
-            FROM event JOIN fan ON fan.position = event.position WHERE {only}
+            FROM event JOIN fan ON fan.position = event.position{relations.joins(cases)}
+            WHERE {only}
         ) WHERE len(hits) > 0
     """
 

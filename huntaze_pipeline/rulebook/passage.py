@@ -55,6 +55,8 @@ class Context:
     """Earlier versions, for those who go on with the one they entered with."""
     answers: Callable[..., matching.Answers] = matching.answers
     """How questions are answered: live from the batch, in a backtest from the past."""
+    broken: Set[tuple[str, str]] = frozenset()
+    """(creator_id, id) of automations that are live and cannot be read; their steps are held."""
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """The people that a batch of events is about: profiles, facts before the batch, addresses.
 
 Belongs here: reading. Facts come from the lake (all that it holds) and the inbox (what the lake has
-not pulled yet), each event counted once. Deciding is `planner`'s.
+not pulled yet), each event counted once. Single events are read by `conduct`, deciding is
+`planner`'s.
 """
 
 from collections.abc import Iterable, Sequence
@@ -52,6 +53,10 @@ class People:
     """Profiles with the facts' state columns (null: nothing happened yet)."""
     addresses: dict[Key, list[Address]] = field(default_factory=dict)
     creators: dict[str, dict[str, Any]] = field(default_factory=dict)
+    campaigns: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    """Those that the events name, by (creator_id, id)."""
+    history: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EVENTS))
+    """The fans' events before the batch, as far as conditions ask for them."""
 
 
 _FANS = text(
@@ -133,7 +138,7 @@ def load_fans(
         )
     creators = connection.execute(_CREATORS, {"creators": sorted({k[0] for k in wanted})})
     people.creators = {row["id"]: dict(row) for row in creators.mappings()}
-    tx, id_ = _pulled(lake)  # before the history is read: what is pulled meanwhile is in both
+    tx, id_ = pulled(lake)  # before the history is read: what is pulled meanwhile is in both
     history = _history(lake, wanted)
     newer = connection.execute(_INBOX, {**names, "tx": str(tx), "id": id_}).mappings()
     people.fans = _with_facts(people.fans, history, [dict(row) for row in newer], besides)
@@ -161,7 +166,7 @@ def unread(connection: Connection, keys: Iterable[Key], after: Position) -> list
     return list(rows.scalars())
 
 
-def _pulled(lake: duckdb.DuckDBPyConnection | None) -> tuple[int, int]:
+def pulled(lake: duckdb.DuckDBPyConnection | None) -> tuple[int, int]:
     """Return how far the lake has read the inbox."""
     if lake is None:
         return 0, 0

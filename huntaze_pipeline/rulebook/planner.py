@@ -47,7 +47,7 @@ def plan(
     going = [a for a in automations if a.rule.active and not a.paused]
     watch = _Watch(context, {(a.creator_id, a.id): a for a in automations})
     questions = _questions(going, watch, events)
-    found = context.answers(events, fans, questions)
+    found = context.answers(events, fans, questions, context.people)
     result, memory, asked = Plan(), entries.Memory(context.entered), frozenset(questions)
     mine: dict[str, list[LiveAutomation]] = {}
     for automation in going:
@@ -123,8 +123,8 @@ class _Watch:
     def version(self, one: Open) -> LiveAutomation | None:
         """Return the version by which a passage rests, when it goes on at all."""
         live = self.live.get((one.creator_id, one.automation_id))
-        if live is None or live.paused or live.rule_hash == one.rule_hash:
-            return None if live is None or live.paused else live
+        if live is None or live.rule_hash == one.rule_hash:
+            return live
         name = (one.creator_id, one.automation_id, one.rule_hash)
         return self.context.versions.get(name) if live.rule.on_change == "pin" else None
 
@@ -298,7 +298,7 @@ def resume(
     places = {(v.how, v.automation and v.automation.rule_hash, r["step"]): v for r, v in rows}
     for (_, _, position), version in places.items():  # compiled once a step of a version
         questions |= version.questions(position)
-    found = context.answers(steps, fans, questions, running=False)
+    found = context.answers(steps, fans, questions, context.people, running=False)
     result = Plan()
     for row, version in rows:
         answered = Answered(frozenset(questions), found.hits.get(row["position"], set()))
@@ -327,6 +327,8 @@ class _Version:
     ) -> "_Version":
         """Choose by what is live now and what the step was put down by."""
         now = live.get((row["creator_id"], row["automation_id"]))
+        if (row["creator_id"], row["automation_id"]) in context.broken:
+            return cls(None, "hold", "automation_unreadable")
         if now is None:
             return cls(None, "cancel", "automation_inactive")
         if now.paused or row["execution_state"] == "paused":

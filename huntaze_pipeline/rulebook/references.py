@@ -65,6 +65,9 @@ class _Checker:
 
     def automations(self, name: str, rule: Automation, source: Source) -> None:
         self.condition(rule.conditions, ("conditions",), source)
+        for key in ("entered", "left", "segment"):
+            if segment := getattr(rule.trigger, key):
+                self.known("segments", segment, ("trigger", key), source)
         echo = rule.trigger.event in _OWN_ECHO and not rule.trigger.properties
         if echo and not (rule.entry.once or rule.entry.every or rule.entry.per):
             what = (

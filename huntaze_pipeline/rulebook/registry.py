@@ -5,8 +5,9 @@ Belongs here: writing. Reading back what is live is `live`'s.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -50,12 +51,31 @@ class Applied:
     """Automations whose file is gone; they are inactive now."""
 
 
-def apply(connection: Connection, creator_id: str, rulebook: Rulebook, now: datetime) -> Applied:
-    """Make a rulebook live for one creator, in the caller's transaction."""
+def lock(connection: Connection, creator_id: str) -> None:
+    """Keep everybody else from applying to a creator until the transaction ends."""
     connection.execute(
         text("select pg_advisory_xact_lock(:key, hashtext(:id))"), {"key": _LOCK, "id": creator_id}
     )
-    writer = _Writer(connection, creator_id, rulebook, now)
+
+
+def apply(
+    connection: Connection,
+    creator_id: str,
+    rulebook: Rulebook,
+    now: datetime,
+    commit: str | None = None,
+) -> Applied:
+    """Make a rulebook live for one creator, in the caller's transaction.
+
+    Args:
+        connection: as the creator or as the machinery.
+        creator_id: for whom.
+        rulebook: the checked files.
+        now: the instant that is noted.
+        commit: the commit of the files, kept with each new version.
+    """
+    lock(connection, creator_id)
+    writer = _Writer(connection, creator_id, rulebook, now, commit=commit)
     for name, template in rulebook.templates.items():
         writer.template(name, template)
     for name, segment in rulebook.segments.items():
@@ -68,6 +88,16 @@ def apply(connection: Connection, creator_id: str, rulebook: Rulebook, now: date
     return writer.applied
 
 
+def put(
+    connection: Connection, creator_id: str, name: str, rulebook: Rulebook, now: datetime
+) -> Applied:
+    """Make one automation live that does not come from a file; apply never stops it."""
+    lock(connection, creator_id)
+    writer = _Writer(connection, creator_id, rulebook, now, origin="api")
+    writer.automation(name, rulebook.automations[name])
+    return writer.applied
+
+
 def exists(connection: Connection, creator_id: str) -> bool:
     """Say whether there is such a creator, as far as the connection sees."""
     mine = select(Creator.id).where(Creator.id == creator_id)
@@ -76,11 +106,20 @@ def exists(connection: Connection, creator_id: str) -> bool:
 
 class _Writer:
     def __init__(
-        self, connection: Connection, creator_id: str, rulebook: Rulebook, now: datetime
+        self,
+        connection: Connection,
+        creator_id: str,
+        rulebook: Rulebook,
+        now: datetime,
+        origin: str = _FILES,
+        commit: str | None = None,
     ) -> None:
         self.connection, self.creator_id = connection, creator_id
         self.rulebook, self.now = rulebook, now
+        self.origin, self.commit = origin, commit
         self.applied = Applied()
+        mine = select(Creator.zone).where(Creator.id == creator_id)
+        self.zone = connection.scalar(mine) or "UTC"
 
     def template(self, name: str, rule: Template) -> None:
         data = rule.plain()
@@ -118,15 +157,17 @@ class _Writer:
         used = {t: self.rulebook.templates[t].plain() for t in templates_of(rule)}
         version = {
             "creator_id": self.creator_id, "automation_id": name, "created_at": self.now,
-            "rule_hash": self.rulebook.hash("automations", name),
-            "body": {**data, "origin": _FILES, "templates": used},
+            "rule_hash": self.rulebook.hash("automations", name), "git_commit": self.commit,
+            "body": {**data, "origin": self.origin, "templates": used},
         }  # fmt: skip
         self.connection.execute(upsert(AutomationVersion).values(version).on_conflict_do_nothing())
         if not rule.active:
             control.abandon(
                 self.connection, self.creator_id, [name], "automation_inactive", self.now
             )
-        elif rule.on_change != "pin":
+            return
+        control.release(self.connection, self.creator_id, name, self.now)
+        if rule.on_change != "pin":
             control.hurry(self.connection, self.creator_id, name, self.now)
 
     def campaign(self, name: str, rule: Campaign) -> None:
@@ -139,7 +180,7 @@ class _Writer:
         if current and current.status != "draft":
             same = current.rule_hash == self.rulebook.hash("campaigns", name)
             (self.applied.unchanged if same else self.applied.kept).append(label)
-        elif self._put(CampaignRow, name, "campaigns", _campaign_values(rule)):
+        elif self._put(CampaignRow, name, "campaigns", _campaign_values(rule, self.zone)):
             self._arms(name, rule)
 
     def _arms(self, name: str, rule: Campaign) -> None:
@@ -222,8 +263,11 @@ class _Writer:
         self.applied.stopped += [f"automations/{name}" for name in names]
 
 
-def _campaign_values(rule: Campaign) -> dict[str, Any]:
-    data = rule.plain()
+def _campaign_values(rule: Campaign, zone: str) -> dict[str, Any]:
+    data, schedule = rule.plain(), rule.schedule
+    start = schedule.start
+    if start is not None and not isinstance(start, datetime):
+        start = datetime.combine(start, time.min, ZoneInfo(zone))
     targeting: dict[str, Any] = {
         "segmentIds": list(rule.targeting.segments),
         "excludeSegmentIds": list(rule.targeting.exclude),
@@ -233,8 +277,9 @@ def _campaign_values(rule: Campaign) -> dict[str, Any]:
     wanted = ("topic", "priority", "expires_after", "variables", "holdout", "costs")
     return {
         "name": rule.name, "type": rule.type, "platforms": data["platforms"],
-        "template_id": rule.template, "start_at": rule.schedule.start,
-        "end_at": rule.schedule.end, "recurring": rule.schedule.recurring,
+        "template_id": rule.template, "start_at": start,
+        "end_at": schedule.end, "recurring": schedule.recurring,
+        "local_time": data["schedule"].get("local"),
         "targeting": targeting, "settings": {k: data[k] for k in wanted if k in data},
         "source": _FILES,
     }  # fmt: skip

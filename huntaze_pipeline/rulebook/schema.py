@@ -6,24 +6,26 @@ Belongs here: keys, and what one file alone can tell. Values are `units`, an aut
 """
 
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from huntaze_pipeline.events.envelope import LIMIT_MICROS, MICROS
+from huntaze_pipeline.rulebook.cases import Case, SegmentCase, TemplateCase
 from huntaze_pipeline.rulebook.steps import Action, Goal, Step
+from huntaze_pipeline.rulebook.trigger import Trigger
 from huntaze_pipeline.rulebook.units import (
     ID,
     Currency,
     Duration,
-    EventName,
     Instant,
     Platform,
     Platforms,
     Priority,
     Strict,
     Text,
+    TimeOfDay,
     Where,
 )
 
@@ -40,22 +42,17 @@ class Segment(Named):
 
     where: Where = None
     fans: tuple[str, ...] | None = None
+    file: str | None = None
+    """A .csv or .txt with the ids, beside the rule; reading the rules puts them into `fans`."""
+    tests: Annotated[tuple[SegmentCase, ...], Field(exclude=True)] = ()
 
     @model_validator(mode="after")
     def _one(self) -> "Segment":
-        if (self.where is None) == (self.fans is None):
-            raise ValueError("write either `where` (a condition) or `fans` (a list of ids)")
+        if sum(given is not None for given in (self.where, self.fans, self.file)) != 1:
+            raise ValueError(
+                "write either `where` (a condition), `fans` (a list of ids) or `file` (its name)"
+            )
         return self
-
-
-class Trigger(Strict):
-    """The event that an automation reacts to."""
-
-    event: EventName
-    platform: Platforms = ()
-    """Empty: any platform."""
-    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Properties that the event must have, with these values."""
 
 
 class Entry(Strict):
@@ -101,6 +98,7 @@ class Automation(Named):
     """The short form of steps: messages whose delays count from the event."""
     steps: Annotated[tuple[Step, ...], Field(max_length=100)] = ()
     active: bool = True
+    tests: Annotated[tuple[Case, ...], Field(exclude=True)] = ()
 
     @model_validator(mode="after")
     def _one_form(self) -> "Automation":
@@ -146,6 +144,7 @@ class Template(Named):
     settings: Settings = Settings()
     variables: tuple[Variable, ...] = ()
     content: dict[Platform, dict[str, Copy]]
+    tests: Annotated[tuple[TemplateCase, ...], Field(exclude=True)] = ()
 
     @model_validator(mode="after")
     def _complete(self) -> "Template":
@@ -159,16 +158,24 @@ class Template(Named):
 
 
 class Schedule(Strict):
-    """When a campaign goes out; recurring times are wall-clock times in the creator's zone."""
+    """When a campaign goes out: on the creator's wall clock, or with `local` on each fan's own."""
 
-    start: Instant | None = None
+    start: Instant | date | None = None
+    """An instant; with `local` a day will do (2027-03-05)."""
     end: Instant | None = None
     recurring: str | None = None
-    """daily, weekly, monthly or a cron line (`0 18 * * 5`)."""
+    """daily, weekly, monthly or a cron line (`0 18 * * 5`; with `local` `0 0 * * 5`)."""
+    local: TimeOfDay | None = None
+    """18:00: each fan gets it when its own clock shows this time on the day."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Schedule":
-        if self.start and self.end and self.end <= self.start:
+        if self.local is None and self.start and not isinstance(self.start, datetime):
+            raise ValueError(
+                f"start {self.start} is a day: write {self.start}T18:00:00Z, or a time of each"
+                ' fan\'s own clock beside it (local: "18:00")'
+            )
+        if isinstance(self.start, datetime) and self.end and self.end <= self.start:
             raise ValueError(
                 f"end {self.end.isoformat()} is not after start {self.start.isoformat()}"
             )
@@ -178,6 +185,11 @@ class Schedule(Strict):
             if len(self.recurring.split()) != 5 or not croniter.is_valid(self.recurring):
                 raise ValueError(
                     f"{self.recurring!r}: write daily, weekly, monthly or a cron line (0 18 * * 5)"
+                )
+            if self.local and self.recurring.split()[:2] != ["0", "0"]:
+                days = " ".join(self.recurring.split()[2:])
+                raise ValueError(
+                    f"{self.recurring!r}: the time of day is `local`'s; write '0 0 {days}'"
                 )
         return self
 

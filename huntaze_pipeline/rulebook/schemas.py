@@ -4,13 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from huntaze_pipeline.rulebook.cases import Suite
 from huntaze_pipeline.rulebook.policies import PolicyFile
 from huntaze_pipeline.rulebook.schema import KINDS
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of every kind of file, for editors."""
-    named = {**{kind[:-1]: model for kind, model in KINDS.items()}, "policies": PolicyFile}
+    named = {
+        **{kind[:-1]: model for kind, model in KINDS.items()},
+        "policies": PolicyFile,
+        "tests": Suite,
+    }
     return {
         name: {
             "$schema": "https://json-schema.org/draft/2020-12/schema",

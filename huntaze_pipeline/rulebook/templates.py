@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2 import StrictUndefined, TemplateError, Undefined, nodes
 from jinja2 import Template as Compiled
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
 
+from huntaze_pipeline.rulebook import words
 from huntaze_pipeline.rulebook.fields import EVENT, FACTS, FAN, OPEN, nearest
 from huntaze_pipeline.rulebook.schema import Copy, Template
 
@@ -25,6 +27,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     "campaign": ("id", "name"),
 }
 """What a template may say, besides its own variables and `fan.attributes`, `event.properties`."""
+SURE = ("fan.id", *(f"{scope}.{w}" for scope in ("creator", "campaign") for w in WORDS[scope]))
+"""Words that always have a value."""
 _FILTERS = (
     "capitalize", "default", "first", "int", "join", "last", "length", "lower", "money", "round",
     "title", "trim", "truncate", "upper",
@@ -35,6 +39,8 @@ _SYNTAX = (
     nodes.Filter, nodes.Test, nodes.If, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And,
     nodes.Or, nodes.Not, nodes.Add, nodes.Sub, nodes.Keyword, nodes.Neg,
 )  # fmt: skip
+_SAID, _FOUND = "said", "found"
+"""Put around words when a text is compiled; no filters that templates may use."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029]")
 
 
@@ -59,6 +65,22 @@ class Rendered:
     locale: str
 
 
+class _Missing(TemplateError):
+    """A word that is to be said has no value."""
+
+
+def _said(value: Any, word: str) -> Any:
+    """Pass a value on; one that is not there is named, never written as "None"."""
+    if value is None or isinstance(value, Undefined):
+        raise _Missing(f"{word} has no value")
+    return value
+
+
+def _found(values: Any, word: str) -> Any:
+    """Look up a free word (`fan.attributes.size`): one that is not there has no value."""
+    return values.get(word) if isinstance(values, Mapping) else values
+
+
 def money(value: float) -> str:
     """Format an amount: two decimals, none when it is whole."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
@@ -68,6 +90,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
     # Texts, not HTML: the e-mail adapter escapes what it puts into HTML.
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
     environment.filters["money"] = money
+    environment.filters |= {_SAID: _said, _FOUND: _found}
     return environment
 
 
@@ -115,14 +138,19 @@ def _attribute(node: nodes.Getattr) -> list[Fault]:
         if name not in known:
             return [Fault(f"unknown word '{inner.name}.{name}'{nearest(name, known)}", name)]
         return []
-    if (
+    if _open(node) and not name.startswith("_"):
+        return []
+    return [Fault(f"nothing is known below {name!r}", name)]
+
+
+def _open(node: nodes.Getattr) -> bool:
+    """Say whether a node is a free word, such as `fan.attributes.size`."""
+    inner = node.node
+    return (
         isinstance(inner, nodes.Getattr)
         and isinstance(inner.node, nodes.Name)
         and OPEN.get(inner.node.name) == inner.attr
-        and not name.startswith("_")
-    ):
-        return []
-    return [Fault(f"nothing is known below {name!r}", name)]
+    )
 
 
 @lru_cache(maxsize=2048)
@@ -130,7 +158,37 @@ def _compiled(text: str, variables: tuple[str, ...]) -> Compiled:
     wrong = faults(text, variables)
     if wrong:
         raise RenderError(wrong[0].what)
-    return _ENVIRONMENT.from_string(text)
+    tree = _Guard().visit(_ENVIRONMENT.parse(text))
+    code = _ENVIRONMENT.compile(tree)
+    return Compiled.from_code(_ENVIRONMENT, code, _ENVIRONMENT.make_globals(None))
+
+
+class _Guard(NodeTransformer):
+    """Wraps what is said, or handed to a filter, so that a missing value is noticed and named."""
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:
+        node.nodes = [n if isinstance(n, nodes.TemplateData) else _sure(n) for n in node.nodes]
+        return self.generic_visit(node)
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:
+        if node.name not in ("default", _SAID, _FOUND) and node.node is not None:
+            node.node = _sure(node.node)
+        return self.generic_visit(node)
+
+    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:
+        if not _open(node):
+            return self.generic_visit(node)
+        return _through(_FOUND, node.node, node.attr)
+
+
+def _sure(node: nodes.Expr) -> nodes.Filter:
+    return _through(_SAID, node, words.label(node))
+
+
+def _through(name: str, node: nodes.Expr, word: str) -> nodes.Filter:
+    made = nodes.Filter(node, name, [nodes.Const(word)], [], None, None, lineno=node.lineno)
+    made.set_environment(_ENVIRONMENT)
+    return made
 
 
 def fill(text: str, context: Mapping[str, Any]) -> str:
@@ -159,6 +217,19 @@ def pick(copies: Mapping[str, Copy], locale: str | None) -> tuple[str, Copy]:
 def defaults(template: Template) -> dict[str, Any]:
     """Return the variables of a template that have a value of their own."""
     return {v.name: v.default for v in template.variables if v.default is not None}
+
+
+def needs(template: Template, given: Iterable[str] = ()) -> frozenset[str]:
+    """Return the words that a template says without a fallback: a fan who lacks one gets nothing.
+
+    Args:
+        template: the content; its own variables with defaults never lack.
+        given: variables that the user of the template gives.
+    """
+    never = {*defaults(template), *given, *SURE}
+    texts = [t for c in template.content.values() for e in c.values() for t in (e.body, e.subject)]
+    said = {word for text in texts if text for word in words.needed(_ENVIRONMENT.parse(text))}
+    return frozenset(word for word in said if word not in never)
 
 
 def speaks_of_facts(template: Template) -> bool:
@@ -200,6 +271,6 @@ def render(
     if not copies:
         raise RenderError(f"the template has no content for {platform}")
     language, copy = pick(copies, locale)
-    words = {**context, **localised({**defaults(template), **variables}, language)}
-    subject = " ".join(fill(copy.subject, words).split()) if copy.subject else None
-    return Rendered(fill(copy.body, words), subject, language)
+    given = {**context, **localised({**defaults(template), **variables}, language)}
+    subject = " ".join(fill(copy.subject, given).split()) if copy.subject else None
+    return Rendered(fill(copy.body, given), subject, language)

@@ -48,10 +48,11 @@ def _nested(
     parse: Callable[..., Any], text: str, path: Key, faults: list[Fault]
 ) -> exp.Expr | None:
     try:
-        return parse(text).node
+        node = parse(text).node
+        return node.copy() if node is not None else None
     except ValueError as error:
         inner = getattr(error, "faults", [])
-        faults += [Fault(f.what, f.needle, (*path, "expression")) for f in inner]
+        faults += [Fault(f.what, f.needle, f.nth, (*path, "expression")) for f in inner]
         return None
 
 
@@ -141,11 +142,11 @@ def _null(column: exp.Expr, _: Any) -> exp.Expr:
 
 
 def _has(column: exp.Expr, value: Any) -> exp.Expr:
-    return exp.Contains(this=column, expression=_literal(value))
+    return exp.Anonymous(this="contains", expressions=[column, _literal(value)])
 
 
 def _starts(column: exp.Expr, value: Any) -> exp.Expr:
-    return exp.StartsWith(this=column, expression=_literal(value))
+    return exp.Anonymous(this="starts_with", expressions=[column, _literal(value)])
 
 
 _OPS: dict[str, Callable[[exp.Expr, Any], exp.Expr]] = {

@@ -62,7 +62,7 @@ class InboxEvent(Tenant, Base):
     received_at: Mapped[Now]
     properties: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
     source: Mapped[str]
-    """api | receipt | sender | rule | import:<id>"""
+    """api | receipt | sender | rule | clock | import:<id>"""
 
 
 class Import(Tenant, Base):

@@ -60,7 +60,7 @@ class Fan(Followed, Tenant, Base):
     """A recipient, known to one creator by that creator's own id."""
 
     __tablename__ = "fans"
-    __table_args__ = (followed("fans"),)
+    __table_args__ = (followed("fans"), Index("ix_fans_zone", "creator_id", "zone", "id"))
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str | None]
@@ -114,6 +114,17 @@ class Consent(Followed, Tenant, Base):
     granted: Mapped[bool]
     source: Mapped[str]
     changed_at: Mapped[Now]
+
+
+class Barred(Base):
+    """An address that no creator of the agency may write to; the machinery's list, no tenant's."""
+
+    __tablename__ = "barred"
+
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    normalised: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    created_at: Mapped[Now]
 
 
 class Suppression(Tenant, Base):

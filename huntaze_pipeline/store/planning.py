@@ -63,6 +63,9 @@ class Campaign(Tenant, Base):
     end_at: Mapped[Instant | None]
     recurring: Mapped[str | None]
     """daily | weekly | a cron line in the creator's zone"""
+    local_time: Mapped[str | None]
+    """18:00: goes at this time of each fan's own clock; then occurrences are days, and
+    `next_send_at` is shortly before the first clock on earth shows it on that day."""
     next_send_at: Mapped[Instant | None]
     """The next occurrence that has not been decided yet."""
     targeting: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
@@ -202,6 +205,17 @@ class Segment(Tenant, Base):
     refreshed_at: Mapped[Instant | None]
 
 
+class SegmentVersion(Tenant, Base):
+    """What a segment asked, from one refresh on; the last one is live."""
+
+    __tablename__ = "segment_versions"
+
+    segment_id: Mapped[str] = mapped_column(primary_key=True)
+    live_at: Mapped[Instant] = mapped_column(primary_key=True)
+    rule_hash: Mapped[str]
+    criteria: Mapped[Json]
+
+
 class Member(Followed, Tenant, Base):
     """A fan's stay in a segment; closed, never deleted, so that any moment can be asked for."""
 
@@ -255,7 +269,30 @@ class AutomationVersion(Tenant, Base):
     automation_id: Mapped[str] = mapped_column(primary_key=True)
     rule_hash: Mapped[str] = mapped_column(primary_key=True)
     body: Mapped[Json]
+    git_commit: Mapped[str | None]
+    """The commit of the files that it was applied from, where that is known."""
     created_at: Mapped[Now]
+
+
+class Release(Tenant, Base):
+    """One apply that changed something: what became live, from which commit. Rows are only added.
+
+    A version of any kind of rule is found here by its hash.
+    """
+
+    __tablename__ = "releases"
+    __table_args__ = (Index("ix_releases_applied_at", "creator_id", "applied_at"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    applied_at: Mapped[Instant]
+    git_commit: Mapped[str | None]
+    dirty: Mapped[bool] = mapped_column(server_default=text("false"))
+    """The files held changes that no commit has."""
+    files_hash: Mapped[str]
+    live_hash: Mapped[str]
+    """What was live after it (`rehearsal.standing`)."""
+    changes: Mapped[list[Any]] = mapped_column(JSONB)
+    """[{kind, id, action, before, after}] with the rules' hashes"""
 
 
 class Execution(Followed, Tenant, Base):
@@ -354,6 +391,24 @@ class Effect(Tenant, Base):
     """Not before; moved on by retries."""
     decided_at: Mapped[Instant]
     done_at: Mapped[Instant | None]
+
+
+class WebhookAttempt(Tenant, Base):
+    """One try at delivering a webhook. Rows are only added."""
+
+    __tablename__ = "webhook_attempts"
+
+    effect_id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    """1 is the first."""
+    at: Mapped[Instant]
+    status: Mapped[int | None]
+    """Of the answer; null: there was none."""
+    reason: Mapped[str | None]
+    """Why it did not succeed."""
+    answer: Mapped[str]
+    """How the answer began."""
+    took_ms: Mapped[int]
 
 
 class Enrolment(Tenant, Base):

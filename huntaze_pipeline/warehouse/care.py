@@ -70,10 +70,16 @@ def advance(con: DuckDBPyConnection, project: Project) -> None:
 
     def work() -> None:
         seen = changes.survey(con)
-        for model in project.models:
-            state = seen.states.get(model.name)
-            if state and state.snapshot < seen.upto and runner.current(seen, project, model):
-                changes.note(con, model.name, State(state.version, seen.upto))
+        changes.note(
+            con,
+            {
+                model.name: State(state.version, seen.upto)
+                for model in project.models
+                if (state := seen.states.get(model.name)) is not None
+                and state.snapshot < seen.upto
+                and runner.current(seen, project, model)
+            },
+        )
 
     lake.write(con, work)
 

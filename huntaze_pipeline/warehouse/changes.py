@@ -1,9 +1,10 @@
 """What happened to the tables of the lake since a snapshot: nothing, rows, or a new table.
 
-The catalog tells without reading any data whether a table changed; the rows themselves come from
-DuckLake's change feed. What a model makes of them is `increment`'s.
+The catalog tells without reading any data whether a table changed. The rows themselves, and what
+one build remembers, are `journal`'s; what a model makes of them is `increment`'s.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,12 @@ CATALOG = "__ducklake_metadata_lake.lake"
 _TOUCHED = re.compile(
     r"(?:inserted_into_table|deleted_from_table|inlined_insert|inlined_delete):(\d+)"
 )
+
+
+BUILT = "built"
+"""Key of a snapshot's own note: the models that were built together in it."""
+Span = tuple[int, int]
+"""The first and the last snapshot of a stretch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +42,16 @@ class News:
 
     since: int
     upto: int
-    changed: Mapping[str, tuple[int, int]]
-    """Tables it reads whose rows changed: the first and the last snapshot that did it."""
+    changed: Mapping[str, Span | None]
+    """Tables it reads whose rows changed: the first and the last snapshot that did it; None when
+    only the present transaction did."""
     anew: frozenset[str]
     """Tables it reads that were made anew: there is no feed from before."""
+
+    @property
+    def nothing(self) -> bool:
+        """Say that there is nothing to take in."""
+        return not self.changed and not self.anew
 
 
 def bases(project: Project, name: str) -> tuple[str, ...]:
@@ -70,18 +83,20 @@ def version(project: Project, model: Model) -> str:
     return "-".join([model.version, *through])[:400]
 
 
-def note(con: DuckDBPyConnection, name: str, reached: State) -> None:
-    """Write down how far a model's table has come; in the transaction that brings it there."""
-    con.execute(f"delete from lake.raw.builds where model = {lake.quoted(name)}")
-    con.execute(
-        f"insert into lake.raw.builds values ({lake.quoted(name)},"
-        f" {lake.quoted(reached.version)}, {reached.snapshot})"
+def note(con: DuckDBPyConnection, reached: Mapping[str, State]) -> None:
+    """Write down how far models' tables have come; in the transaction that brings them there.
+
+    Two transactions that do this for one model conflict, so that no change is taken in twice.
+    """
+    if not reached:
+        return
+    names = ", ".join(map(lake.quoted, reached))
+    rows = ", ".join(
+        f"({lake.quoted(name)}, {lake.quoted(state.version)}, {state.snapshot})"
+        for name, state in reached.items()
     )
-
-
-def news(con: DuckDBPyConnection, tables: Iterable[str], since: int) -> News:
-    """Ask the catalog which of these tables changed after a snapshot."""
-    return survey(con, since).news(tables, since)
+    con.execute(f"delete from lake.raw.builds where model in ({names})")
+    con.execute(f"insert into lake.raw.builds values {rows}")
 
 
 def survey(con: DuckDBPyConnection, since: int | None = None) -> "Survey":
@@ -93,13 +108,14 @@ def survey(con: DuckDBPyConnection, since: int | None = None) -> "Survey":
     if since is None:
         since = min((state.snapshot for state in states.values()), default=0)
     row = con.execute("select id from lake.current_snapshot()").fetchone()
-    upto = int(row[0]) if row else since
+    upto = int(row[0]) if row else 0
     made = con.execute(
-        f"select snapshot_id, changes_made from {CATALOG}.ducklake_snapshot_changes"
+        "select snapshot_id, changes_made, commit_extra_info"
+        f" from {CATALOG}.ducklake_snapshot_changes"
         f" where snapshot_id > {since} and snapshot_id <= {upto}"
     ).fetchall()
     moves: dict[int, list[int]] = {}
-    for snapshot, text in sorted(made):
+    for snapshot, text, _ in sorted(made):
         for number in _TOUCHED.findall(str(text)):
             moves.setdefault(int(number), []).append(int(snapshot))
     things = {
@@ -107,7 +123,17 @@ def survey(con: DuckDBPyConnection, since: int | None = None) -> "Survey":
         for what, name, number, born in con.execute(_THINGS).fetchall()
     }
     row = con.execute(f"select min(snapshot_id) from {CATALOG}.ducklake_snapshot").fetchone()
-    return Survey(upto, states, things, moves, int(row[0]) if row else 0)
+    together = {int(snapshot): _built(note) for snapshot, _, note in made if note}
+    return Survey(upto, states, things, moves, int(row[0]) if row else 0, together)
+
+
+def _built(note: str) -> frozenset[str]:
+    """Read which models a snapshot built; notes of others say nothing of that."""
+    try:
+        found = json.loads(note)
+    except ValueError:
+        return frozenset()
+    return frozenset(found.get(BUILT, ())) if isinstance(found, dict) else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +149,8 @@ class Survey:
     """Table id: the snapshots that changed its rows, in order."""
     oldest: int
     """The oldest snapshot that is kept."""
+    together: Mapping[int, frozenset[str]]
+    """Snapshots in which several models were built: each of them has seen the others' rows."""
 
     def kind(self, name: str) -> str | None:
         """Return what stands under a name: table, view or nothing."""
@@ -132,8 +160,8 @@ class Survey:
         """Say whether what happened after a snapshot was cleaned up: then nothing can be told."""
         return since < self.upto and since + 1 < self.oldest
 
-    def news(self, tables: Iterable[str], since: int) -> News:
-        """Return which of these tables changed after a snapshot."""
+    def news(self, model: str, tables: Iterable[str], since: int) -> News:
+        """Return which of these tables changed after a snapshot, for a model that reads them."""
         changed, anew = {}, set()
         for name in tables:
             if name not in self.things:
@@ -141,7 +169,11 @@ class Survey:
             _, number, born = self.things[name]
             if born > since or self._lost(since):
                 anew.add(name)
-            after = [snapshot for snapshot in self.moves.get(number, ()) if snapshot > since]
+            after = [
+                snapshot
+                for snapshot in self.moves.get(number, ())
+                if snapshot > since and model not in self.together.get(snapshot, ())
+            ]
             if after:
                 changed[name] = (after[0], after[-1])
         return News(since, self.upto, changed, frozenset(anew))
@@ -163,52 +195,3 @@ _THINGS = f"""
     from {CATALOG}.ducklake_view v join living s using (schema_id)
     where v.end_snapshot is null
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """Two temporary tables in the shape of the table they come from."""
-
-    came: str
-    left: str
-
-
-class Feeds:
-    """The rows that came into and left tables, brought once for all models of a build."""
-
-    def __init__(self, con: DuckDBPyConnection) -> None:
-        self._con = con
-        self._kept: dict[tuple[str, int, int], Feed] = {}
-
-    def of(self, table: str, span: tuple[int, int]) -> Feed:
-        """Return what happened to a table from one snapshot to another, both included."""
-        key = (table, *span)
-        if key not in self._kept:
-            self._kept[key] = self._bring(*key)
-        return self._kept[key]
-
-    def forget(self) -> None:
-        """Start anew: a transaction that was rolled back took its temporary tables along."""
-        for feed in self._kept.values():
-            self._con.execute(f"drop table if exists {feed.came}")
-            self._con.execute(f"drop table if exists {feed.left}")
-        self._kept.clear()
-
-    def _bring(self, table: str, first: int, last: int) -> Feed:
-        schema, name = (lake.quoted(part) for part in table.split("."))
-        stem = f"{table.replace('.', '_')}_{first}_{last}"
-        feed = Feed(f"_in_{stem}", f"_out_{stem}")
-        self._con.execute(
-            "create or replace temp table _feed as select * exclude (snapshot_id, rowid)"
-            f" from ducklake_table_changes('lake', {schema}, {name}, {first}, {last})"
-        )
-        for kind, change in (
-            (feed.came, "'insert', 'update_postimage'"),
-            (feed.left, "'delete', 'update_preimage'"),
-        ):
-            self._con.execute(
-                f"create or replace temp table {kind} as select * exclude (change_type)"
-                f" from _feed where change_type in ({change})"
-            )
-        self._con.execute("drop table _feed")
-        return feed

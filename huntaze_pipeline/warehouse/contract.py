@@ -30,7 +30,7 @@ def shape(con: DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
 def columns(con: DuckDBPyConnection, model: Model) -> list[str]:
     """Compare the columns of the SELECT with the header, all differences at once."""
     has = dict(shape(con, f"({model.sql})"))
-    wants = {c.name: _ALIASES.get(c.type, c.type) for c in model.columns}
+    wants = promised(model)
     faults = [f"column {name} is missing" for name in wants if name not in has]
     faults += [f"column {name} is not in the header" for name in has if name not in wants]
     faults += [
@@ -39,6 +39,11 @@ def columns(con: DuckDBPyConnection, model: Model) -> list[str]:
         if name in has and has[name] != kind
     ]
     return faults
+
+
+def promised(model: Model) -> dict[str, str]:
+    """Return the columns of the header with their types as the engine names them."""
+    return {c.name: _ALIASES.get(c.type, c.type) for c in model.columns}
 
 
 def grain(con: DuckDBPyConnection, model: Model, relation: str) -> list[str]:

@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator, 
 from huntaze_pipeline.clock import duration
 
 COLUMN = re.compile(r"^([A-Za-z ]+(?:\(\d+(?:,\s*\d+)?\))?(?:\[\])?)\s*\|\s*(.+)$", re.S)
-WINDOWS = "windows"
-"""A reach that is as long as the longest window of any goal."""
+NAMED = {
+    "windows": "select max(seconds) from lake.raw.windows",
+    "tests": "select max(2 * window_s) from lake.raw.experiments",
+}
+"""Reaches that follow what is declared: the longest window of any goal; two of any test."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$")]
 Merge = Annotated[str, StringConstraints(pattern=r"^((sum|any|all)|(min|max)( by [a-z_]+)?)$")]
 Severity = Literal["error", "warn"]
@@ -31,14 +34,16 @@ class Read(Part):
     time: Name | None = None
     """The column whose day says which partitions a row touches."""
     reach: str = "0s"
-    """How long after `time` a row can still matter: a duration, or `windows`."""
+    """How long after `time` a row can still matter: a duration, `windows` or `tests`."""
+    ahead: str = "0s"
+    """How long before `time` a row can matter already, likewise."""
     key: dict[Name, Name] = {}
     """Key column of the model: its name in this table, where the two differ."""
 
-    @field_validator("reach")
+    @field_validator("reach", "ahead")
     @classmethod
     def _duration(cls, text: str) -> str:
-        if text != WINDOWS:
+        if text not in NAMED:
             duration(text)
         return text
 

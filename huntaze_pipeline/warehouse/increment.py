@@ -6,7 +6,7 @@ again. *Key with merge*: new rows are aggregated alone and merged with the rows 
 only rows that really differ are written, so that what reads the table has little to do either.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -14,19 +14,27 @@ from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.clock import duration
 from huntaze_pipeline.warehouse import changes, raw
-from huntaze_pipeline.warehouse.changes import Feed, Feeds, News
-from huntaze_pipeline.warehouse.header import WINDOWS, Incremental, Read
+from huntaze_pipeline.warehouse.changes import News
+from huntaze_pipeline.warehouse.header import NAMED, Incremental, Read
+from huntaze_pipeline.warehouse.journal import Feed, Journal
 from huntaze_pipeline.warehouse.models import Model, Project
 
 _DAY = timedelta(days=1)
 _MOST = 0.5
-"""Above this share of a table's days everything is built anew: one pass beats many."""
+"""Above this share of a table's days or keys everything is built anew: one pass beats many."""
+_FEW_KEYS = 10_000
+"""So many keys are always computed alone."""
+_FEW = 7
+"""So many days are always computed alone."""
 _STRETCHES = 50
 """Above this number of separate stretches of days too."""
 DELTA = "_delta"
 """Temporary table of the rows to write."""
 GONE = "_gone"
-"""Temporary table of the grains to take away."""
+"""Temporary table of the rows to take away."""
+ALL = "true"
+"""Everywhere: nothing narrows the search for rows of a table."""
+NONE = "false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,7 @@ class Task:
     project: Project
     model: Model
     news: News
-    feeds: Feeds
+    journal: Journal
     check: Callable[[str], None] = lambda rows: None
     """Called with each set of rows computed anew, before they are compared with the table's."""
 
@@ -75,10 +83,15 @@ def possible(task: Task) -> bool:
     return not task.news.anew and task.news.changed.keys() <= driving
 
 
-def apply(task: Task) -> bool:
-    """Take the change in, inside the caller's transaction; False when building anew is better."""
+def apply(task: Task) -> str | None:
+    """Gather how the change alters the table, in `DELTA` and `GONE`; inside a transaction.
+
+    Returns:
+        A condition on the table, as `t`, that holds for every row to be taken away, to find them
+        by; None when building anew is better.
+    """
     drives = task.drives()
-    feeds = {b: task.feeds.of(b, task.news.changed[b]) for b in set(drives.values())}
+    feeds = {b: task.journal.feed(b, task.news.changed[b]) for b in set(drives.values())}
     if task.part.partition:
         return _days(task, drives, feeds)
     if task.part.merge:
@@ -90,30 +103,55 @@ def _side(task: Task, read: str, base: str, rows: str) -> str:
     return changes.relation(task.project, read, {base: rows})
 
 
-def _days(task: Task, drives: dict[str, str], feeds: dict[str, Feed]) -> bool:
+def _days(task: Task, drives: dict[str, str], feeds: dict[str, Feed]) -> str | None:
     """Compute the touched days again, one unbroken stretch of days after the other."""
+    reaches = {read: _reaches(task.con, how) for read, how in task.part.reads.items()}
     touched: set[date] = set()
     for read, base in drives.items():
-        how = task.part.reads[read]
-        for rows in (feeds[base].came, feeds[base].left):
-            query = f"select distinct cast({how.time} as date) from {_side(task, read, base, rows)}"
-            starts = [row[0] for row in task.con.execute(query).fetchall() if row[0] is not None]
-            after = -(-_reach(task.con, how) // _DAY)
-            touched |= {day + _DAY * n for day in starts for n in range(after + 1)}
+        day = f"cast({task.part.reads[read].time} as date)"
+        days = " union ".join(
+            f"select {day} from {_side(task, read, base, rows)}"
+            for rows in (feeds[base].came, feeds[base].left)
+        )
+        starts = [row[0] for row in task.con.execute(days).fetchall() if row[0] is not None]
+        before, after = (-(-reach // _DAY) for reach in reaches[read])
+        touched |= {day + _DAY * n for day in starts for n in range(-before, after + 1)}
+    stretches = list(_stretches(touched))
+    if len(stretches) > _STRETCHES or _most(task, touched):
+        return None
+    column = task.part.partition
+    spans = [_span(str(column), low, high) for low, high in stretches]
+    if not spans:
+        _differences(task, _stored(task, NONE), _stored(task, NONE))
+        return NONE
+    fresh = " union all ".join(
+        f"select {task.names} from ({task.sql(_limited(task, reaches, low, high))}) t where {here}"
+        for (low, high), here in zip(stretches, spans, strict=True)
+    )
+    old = " union all ".join(_stored(task, here) for here in spans)
+    _differences(task, fresh, old)
+    return _span(str(column), stretches[0][0], stretches[-1][1])
+
+
+def _most(task: Task, touched: set[date]) -> bool:
+    """Say whether so much of the table is touched that one pass over everything is cheaper."""
+    if len(touched) <= _FEW:
+        return False
     column = task.part.partition
     ends = f"cast(min({column}) as date), cast(max({column}) as date)"
     span = task.con.execute(f"select {ends} from lake.{task.model.name}").fetchone()
-    stretches = list(_stretches(touched))
-    if span is not None and span[0] is not None:
-        lived = [day for day in touched if span[0] <= day <= span[1]]
-        if len(lived) > max(7.0, _MOST * ((span[1] - span[0]).days + 1)):
-            return False
-    if len(stretches) > _STRETCHES:
+    if span is None or span[0] is None:
         return False
-    _start(task)
-    for low, high in stretches:
-        _stretch(task, low, high)
-    return True
+    lived = sum(span[0] <= day <= span[1] for day in touched)
+    return lived > max(_FEW, _MOST * ((span[1] - span[0]).days + 1))
+
+
+def _span(column: str, low: date, high: date) -> str:
+    return f"(t.{column} >= timestamptz '{low}' and t.{column} < timestamptz '{high}')"
+
+
+def _stored(task: Task, here: str) -> str:
+    return f"select {task.names} from lake.{task.model.name} t where {here}"
 
 
 def _stretches(days: set[date]) -> Iterator[tuple[date, date]]:
@@ -130,25 +168,23 @@ def _stretches(days: set[date]) -> Iterator[tuple[date, date]]:
         yield start, end
 
 
-def _stretch(task: Task, low: date, high: date) -> None:
-    limited = {}
+def _limited(
+    task: Task, reaches: Mapping[str, tuple[timedelta, timedelta]], low: date, high: date
+) -> dict[str, str]:
+    """Return what each driver may contribute to a stretch of days."""
+    found = {}
     for read, how in task.part.reads.items():
-        first = f"timestamptz '{low}' - interval '{_reach(task.con, how).total_seconds()} seconds'"
-        limited[read] = (
+        before, after = (f"interval '{r.total_seconds()} seconds'" for r in reaches[read])
+        found[read] = (
             f"(select * from {changes.relation(task.project, read, {})}"
-            f" where {how.time} >= {first} and {how.time} < timestamptz '{high}')"
+            f" where {how.time} >= timestamptz '{low}' - {after}"
+            f" and {how.time} < timestamptz '{high}' + {before})"
         )
-    column = task.part.partition
-    here = f"{column} >= timestamptz '{low}' and {column} < timestamptz '{high}'"
-    task.con.execute(
-        f"create or replace temp table _fresh as select {task.names} from"
-        f" ({task.sql(limited)}) where {here}"
-    )
-    _differences(task, f"(select {task.names} from lake.{task.model.name} where {here})")
+    return found
 
 
-def _keys(task: Task, drives: dict[str, str], feeds: dict[str, Feed]) -> bool:
-    """Compute the rows of the changed keys again."""
+def _keys(task: Task, drives: dict[str, str], feeds: dict[str, Feed]) -> str | None:
+    """Compute the rows of the changed keys again; not when they are most of the table."""
     con, part = task.con, task.part
     parts = [
         f"select {_own(part, part.reads[read])} from {_side(task, read, base, rows)}"
@@ -156,27 +192,28 @@ def _keys(task: Task, drives: dict[str, str], feeds: dict[str, Feed]) -> bool:
         for rows in (feeds[base].came, feeds[base].left)
     ]
     con.execute(f"create or replace temp table _keys as {' union '.join(parts)}")
+    keys, rows = con.execute(
+        f"select (select count(*) from _keys), (select count(*) from lake.{task.model.name})"
+    ).fetchone() or (0, 0)
+    if keys > max(_FEW_KEYS, _MOST * rows):
+        return None
     limited = {
         read: f"(select r.* from {changes.relation(task.project, read, {})} r semi join _keys k on "
         + " and ".join(f"r.{how.key.get(n, n)} is not distinct from k.{n}" for n in part.key)
         + ")"
         for read, how in part.reads.items()
     }
-    con.execute(
-        f"create or replace temp table _fresh as select {task.names} from ({task.sql(limited)})"
-    )
-    _start(task)
     table = f"lake.{task.model.name} t"
-    old = f"(select {task.names} from {table} semi join _keys k on {_same(part.key)})"
-    _differences(task, old)
-    return True
+    old = f"select {task.names} from {table} semi join _keys k on {_same(part.key)}"
+    _differences(task, f"select {task.names} from ({task.sql(limited)})", old)
+    return ALL
 
 
-def _merge(task: Task, drives: dict[str, str], feeds: dict[str, Feed]) -> bool:
+def _merge(task: Task, drives: dict[str, str], feeds: dict[str, Feed]) -> str | None:
     """Aggregate the new rows alone and put them onto the rows that are there."""
     con, part = task.con, task.part
     if not _subtractable(part) and any(_holds(con, feeds[b].left) for b in drives.values()):
-        return False  # what has left cannot be taken out of a minimum
+        return None  # what has left cannot be taken out of a minimum
     came = {read: _side(task, read, base, feeds[base].came) for read, base in drives.items()}
     none = {
         read: f"(select * from {changes.relation(task.project, read, {})} where false)"
@@ -192,34 +229,38 @@ def _merge(task: Task, drives: dict[str, str], feeds: dict[str, Feed]) -> bool:
             f'-"{n}" as "{n}"' if n in part.merge else f'"{n}"' for n in _columns(task)
         )
         con.execute(f"insert into _more select {values} from ({task.sql(left | none)})")
-    con.execute(f"create or replace temp table _old as {_there(task)}")
-    gathered = f"(select {task.names} from _old union all select {task.names} from _more)"
-    con.execute(
-        f"create or replace temp table _fresh as select {_merged(task)} from {gathered}"
-        f" group by {', '.join(part.key)}{_alive(part)}"
-    )
-    _start(task)
-    _differences(task, "_old")
-    return True
+    near = _near(task)
+    con.execute(f"create or replace temp table _there as {_there(task, near)}")
+    gathered = f"(select {task.names} from _there union all select {task.names} from _more)"
+    fresh = f"select {_merged(task)} from {gathered} group by {', '.join(part.key)}{_alive(part)}"
+    _differences(task, fresh, f"select {task.names} from _there")
+    timeless = f"select 1 from {GONE} where {part.near} is null limit 1"
+    return near if near and con.execute(timeless).fetchone() is None else ALL
 
 
-def _there(task: Task) -> str:
+def _near(task: Task) -> str | None:
+    """Return between which times the rows are that new ones are put onto; None: anywhere."""
+    near = task.part.near
+    if near is None:
+        return None
+    row = task.con.execute(
+        f"select min({near}), max({near}), count(*) - count({near}) from _more"
+    ).fetchone()
+    if row is None or row[2] or row[0] is None:
+        return None
+    return f"t.{near} between timestamptz '{row[0]}' and timestamptz '{row[1]}'"
+
+
+def _there(task: Task, near: str | None) -> str:
     """Find the rows with the keys of `_more`; their time, where they have one, narrows the search.
 
     Time-ordered files are skipped by their minimum and maximum, so the search does not grow with
     history. Rows without a time are searched for apart: an OR would read every file.
     """
-    part, table = task.part, f"lake.{task.model.name}"
-    found = f"select {task.names} from {table} t semi join _more k on {_same(part.key)}"
-    if part.near is None:
-        return found
-    row = task.con.execute(
-        f"select min({part.near}), max({part.near}), count(*) - count({part.near}) from _more"
-    ).fetchone()
-    if row is None or row[2] or row[0] is None:
-        return found
-    near = f"{part.near} between timestamptz '{row[0]}' and timestamptz '{row[1]}'"
-    return f"{found} where {near} union all {found} where {part.near} is null"
+    part = task.part
+    found = f"select {task.names} from lake.{task.model.name} t semi join _more k"
+    found += f" on {_same(part.key)}"
+    return f"{found} where {near} union all {found} where t.{part.near} is null" if near else found
 
 
 def _merged(task: Task) -> str:
@@ -252,42 +293,49 @@ def _holds(con: DuckDBPyConnection, table: str) -> bool:
     return con.execute(f"select 1 from {table} limit 1").fetchone() is not None
 
 
-def _start(task: Task) -> None:
-    """Make the two tables that the differences are gathered in."""
-    table = f"lake.{task.model.name}"
-    grain = ", ".join(f'"{name}"' for name in task.model.header.grain)
-    task.con.execute(
-        f"create or replace temp table {DELTA} as select {task.names} from {table} where false"
-    )
-    task.con.execute(
-        f"create or replace temp table {GONE} as select {grain} from {table} where false"
-    )
-
-
-def _differences(task: Task, old: str) -> None:
-    """Gather what `_fresh` has and the table does not, and which grains have to go for it."""
+def _differences(task: Task, fresh: str, old: str) -> None:
+    """Gather what is fresh and not in the table, and which rows of it have to go for that."""
+    con = task.con
+    con.execute(f"create or replace temp table _fresh as {fresh}")
     task.check("_fresh")
-    grain = ", ".join(f'"{name}"' for name in task.model.header.grain)
-    task.con.execute(
-        f"insert into {DELTA} select {task.names} from _fresh"
-        f" except all select {task.names} from {old}"
+    con.execute(f"create or replace temp table _old as {old}")
+    con.execute(f"create or replace temp table {DELTA} as {_only(task, '_fresh', '_old')}")
+    con.execute(f"create or replace temp table {GONE} as {_only(task, '_old', '_fresh')}")
+
+
+def _only(task: Task, mine: str, other: str) -> str:
+    """Select the rows of one table that the other does not have, or has with other values.
+
+    A join by the grain, which is unique in both: several times faster than EXCEPT over all columns.
+    """
+    grain = task.model.header.grain
+    if not grain:
+        return f"from {mine} except all from {other}"
+    rest = [name for name in task.model.header.columns if name not in grain]
+    same = " and ".join(f'a."{n}" is not distinct from b."{n}"' for n in grain)
+    differ = "".join(f' or a."{n}" is distinct from b."{n}"' for n in rest)
+    return (
+        f"select a.* from {mine} a left join (select *, true as there from {other}) b on {same}"
+        f" where b.there is null{differ}"
     )
-    task.con.execute(
-        f"insert into {GONE} select {grain} from (select {task.names} from {old}"
-        f" except all select {task.names} from _fresh)"
-    )
 
 
-def compare(task: Task) -> None:
-    """Gather how `_fresh`, the whole table anew, differs from the table."""
-    _start(task)
-    _differences(task, f"(select {task.names} from lake.{task.model.name})")
+def compare(task: Task) -> str:
+    """Gather how the whole, computed anew, differs from the table."""
+    fresh = f"select {task.names} from ({task.model.sql})"
+    _differences(task, fresh, _stored(task, ALL))
+    return ALL
 
 
-def _reach(con: DuckDBPyConnection, how: Read) -> timedelta:
-    if how.reach != WINDOWS:
-        return duration(how.reach)
-    row = con.execute("select max(seconds) from lake.raw.windows").fetchone()
+def _reaches(con: DuckDBPyConnection, how: Read) -> tuple[timedelta, timedelta]:
+    """Return how long before its time, and after it, a row matters."""
+    return _reach(con, how.ahead), _reach(con, how.reach)
+
+
+def _reach(con: DuckDBPyConnection, text: str) -> timedelta:
+    if text not in NAMED:
+        return duration(text)
+    row = con.execute(NAMED[text]).fetchone()
     return timedelta(seconds=int(row[0]) if row and row[0] else 0)
 
 

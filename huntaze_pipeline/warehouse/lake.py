@@ -66,10 +66,13 @@ def connect(
         con.close()
 
 
-def write(con: DuckDBPyConnection, work: Callable[[], T]) -> T:
+def write(
+    con: DuckDBPyConnection, work: Callable[[], T], again: Callable[[], None] = lambda: None
+) -> T:
     """Run `work` in one transaction of the lake; repeat it whole when another writer was faster.
 
-    `work` must be repeatable: it may read and write through `con`, and nothing else.
+    `work` must be repeatable: it may read and write through `con`, and nothing else. `again` is
+    called before it is repeated.
 
     Raises:
         WarehouseError: it still conflicts after a dozen tries with growing pauses.
@@ -84,6 +87,7 @@ def write(con: DuckDBPyConnection, work: Callable[[], T]) -> T:
             _rollback(con)
             if not _conflicts(error):
                 raise
+            again()
             time.sleep(0.02 * 1.6**attempt)
         except BaseException:
             _rollback(con)

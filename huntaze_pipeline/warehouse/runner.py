@@ -1,13 +1,15 @@
 """Building models: what is new is taken in, checked against the contract, then published.
 
-Everything about one model happens in one transaction of the lake, how far it has come included. A
-model that fails leaves its last good table in place, and stops those that read it; the others are
-built. Every failure is reported at the end with the model and what was wrong.
+When all tables are there, everything happens in one transaction of the lake: whoever reads sees
+either all of it or nothing, and little is asked of the catalog. When something has to be made
+first, or fails, each model has its own transaction, how far it has come included: one that fails
+leaves its last good table in place, and stops those that read it; the others are built. Every
+failure is reported at the end with the model and what was wrong.
 """
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import duckdb
@@ -16,6 +18,7 @@ from duckdb import DuckDBPyConnection
 from huntaze_pipeline.errors import ModelError, Problem
 from huntaze_pipeline.warehouse import changes, contract, increment, lake
 from huntaze_pipeline.warehouse.changes import State, Survey
+from huntaze_pipeline.warehouse.journal import Apart, Feed, Journal
 from huntaze_pipeline.warehouse.models import Audit, Model, Project
 
 _SAMPLE = 3
@@ -28,9 +31,13 @@ class Built:
 
     name: str
     rows: int | None
-    """How many there are; None where nobody counted: views, and what did not change."""
+    """How many there are; None where nobody counted: views, what did not change, parts."""
     seconds: float
     how: How = "full"
+    came: int = 0
+    """Rows written into a table that was there."""
+    left: int = 0
+    """Rows taken out of it; one that changed is both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +78,64 @@ def build(
     Raises:
         ModelError: some could not be built, with the reason of each; the rest are published.
     """
+    models = project.select(select)
+    if not full and _complete(con, project, models):
+        try:
+            return _together(con, project, models, progress)
+        except (duckdb.Error, _Broken, Apart):
+            # One by one the others are built all the same, and the fault is told.
+            return _apart(con, project, models, progress, full)
+    return _apart(con, project, models, progress, full)
+
+
+def _complete(con: DuckDBPyConnection, project: Project, models: Sequence[Model]) -> bool:
+    """Say whether every table and view is there, made by the SQL of today."""
+    seen = changes.survey(con)
+    return all(
+        model.name in seen.states
+        and seen.states[model.name].version == changes.version(project, model)
+        and seen.kind(model.name) == _kind(model)
+        for model in models
+    )
+
+
+def _together(
+    con: DuckDBPyConnection,
+    project: Project,
+    models: Sequence[Model],
+    progress: Callable[[str], None],
+) -> list[Built]:
+    journal = Journal(con, together=True)
+
+    def work() -> list[Built]:
+        works = [_Work(con, project, model, False, journal) for model in models]
+        built = []
+        for model, task in zip(models, works, strict=True):
+            progress(model.name)
+            built.append(task.run())
+        reached = {task.model.name: task.state for task in works if task.state is not None}
+        changes.note(con, reached)
+        journal.sign(list(reached))
+        return built
+
+    try:
+        return lake.write(con, work, journal.forget)
+    finally:
+        journal.forget()
+
+
+def _apart(
+    con: DuckDBPyConnection,
+    project: Project,
+    models: Sequence[Model],
+    progress: Callable[[str], None],
+    full: bool,
+) -> list[Built]:
     built: list[Built] = []
     failed: dict[str, Problem] = {}
-    seen = changes.survey(con)
-    feeds = changes.Feeds(con)
-    moved: set[str] = set()
-    for model in project.select(select):
+    journal = Journal(con)
+    for model in models:
         progress(model.name)
-        still = moved.isdisjoint(_bases(project, model))
-        if not full and still and current(seen, project, model):
-            built.append(Built(model.name, None, 0.0, "unchanged"))
-            continue
         waiting = [ref for ref in model.refs if ref in failed]
         if waiting:
             failed[model.name] = Problem(
@@ -89,12 +143,10 @@ def build(
             )
             continue
         try:
-            built.append(one(con, project, model, full=full, feeds=feeds))
-            if built[-1].how != "unchanged":
-                moved.add(model.name)
+            built.append(one(con, project, model, full=full, journal=journal))
         except ModelError as error:
             failed[model.name] = error.problems[0]
-    feeds.forget()
+    journal.forget()
     if failed:
         raise ModelError(list(failed.values()))
     return built
@@ -106,18 +158,23 @@ def one(
     model: Model,
     *,
     full: bool = False,
-    feeds: changes.Feeds | None = None,
+    journal: Journal | None = None,
 ) -> Built:
     """Bring one model up to date, check and publish it.
 
     Raises:
         ModelError: the SQL fails or the result breaks the contract; the old table stays.
     """
-    started = time.monotonic()
-    known = feeds or changes.Feeds(con)
+    known = journal or Journal(con)
+
+    def work() -> Built:
+        task = _Work(con, project, model, full, known)
+        built = task.run()
+        changes.note(con, {model.name: task.state} if task.state else {})
+        return built
+
     try:
-        how = lake.write(con, _Work(con, project, model, full, known).run)
-        rows = _count(con, model)
+        built = lake.write(con, work, known.forget)
     except duckdb.Error as error:
         known.forget()
         raise _located(model, error) from None
@@ -126,7 +183,7 @@ def one(
         for name, bad in error.bad.items():
             contract.keep(con, f"{model.name}.{name}", "error", bad)
         raise ModelError([Problem(str(model.path), str(error))]) from None
-    return Built(model.name, rows, time.monotonic() - started, how)
+    return built if built.how == "unchanged" else replace(built, rows=_count(con, model))
 
 
 def _count(con: DuckDBPyConnection, model: Model) -> int | None:
@@ -137,83 +194,91 @@ def _count(con: DuckDBPyConnection, model: Model) -> int | None:
 
 
 class _Work:
-    """One model inside its transaction."""
+    """One model inside a transaction."""
 
     def __init__(
-        self,
-        con: DuckDBPyConnection,
-        project: Project,
-        model: Model,
-        full: bool,
-        feeds: changes.Feeds,
+        self, con: DuckDBPyConnection, project: Project, model: Model, full: bool, journal: Journal
     ) -> None:
         self.con, self.project, self.model = con, project, model
-        self.kind = model.header.materialization
+        self.view = model.header.materialization == "view"
         self.version = changes.version(project, model)
         self.full = full
-        self.feeds = feeds
-        self.tried = False
+        self.journal = journal
+        self.moved = (0, 0)
+        self.state: State | None = None
 
-    def run(self) -> How:
-        """Do the least that brings the table up to date."""
-        if self.tried:
-            self.feeds.forget()
-        self.tried = True
-        seen = changes.survey(self.con)
-        before = None if self.full else seen.states.get(self.model.name)
-        self.news = seen.news(_bases(self.project, self.model), before.snapshot if before else 0)
-        if not self.full and current(seen, self.project, self.model):
-            return "unchanged"
+    def run(self) -> Built:
+        """Do the least that brings the table up to date; `state` then says how far it has come."""
+        started = time.monotonic()
+        how = self._how()
+        return Built(self.model.name, None, time.monotonic() - started, how, *self.moved)
+
+    def _how(self) -> How:
+        seen, name = self.journal.look(), self.model.name
+        before = None if self.full else seen.states.get(name)
         known = before is not None and before.version == self.version
-        stored = seen.kind(self.model.name)
-        self._promise(contract.columns(self.con, self.model))
-        if stored not in (None, "view" if self.kind == "view" else "table"):
-            self.con.execute(f"drop {stored} lake.{self.model.name}")
+        stored = seen.kind(name)
+        self.news = self.journal.news(
+            name, _bases(self.project, self.model), before.snapshot if before else 0
+        )
+        if known and stored == _kind(self.model) and (self.view or self.news.nothing):
+            return "unchanged"
+        how: How = "incremental"
         if not (known and stored and self._taken_in()):
-            self._anew(stored == "table" and self.kind == "table")
-            self._note()
-            return "full"
-        self._note()
-        return "incremental"
+            self._anew(stored)
+            how = "full"
+        self.state = State(self.version, self.news.upto)
+        return how
 
-    def _note(self) -> None:
-        changes.note(self.con, self.model.name, State(self.version, self.news.upto))
+    def _task(self) -> increment.Task:
+        return increment.Task(
+            self.con, self.project, self.model, self.news, self.journal, self._check
+        )
 
     def _taken_in(self) -> bool:
         """Take only the change in; False when that cannot be done."""
-        if self.kind != "incremental":
+        if self.model.header.materialization != "incremental":
             return False
-        task = increment.Task(
-            self.con, self.project, self.model, self.news, self.feeds, self._check
-        )
-        if not increment.possible(task) or not increment.apply(task):
+        task = self._task()
+        where = increment.apply(task) if increment.possible(task) else None
+        if where is None:
             return False
-        self._publish(increment.DELTA, increment.GONE)
+        self._publish(where)
         return True
 
-    def _anew(self, there: bool) -> None:
+    def _anew(self, stored: str | None) -> None:
         """Build the whole; small tables keep their identity and change only where they differ."""
-        name = self.model.name
-        if self.kind == "view":
+        name, together = self.model.name, self.journal.together
+        small = self.model.header.materialization == "table"
+        if stored == "table" and (small or together) and self._same_shape():
+            self._publish(increment.compare(self._task()))
+            return
+        if together:
+            raise Apart  # a table has to be made
+        self._promise(contract.columns(self.con, self.model))
+        if stored not in (None, _kind(self.model)):
+            self.con.execute(f"drop {stored} lake.{name}")
+        if self.view:
             self.con.execute(f"create or replace view lake.{name} as {self.model.sql}")
-            self._check(f"lake.{name}")
-        elif there and self._same_shape():
-            self.con.execute(f"create or replace temp table _fresh as {self.model.sql}")
-            task = increment.Task(
-                self.con, self.project, self.model, self.news, self.feeds, self._check
-            )
-            increment.compare(task)
-            self._publish(increment.DELTA, increment.GONE)
         else:
-            names = ", ".join(f'"{column}"' for column in self.model.header.columns)
-            self.con.execute(
-                f"create or replace table lake.{name} as select {names} from ({self.model.sql})"
-            )
-            self._check(f"lake.{name}")
+            self.con.execute(f"create or replace table lake.{name} as {self._ordered()}")
+        self._check(f"lake.{name}")
+
+    def _ordered(self) -> str:
+        """Put the rows in the order of their time, so that a later build reads a stretch of it."""
+        part = self.model.header.incremental
+        time_ = (part.partition or part.near) if part else None
+        names = ", ".join(f'"{column}"' for column in self.model.header.columns)
+        order = f" order by {time_}" if time_ else ""
+        return f"select {names} from ({self.model.sql}){order}"
 
     def _same_shape(self) -> bool:
-        there = contract.shape(self.con, f"lake.{self.model.name}")
-        return there == contract.shape(self.con, f"({self.model.sql})")
+        """Say whether table and SQL both have the columns that the header promises."""
+        promised = contract.promised(self.model)
+        relations = [f"lake.{self.model.name}"]
+        if not self.journal.together:  # else the SQL is the one that made the table
+            relations.append(f"({self.model.sql})")
+        return all(dict(contract.shape(self.con, r)) == promised for r in relations)
 
     def _check(self, relation: str) -> None:
         faults = contract.grain(self.con, self.model, relation)
@@ -228,17 +293,24 @@ class _Work:
         if faults:
             raise _Broken(faults, bad or {})
 
-    def _publish(self, delta: str, gone: str) -> None:
+    def _publish(self, where: str) -> None:
         """Write the rows that differ; nothing at all when none do."""
-        table = f"lake.{self.model.name}"
-        if self.con.execute(f"select 1 from {gone} limit 1").fetchone():
+        table, gone = f"lake.{self.model.name}", increment.GONE
+        come, left = self.con.execute(
+            f"select (select count(*) from {increment.DELTA}), (select count(*) from {gone})"
+        ).fetchone() or (0, 0)
+        if left:
             same = " and ".join(
-                f"{table}.{n} is not distinct from g.{n}" for n in self.model.header.grain
+                f"t.{n} is not distinct from g.{n}" for n in self.model.header.grain
             )
-            self.con.execute(f"delete from {table} using {gone} g where {same}")
-        if self.con.execute(f"select 1 from {delta} limit 1").fetchone():
+            self.con.execute(f"delete from {table} t using {gone} g where {same} and {where}")
+        if come:
             names = ", ".join(f'"{column}"' for column in self.model.header.columns)
-            self.con.execute(f"insert into {table} ({names}) select {names} from {delta}")
+            rows = f"select {names} from {increment.DELTA}"
+            self.con.execute(f"insert into {table} ({names}) {rows}")
+        if come or left:
+            self.journal.wrote(self.model.name, Feed(increment.DELTA, gone))
+        self.moved = (int(come), int(left))
 
 
 def current(seen: Survey, project: Project, model: Model) -> bool:
@@ -246,15 +318,19 @@ def current(seen: Survey, project: Project, model: Model) -> bool:
     before = seen.states.get(model.name)
     if before is None or before.version != changes.version(project, model):
         return False
-    kind = seen.kind(model.name)
-    if model.header.materialization == "view" or kind != "table":
-        return kind == model.header.materialization
-    news = seen.news(_bases(project, model), before.snapshot)
-    return not news.changed and not news.anew
+    if seen.kind(model.name) != _kind(model):
+        return False
+    view = model.header.materialization == "view"
+    return view or seen.news(model.name, _bases(project, model), before.snapshot).nothing
 
 
-def _bases(project: Project, model: Model) -> set[str]:
-    return {base for read in model.reads for base in changes.bases(project, read)}
+def _kind(model: Model) -> str:
+    return "view" if model.header.materialization == "view" else "table"
+
+
+def _bases(project: Project, model: Model) -> list[str]:
+    found = [base for read in model.reads for base in changes.bases(project, read)]
+    return list(dict.fromkeys(found))
 
 
 def audit(con: DuckDBPyConnection, audits: Sequence[Audit]) -> list[Audited]:

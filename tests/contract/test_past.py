@@ -31,7 +31,8 @@ END = START + timedelta(days=7, hours=20)
 NUDGE = Automation.model_validate(
     {
         "name": "Nudge", "trigger": {"event": "purchase"}, "entry": {"every": "2d"},
-        "conditions": "fan.purchases >= 2",
+        "conditions": "fan.purchases >= 2 and performed('purchase', within => '60h', at_least => 2,"
+        " where => amount > 10) and creator.currency = 'USD'",
         "steps": [
             {"wait": {"until": "20:00"}},
             {"send": {"content": "{{ fan.purchases | int }} so far", "topic": "service"}},
@@ -231,7 +232,8 @@ def test_why_tells_the_chain_from_the_event_to_the_gates(month):
         found = why.explain_message(connection, past, sent.message_id, POLICIES)
     assert found.event is not None
     assert found.event["name"] == "purchase"
-    assert found.conditions["automation"].values["fan.purchases"] == found.facts["purchases"]
+    asked = {k: v for p in found.conditions["automation"].parts for k, v in p.values.items()}
+    assert asked["fan.purchases"] == found.facts["purchases"]
     assert found.rule["hash"] == BOOK.hash("automations", "nudge")
     assert [rung.gate for rung in found.gates][:2] == ["account", "consent"]
     assert all(rung.verdict.outcome == "pass" for rung in found.gates if rung.gate != "quiet hours")

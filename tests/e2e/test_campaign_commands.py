@@ -65,3 +65,13 @@ def test_what_is_not_there_is_told_with_exit_code_2(run):
         unknown = run(action, "nothing")
         assert (unknown.returncode, "no campaign 'nothing'" in unknown.stderr) == (2, True)
     assert run("list", "--status", "asleep").returncode == 2
+
+
+def test_a_preview_tells_who_when_and_what_before_anything_is_written(run):
+    shown = run("preview", "spring_drop", "--json")
+    assert shown.returncode == 0, shown.stderr
+    found = json.loads(shown.stdout)
+    assert (found["audience"], found["messages"]) == (0, 0)
+    told = run("preview", "vip_monthly").stdout
+    assert "for 0 fans" in told
+    assert "nothing would go out" in told

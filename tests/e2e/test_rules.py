@@ -83,6 +83,36 @@ def test_schema_says_what_is_stale_and_writes_it(rules):
     assert run("rules", "schema", "--check", "--rules", rules).returncode == 0
 
 
+def test_the_tests_of_rule_files_end_in_an_exit_code(rules):
+    done = run("rules", "test", "welcome", "--rules", rules)
+    assert (done.returncode, done.stdout.startswith("1 tests passed")) == (0, True), done.stderr
+    path = rules / "automations/welcome.yaml"
+    path.write_text(path.read_text("utf-8").replace("delay: 24h", "delay: 25h"), "utf-8")
+    failed = run("rules", "test", "welcome", "--rules", rules)
+    assert failed.returncode == 1
+    assert "at: expected 1d (2027-03-02 12:00:00Z), was 1d 1h" in failed.stdout
+    path.write_text("name: broken", "utf-8")
+    assert run("rules", "test", "--rules", rules).returncode == 2
+
+
+def test_a_plan_is_made_kept_applied_and_then_stale(rules, settings, store, creator, tmp_path):
+    env = {"PATH": "/usr/bin:/bin", **stack.environment(settings)}
+    kept = tmp_path / "plan.json"
+    made = run("rules", "plan", "--rules", rules, "--out", kept, env=env)
+    assert made.returncode == 2, made.stderr
+    assert "+ automation welcome: new" in made.stdout
+    done = run("rules", "apply", kept, "--rules", rules, "--json", env=env)
+    assert len(json.loads(done.stdout)["created"]) == 29, done.stderr
+    nothing = run("rules", "plan", "--creator", creator, "--rules", rules, "--markdown", env=env)
+    assert nothing.returncode == 0, nothing.stderr
+    assert nothing.stdout == "## Rules plan: nothing changes (1 creator)\n"
+    stale = run("rules", "apply", kept, "--rules", rules, env=env)
+    assert (stale.returncode, "what is live changed since" in stale.stderr) == (1, True)
+    (rules / "segments/vip.yaml").write_text("name: VIP\nwhere: fan.lifetime_spent > 1\n")
+    faulty = run("rules", "plan", "--rules", rules, env=env)
+    assert (faulty.returncode, "vip.yaml:2:8" in faulty.stderr) == (1, True)
+
+
 def test_apply_makes_rules_live_and_segments_can_be_listed(rules, settings, store, creator):
     env = {"PATH": "/usr/bin:/bin", **stack.environment(settings)}
     done = run("rules", "apply", "--creator", creator, "--rules", rules, "--json", env=env)

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from sqlalchemy import insert, text
 
-from huntaze_pipeline.audience import export, segments
+from huntaze_pipeline.audience import export, history, preview, segments
 from huntaze_pipeline.errors import MessageError, RuleError
 from huntaze_pipeline.rulebook import live, loader, registry
 from huntaze_pipeline.rulebook.live import LiveSegment
@@ -52,7 +52,9 @@ def refresh(store, lake, rules, now=NOON):
                 text("select 1 from segments where id = :id"), {"id": item.id}
             ).first():
                 c.execute(row)
-        return {d.segment_id: d for d in segments.refresh(c, lake, selections(found, now), now)}
+        refreshed = segments.refresh(c, lake, selections(found, now), now)
+    refreshed.settle(lake)
+    return {d.segment_id: d for d in refreshed.deltas}
 
 
 def test_who_is_in_came_and_left_is_kept_and_any_moment_can_be_asked(store, lake):
@@ -114,7 +116,8 @@ def test_the_segments_that_ship_are_evaluated_as_one_query(store, lake, creator)
     with store.worker() as c:
         registry.apply(c, creator, rulebook, NOON)
         found = selections(live.segments(c, [creator]), NOON)
-        deltas = {d.segment_id: d.entered for d in segments.refresh(c, lake, found, NOON)}
+        refreshed = segments.refresh(c, lake, found, NOON)
+    deltas = {d.segment_id: d.entered for d in refreshed.deltas}
     assert deltas["vip"] == ["fan-1"]
     assert deltas["lapsed"] == ["fan-2"]
     assert deltas["at_risk"] == ["fan-3"]
@@ -149,3 +152,91 @@ def test_an_export_never_writes_a_formula_and_names_unknown_columns(store, lake,
         with pytest.raises(MessageError, match=r"columns\.secret"):
             export.export(c, "maya", "big", tmp_path / "y.csv", ["secret"])
     assert "'=HYPERLINK" in (tmp_path / "x.csv").read_text()
+
+
+def test_a_list_that_is_changed_drops_and_takes_its_own_and_keeps_who_joined(store, lake):
+    refresh(store, lake, {"listed": rule(fans=["fan-1", "fan-2"])})
+    with store.worker() as c:  # as an automation's step does
+        moment = {"now": NOON + timedelta(minutes=1)}
+        joins = "insert into members (creator_id, segment_id, fan_id, entered_at)"
+        c.execute(text(f"{joins} values ('maya', 'listed', 'fan-3', :now)"), moment)
+        c.execute(text("update members set left_at = :now where fan_id = 'fan-1'"), moment)
+    same = refresh(
+        store, lake, {"listed": rule(fans=["fan-1", "fan-2"])}, NOON + timedelta(hours=1)
+    )
+    assert (same["listed"].entered, same["listed"].left, same["listed"].size) == ([], [], 2)
+    with store.worker() as c:
+        c.execute(text("update segments set rule_hash = 'next', criteria = '{\"fans\": []}'"))
+        c.execute(text('update segment_versions set criteria = \'{"fans": ["fan-1", "fan-2"]}\''))
+    changed = refresh(store, lake, {"listed": rule(fans=["fan-1"])}, NOON + timedelta(hours=2))
+    assert (changed["listed"].entered, changed["listed"].left) == (["fan-1"], ["fan-2"])
+    assert changed["listed"].size == 2
+
+
+def test_a_changed_definition_takes_the_place_of_the_old_and_both_are_kept(store, lake):
+    refresh(store, lake, {"big": rule(where="fan.lifetime_spend > 1000")})
+    with store.worker() as c:
+        c.execute(text("update segments set rule_hash = 'next'"))
+    later = NOON + timedelta(hours=1)
+    delta = refresh(store, lake, {"big": rule(where="fan.lifetime_spend < 1000")}, later)["big"]
+    assert (delta.entered, delta.left, delta.size) == (["fan-3"], ["fan-1", "fan-2"], 1)
+    events = segments.published([delta], later)
+    assert {event.properties["cause"] for event in events} == {"definition"}
+    with store.tenant("maya") as c:
+        versions = history.versions(c, "maya", "big")
+        days = history.days(c, "maya", "big")
+    assert [(v.live_at, v.rule_hash) for v in versions] == [(NOON, ""), (later, "next")]
+    assert [(d.entered, d.left, d.size) for d in days] == [(3, 2, 1)]
+
+
+def test_a_lake_that_forgot_everything_and_a_clock_that_goes_back_change_nothing_wrongly(
+    store, lake
+):
+    rules = {"recent": rule(where="days_since(fan.last_purchase_at) <= 7")}
+    refresh(store, lake, rules)
+    lake.execute("delete from lake.audience.standing; delete from lake.audience.marker")
+    later = NOON + timedelta(days=5)
+    assert refresh(store, lake, rules, later)["recent"].left == ["fan-1"]
+    back = refresh(store, lake, rules, NOON)["recent"]
+    assert (back.entered, back.size) == (["fan-1"], 1)
+
+
+def test_a_refresh_whose_answers_were_not_remembered_is_made_good(store, lake):
+    found = [LiveSegment("maya", "big", rule(where="fan.lifetime_spend > 1000"))]
+    refresh(store, lake, {"big": found[0].rule})
+    lake.execute("update lake.marts.fan_facts set lifetime_spend = 0 where fan_id = 'fan-1'")
+    with store.worker() as c:  # dies right after the commit
+        segments.refresh(c, lake, selections(found, NOON), NOON)
+    lake.execute("update lake.marts.fan_facts set lifetime_spend = 2000 where fan_id = 'fan-1'")
+    assert refresh(store, lake, {"big": found[0].rule})["big"].entered == ["fan-1"]
+
+
+def test_a_preview_tells_size_sample_and_overlap_and_writes_nothing(store, lake):
+    refresh(store, lake, {"big": rule(where="fan.lifetime_spend > 1000")})
+    rules = {
+        "big": rule(where="fan.lifetime_spend > 6000 or in_segment('listed')"),
+        "listed": rule(fans=["fan-3", "fan-1"]),
+        "recent": rule(where="days_since(fan.last_purchase_at) <= 7"),
+    }
+    found = [LiveSegment("maya", name, rule_) for name, rule_ in rules.items()]
+    with store.tenant("maya") as c:
+        shown = preview.preview(c, lake, "maya", selections(found, NOON), "big", NOON)
+        assert segments.members(c, "maya", "big") == ["fan-1", "fan-2"]
+    assert (shown.size, shown.fans, shown.entering, shown.leaving) == (2, 3, 1, 1)
+    assert [row["fan_id"] for row in shown.sample] == ["fan-1", "fan-3"]
+    shared = [(o.segment_id, o.size, o.shared) for o in shown.overlaps]
+    assert shared == [("listed", 2, 2), ("recent", 1, 1)]
+
+
+def test_facts_can_be_exported_and_the_past_too(store, lake, tmp_path):
+    rules = {"recent": rule(where="days_since(fan.last_purchase_at) <= 7")}
+    refresh(store, lake, rules)
+    refresh(store, lake, rules, NOON + timedelta(days=5))
+    path = tmp_path / "x.jsonl"
+    columns = ["fan_id", "lifetime_spend", "entered_at"]
+    with store.tenant("maya") as c:
+        assert export.export(c, "maya", "recent", path, columns, lake=lake) == 0
+        past = NOON + timedelta(hours=1)
+        assert export.export(c, "maya", "recent", path, columns, past, lake=lake) == 1
+    assert pl.read_ndjson(path).row(0)[:2] == ("fan-1", 5000.0)
+    assert "2026-03-02" in path.read_text()

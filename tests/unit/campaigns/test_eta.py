@@ -57,8 +57,9 @@ def test_different_limits_are_told_as_a_range_and_one_is_not_many():
 
 @pytest.mark.parametrize(
     ("duration", "told"),
-    [(0.5, "about 1 s"), (89.0, "about 89 s"), (90.1, "about 2 min"), (5400, "about 2 h"),
-     (3600 * 47, "about 47 h"), (86_400 * 3, "about 3 days")],
+    [(0.5, "about 1 s"), (89.0, "about 89 s"), (90.1, "about 2 min"), (5400, "about 1 h 30 min"),
+     (3600 * 47, "about 47 h"), (86_400 * 3, "about 3 days"), (30_000, "about 8 h 20 min"),
+     (86_400 * 3 + 1, "about 3 days 1 h")],
 )  # fmt: skip
 def test_a_duration_is_told_as_a_person_says_it(duration, told):
     assert about(duration) == told

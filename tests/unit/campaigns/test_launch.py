@@ -3,11 +3,12 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import insert, select, text, update
 
-from huntaze_pipeline.campaigns import launch
+from huntaze_pipeline.campaigns import launch, lifecycle
 from huntaze_pipeline.delivery import outbox
 from huntaze_pipeline.rulebook import loader, registry
 from huntaze_pipeline.store.outflow import Message
@@ -170,3 +171,60 @@ def test_paused_and_future_campaigns_are_not_due(live, rulebook):
     start(live, status="paused")
     start(live, name="friday_teaser", next_send_at=NOON + timedelta(seconds=1))
     assert go(live, rulebook.policies) == []
+
+
+ZONES = {"fan-1": "Asia/Tokyo", "fan-2": "Europe/Paris", "fan-3": "America/Los_Angeles"}
+
+
+def at_six(store, now, **values):
+    """Let the fans live around the world, and a campaign go at six on their own clocks."""
+    with store.worker() as c:
+        for fan, zone in ZONES.items():
+            c.execute(update(Fan).where(Fan.id == fan).values(zone=zone))
+        plain = {"targeting": {}, "settings": {}, "local_time": "18:00", **values}
+        c.execute(update(Campaign).where(Campaign.id == "spring_drop").values(plain))
+        lifecycle.start(c, "maya", "spring_drop", now=now, actor="test")
+
+
+def six(decisions):
+    return {
+        d.fan_id: d.not_before.astimezone(ZoneInfo(ZONES[d.fan_id])).isoformat()[:16]
+        for d in decisions
+        if d.fan_id in ZONES and d.state == "decided"
+    }
+
+
+def test_everybody_gets_it_at_six_of_their_own_clock(live, rulebook):
+    day = datetime(2026, 3, 5, 0, 0, tzinfo=ZoneInfo("Europe/Paris"))
+    at_six(live, NOON, start_at=day)
+    name, due = status(live)
+    assert (name, due) == ("scheduled", datetime(2026, 3, 5, 3, 0, tzinfo=UTC))
+    decisions = go(live, rulebook.policies, due)
+    assert six(decisions) == dict.fromkeys(ZONES, "2026-03-05T18:00")
+    life = next(d.expires_at - d.not_before for d in decisions if d.fan_id == "fan-3")
+    assert life == timedelta(hours=12)
+    assert go(live, rulebook.policies, due) == []
+
+
+def test_whose_clock_is_past_gets_it_the_next_day_unless_that_day_has_its_own(live, rulebook):
+    at_six(live, NOON, start_at=NOON)
+    decisions = go(live, rulebook.policies)
+    assert six(decisions) == {
+        "fan-1": "2026-03-03T18:00", "fan-2": "2026-03-02T18:00", "fan-3": "2026-03-02T18:00"
+    }  # fmt: skip
+
+
+def test_a_daily_one_skips_whose_clock_is_past_and_says_so(live, rulebook):
+    at_six(live, NOON, start_at=NOON, recurring="daily")
+    decisions = go(live, rulebook.policies)
+    assert set(six(decisions)) == {"fan-2", "fan-3"}
+    assert [d.reason for d in decisions if d.fan_id == "fan-1"] == ["missed_local_time"]
+    tomorrow = datetime(2026, 3, 3, 3, 0, tzinfo=UTC)
+    assert status(live) == ("active", tomorrow)
+    again = go(live, rulebook.policies, tomorrow)
+    assert six(again) == dict.fromkeys(ZONES, "2026-03-03T18:00")
+
+
+def test_nothing_goes_after_the_campaigns_end(live, rulebook):
+    start(live, end_at=NOON + timedelta(hours=1), settings={"holdout": 0})
+    assert {d.expires_at for d in go(live, rulebook.policies)} == {NOON + timedelta(hours=1)}

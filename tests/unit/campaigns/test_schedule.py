@@ -1,13 +1,14 @@
 """Repetitions on the wall clock of the creator's zone, across changes of the clock."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from types import SimpleNamespace
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from huntaze_pipeline.campaigns import schedule
 from huntaze_pipeline.campaigns.schedule import following, upcoming
 
 PARIS = "Europe/Paris"
@@ -84,3 +85,55 @@ def test_occurrences_rise_and_none_is_stepped_over(recurring, zone, begin, later
     assert following(recurring, start, found - timedelta(seconds=1), zone) == found
     between = after + (found - after) / 2
     assert following(recurring, start, between, zone) == found
+
+
+SIX = time(18)
+EVERYWHERE = sorted(available_timezones() - {"localtime", "Factory"})
+
+
+def test_everybody_on_earth_is_decided_before_their_own_clock_shows_the_time():
+    for day in (date(2026, 3, 29), date(2026, 10, 25)):
+        for clock in (time(0), time(2, 30)):
+            lead = schedule.lead(day, clock)
+            assert schedule.day_of(lead) == day
+            for name in EVERYWHERE:
+                where = ZoneInfo(name)
+                at = schedule.on_clock(day, clock, where, lead)
+                shown = at.astimezone(where)
+                assert lead < at
+                gap = (
+                    shown.time() != clock
+                    and shown.utcoffset() != (at - timedelta(hours=3)).astimezone(where).utcoffset()
+                )
+                assert (shown.date(), shown.time()) == (day, clock) or gap, (name, day, shown)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(EVERYWHERE), st.dates(date(2026, 1, 1), date(2027, 12, 31)), st.times())
+def test_a_clock_that_is_past_waits_for_the_next_day_and_never_for_a_day_that_is_taken(
+    name, day, clock
+):
+    where, clock = ZoneInfo(name), clock.replace(second=0, microsecond=0)
+    late = schedule.on_clock(day, clock, where, schedule.lead(day, clock)) + timedelta(hours=1)
+    at = schedule.on_clock(day, clock, where, late)
+    assert timedelta(0) < at - late <= timedelta(hours=26)
+    assert schedule.on_clock(day, clock, where, late, day + timedelta(days=1)) is None
+
+
+def test_days_of_a_repetition_keep_to_the_calendar():
+    start = at("2026-03-27T00:00")
+    days = [date(2026, 3, 26)]
+    for _ in range(3):
+        days.append(schedule.following_day("0 0 * * 5", start, days[-1], PARIS, SIX))
+    assert days[1:] == [date(2026, 3, 27), date(2026, 4, 3), date(2026, 4, 10)]
+    end = at("2026-04-03T17:59")
+    assert schedule.following_day("weekly", start, days[1], PARIS, SIX, end) is None
+    assert schedule.following_day("daily", start, days[1], PARIS, SIX) == date(2026, 3, 28)
+
+
+def test_today_counts_while_its_time_is_ahead_on_the_creators_clock():
+    once = SimpleNamespace(start_at=at("2026-03-01T00:00"), end_at=None, recurring=None)
+    assert schedule.upcoming_day(once, SIX, at("2026-03-05T17:59"), PARIS) == date(2026, 3, 5)
+    assert schedule.upcoming_day(once, SIX, at("2026-03-05T18:01"), PARIS) == date(2026, 3, 6)
+    later = SimpleNamespace(start_at=at("2026-03-09T00:00"), end_at=None, recurring=None)
+    assert schedule.upcoming_day(later, SIX, at("2026-03-05T18:01"), PARIS) == date(2026, 3, 9)

@@ -1,5 +1,6 @@
 """Steps against the real store: waits, ways, effects, goals, holdouts, versions, pauses."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,9 +10,10 @@ from sqlalchemy import select, text, update
 
 from huntaze_pipeline.campaigns import reactions
 from huntaze_pipeline.delivery import outbox
+from huntaze_pipeline.errors import NotFoundError
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
-from huntaze_pipeline.rulebook import loader, registry
+from huntaze_pipeline.rulebook import control, loader, registry
 from huntaze_pipeline.rulebook.schema import Automation, Segment
 from huntaze_pipeline.store.inflow import InboxEvent
 from huntaze_pipeline.store.outflow import Message
@@ -242,7 +244,7 @@ def test_effects_are_applied_once_and_later_steps_see_them(world):
     assert (tags, attributes) == (["a"], {"kept": 2, "tier": "gold", "last": "5.0"})
     assert world.rows(Member.segment_id, Member.fan_id) == [("club", "fan-1")]
     names = dict(world.rows(InboxEvent.name, InboxEvent.properties, order=[InboxEvent.id]))
-    assert names["custom:thanked"] == {"how": "tip", "automation": "a"}
+    assert names["custom:thanked"] == {"how": "tip", "automation": "a", "hops": 1}
     assert names["entered_segment"]["segment"] == "club"
     assert {row[0] for row in world.rows(Effect.state)} == {"applied"}
 
@@ -261,6 +263,33 @@ def test_a_fan_in_a_list_stays_there_when_the_list_is_evaluated(world):
     world.wake(DAY)
     assert club() == ()
     assert world.rows(Member.left_at)[0][0] is not None
+
+
+def test_automations_that_set_each_other_off_in_a_circle_stop(world):
+    world.apply({"emit": "custom:a"}, trigger={"event": "custom:a"})
+    world.event("custom:a")
+    for _ in range(20):
+        with world.store.worker() as connection:
+            fresh = [e for e in inbox.tail(connection, limit=100) if e.source == "rule"]
+        world.react(*fresh)
+    assert len(world.executions()) == 9
+    assert world.history()[-1][2] == "skipped"
+    assert world.history()[-1][3].startswith("circle")
+
+
+def test_a_rule_that_cannot_be_read_holds_its_fans_until_it_is_mended(world):
+    world.apply({"wait": "1d"}, HELLO)
+    world.event()
+    broken = text("update automations set steps = '[{\"sing\": 1}]'")
+    with world.store.worker() as connection:
+        connection.execute(broken)
+    world.now += DAY
+    with world.store.worker() as connection:
+        assert reactions.wake(connection, None, world.rulebook.policies, world.now).faults
+    assert world.history() == [(0, "wait", "held", "automation_unreadable")]
+    world.apply({"wait": "1d"}, HELLO, {"tag": "a"})
+    world.wake()
+    assert world.said() == ["Hello Fan-1"]
 
 
 def test_a_webhook_waits_for_its_worker(world):
@@ -356,3 +385,129 @@ def test_an_automation_that_is_switched_off_ends_at_once(world):
     world.apply(HELLO, {"wait": "2d"}, BYE, active=False)
     assert world.executions() == [("cancelled", "automation_inactive")]
     assert world.history()[-1][2:] == ("cancelled", "automation_inactive")
+
+
+def which(**more):
+    return control.Which("maya", "a", **more)
+
+
+def act(world, what, **more):
+    with world.store.tenant("maya") as connection:
+        return what(connection, which(**more), now=world.now, actor="test")
+
+
+TWO = (HELLO, {"wait": "1d"}, BYE, {"wait": "1d"}, HELLO)
+
+
+def test_a_paused_automation_takes_nobody_in_and_goes_on_from_where_it_was(world):
+    world.apply(*TWO)
+    world.event()
+    assert act(world, control.pause) == act(world, control.pause) == control.Changed(1, 0)
+    world.event(fan="fan-2")
+    world.wake(5 * DAY)
+    assert world.history()[-1] == (1, "wait", "held", "automation_paused")
+    assert world.rows(Execution.fan_id, Execution.state) == [("fan-1", "active")]
+    act(world, control.resume)
+    world.wake()
+    assert world.said() == ["Hello Fan-1", "Bye"]
+    world.wake(DAY - HOUR)
+    assert len(world.said()) == 2  # the next wait counts from the resumption
+    world.wake(HOUR)
+    assert len(world.said()) == 3
+
+
+def test_events_are_heard_during_a_pause(world):
+    world.apply(HELLO, AWAIT, exit={"event": "unsubscribed"})
+    for fan in ("fan-1", "fan-2"):
+        world.event(fan=fan)
+    act(world, control.pause)
+    world.event("purchase", value=50)
+    world.event("unsubscribed", fan="fan-2")
+    world.wake(DAY)
+    act(world, control.resume)
+    world.wake()
+    ended = world.rows(Execution.fan_id, Execution.state, Execution.reason)
+    assert ended == [("fan-1", "completed", None), ("fan-2", "completed", "goal")]
+    assert ("wait", "done", "event e3") in [row[1:] for row in world.history()]
+
+
+def test_one_fan_can_be_paused_with_its_waiting_message(world):
+    world.apply(*TWO)
+    for fan in ("fan-1", "fan-2"):
+        world.event(fan=fan)
+    assert act(world, control.pause, fan_id="fan-1") == control.Changed(1, 1)
+    world.wake(DAY)
+    states = world.rows(Message.fan_id, Message.state, Message.reason)
+    assert states[:1] == [("fan-1", "held", "execution_paused")]
+    assert [row[0] for row in states[1:]] == ["fan-2", "fan-2"]
+    act(world, control.resume, fan_id="fan-1")
+    world.wake()
+    assert {row[0] for row in world.rows(Message.state)} == {"decided"}
+    assert len(world.said()) == 4
+
+
+def test_cancelling_ends_the_passages_their_messages_and_their_requests(world):
+    world.apply(*TWO[:2], {"webhook": "https://example.com/x"}, *TWO[1:])
+    world.event()
+    world.wake(DAY)
+    assert act(world, control.cancel) == control.Changed(1, 1)
+    world.event(fan="fan-2")
+    world.wake(9 * DAY)
+    assert world.executions() == [("cancelled", "cancelled")]
+    assert world.rows(Message.state) == [("cancelled",)]
+    assert world.rows(Effect.state) == [("cancelled",)]
+
+
+def test_one_execution_can_be_cancelled_and_then_is_gone(world):
+    world.apply(*TWO)
+    world.event()
+    ((name,),) = world.rows(Execution.id)
+    act(world, control.cancel, execution_id=name)
+    with pytest.raises(NotFoundError, match="is not on its way through 'a'"):
+        act(world, control.cancel, execution_id=name)
+    world.event()
+    assert [row[0] for row in world.executions()] == ["cancelled", "active"]
+
+
+def test_a_message_that_waits_when_the_goal_is_reached_is_not_sent(world):
+    world.apply(HELLO, {"wait": "3d"}, BYE, exit={"event": "purchase"})
+    world.event()
+    world.event("purchase")
+    assert world.rows(Message.state, Message.reason) == [("skipped", "goal")]
+
+
+def test_a_tick_that_dies_half_way_leaves_nothing_and_is_taken_again(world):
+    world.apply(HELLO, {"set": {"n": 1}}, {"emit": "custom:a"}, {"wait": "1h"}, BYE)
+    world.event()
+    world.now += HOUR
+    with pytest.raises(RuntimeError, match="killed"):
+        _killed(world)
+    assert world.said() == ["Hello Fan-1"]
+    world.wake()
+    assert world.said() == ["Hello Fan-1", "Bye"]
+    assert [row[1] for row in world.history()] == ["send", "set", "emit", "wait", "send"]
+
+
+def _killed(world):
+    with world.store.worker() as connection:
+        result = reactions.wake(connection, None, world.rulebook.policies, world.now)
+        outbox.record(connection, result.decisions)
+        raise RuntimeError("killed")
+
+
+def test_two_machines_at_once_take_each_step_once(world):
+    steps = [{"wait": "1h"}, HELLO, {"emit": "custom:a"}, {"tag": "x"}, {"wait": "1h"}, BYE]
+    world.apply(*steps)
+    for fan in ("fan-1", "fan-2", "fan-3"):
+        world.event(fan=fan)
+    world.now += 2 * HOUR
+
+    def drain(_):
+        world.wake()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(drain, range(8)))
+    assert sorted(world.said()) == ["Bye"] * 3 + [f"Hello Fan-{n}" for n in (1, 2, 3)]
+    assert [row[0] for row in world.executions()] == ["completed"] * 3
+    assert len(world.rows(Effect.id)) == 6
+    assert [row[0] for row in world.rows(InboxEvent.name)].count("custom:a") == 3

@@ -14,6 +14,7 @@ from huntaze_pipeline import cli
 from huntaze_pipeline.errors import ImportFileError
 from huntaze_pipeline.events import mapping
 from huntaze_pipeline.events.envelope import NAMES
+from huntaze_pipeline.rehearsal import trial
 from huntaze_pipeline.rulebook import fields, language, loader
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.outflow import PUBLIC
@@ -24,7 +25,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "rule
 RULE_PAGES = ("README.md", "docs/rules.md", "rules/README.md")
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.M | re.S)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_PLACE = re.compile(r"# (rules/(?:segments|automations|campaigns|templates)/\w+\.yaml)\n")
+_PLACE = re.compile(r"# (rules/(?:segments|automations|campaigns|templates|tests)/\w+\.yaml)\n")
 
 
 def text(page):
@@ -142,6 +143,13 @@ def rules_dir(tmp_path):
 def test_every_rule_in_the_documents_loads_beside_those_that_ship(rules_dir):
     assert len(DOCUMENTED_RULES) >= 7
     assert faults_of(rules_dir, DOCUMENTED_RULES) == []
+
+
+def test_the_tests_of_the_documents_rules_hold(rules_dir):
+    assert faults_of(rules_dir, DOCUMENTED_RULES) == []
+    results = trial.run(loader.drafted(rules_dir), [Path(p).stem for p, _ in DOCUMENTED_RULES])
+    assert len(results) >= 4
+    assert [str(problem) for result in results for problem in result.problems] == []
 
 
 def test_a_rule_in_a_document_with_a_fault_is_found(rules_dir):

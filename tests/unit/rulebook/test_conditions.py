@@ -1,8 +1,5 @@
 """The condition language: what passes, what does not, and the same answer as a plain evaluator."""
 
-import json
-import math
-import operator
 from datetime import UTC, date, datetime, timedelta
 
 import duckdb
@@ -10,9 +7,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlglot import exp
+from oracle import Oracle
 
-from huntaze_pipeline import hashing
 from huntaze_pipeline.rulebook.conditions import ConditionFaults, parse
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -167,149 +163,4 @@ def test_sql_and_a_plain_evaluator_give_the_same_answer(text, fans):
         con.execute("set TimeZone = 'UTC'")
         con.register("fan", pl.DataFrame(rows, schema=SCHEMA).to_arrow())
         got = [r[0] for r in con.execute(f"SELECT {condition.sql(MOMENT)} FROM fan").fetchall()]
-    assert got == [Oracle(fan).value(condition.node) is True for fan in rows]
-
-
-class Oracle:
-    """The language row by row, in plain Python: three-valued logic, no SQL anywhere."""
-
-    COMPARE = {
-        exp.EQ: operator.eq, exp.NEQ: operator.ne, exp.LT: operator.lt, exp.LTE: operator.le,
-        exp.GT: operator.gt, exp.GTE: operator.ge,
-    }  # fmt: skip
-    MATH = {exp.Add: operator.add, exp.Sub: operator.sub, exp.Mul: operator.mul}
-
-    def __init__(self, fan):
-        self.fan = fan
-
-    def value(self, node):
-        kind = type(node)
-        if kind in (exp.And, exp.Or):
-            return self.logic(kind is exp.Or, self.value(node.this), self.value(node.expression))
-        if kind in self.COMPARE:
-            return self.compare(kind, self.value(node.this), self.value(node.expression))
-        if kind in self.MATH or kind in (exp.Div, exp.Mod):
-            return self.math(kind, self.value(node.this), self.value(node.expression))
-        return getattr(self, f"on_{kind.__name__.lower()}")(node)
-
-    @staticmethod
-    def logic(decisive, a, b):
-        if decisive in (a, b):
-            return decisive
-        return None if None in (a, b) else not decisive
-
-    def compare(self, kind, a, b):
-        if a is None or b is None:
-            return None
-        a, b = self.alike(a, b), self.alike(b, a)
-        return None if a is None or b is None else self.COMPARE[kind](a, b)
-
-    @staticmethod
-    def alike(a, b):
-        """A text beside a time is an instant, beside a number (from JSON) a number."""
-        if isinstance(a, str) and isinstance(b, datetime):
-            return datetime.fromisoformat(a)
-        if isinstance(a, str) and isinstance(b, date):
-            return date.fromisoformat(a)
-        if isinstance(a, str) and isinstance(b, float):
-            try:
-                return float(a)
-            except ValueError:
-                return None
-        return a
-
-    def math(self, kind, a, b):
-        if a is None or b is None or (kind in (exp.Div, exp.Mod) and b == 0):
-            return None
-        if kind is exp.Div:
-            return a / b
-        return math.fmod(a, b) if kind is exp.Mod else self.MATH[kind](a, b)
-
-    def on_column(self, node):
-        parts = [p.name for p in node.parts]
-        if parts[1] != "attributes":
-            return self.fan[parts[1]]
-        found = json.loads(self.fan["attributes"] or "{}").get(parts[2])
-        return None if found is None else str(found)
-
-    def on_literal(self, node):
-        return node.name if node.is_string else float(node.name)
-
-    def on_neg(self, node):
-        found = self.value(node.this)
-        return None if found is None else -found
-
-    def on_paren(self, node):
-        return self.value(node.this)
-
-    def on_not(self, node):
-        found = self.value(node.this)
-        return None if found is None else not found
-
-    def on_boolean(self, node):
-        return node.this
-
-    def on_is(self, node):
-        found = self.value(node.this)
-        return (
-            found is None
-            if isinstance(node.expression, exp.Null)
-            else found is node.expression.this
-        )
-
-    def on_in(self, node):
-        found = self.value(node.this)
-        return None if found is None else found in [self.value(e) for e in node.expressions]
-
-    def on_between(self, node):
-        found = self.value(node.this)
-        low, high = self.value(node.args["low"]), self.value(node.args["high"])
-        return None if found is None else low <= found <= high
-
-    def on_coalesce(self, node):
-        found = (self.value(n) for n in (node.this, *node.expressions))
-        return next((v for v in found if v is not None), None)
-
-    def on_lower(self, node):
-        found = self.value(node.this)
-        return None if found is None else found.lower()
-
-    def on_length(self, node):
-        found = self.value(node.this)
-        return None if found is None else float(len(found))
-
-    def on_startswith(self, node):
-        found = self.value(node.this)
-        return None if found is None else found.startswith(self.value(node.expression))
-
-    def on_contains(self, node):
-        found = self.value(node.this)
-        return None if found is None else self.value(node.expression) in found
-
-    on_arraycontains = on_contains
-
-    def on_anonymous(self, node):
-        found = self.value(node.expressions[0])
-        if node.name in ("has_tag", "in_segment"):
-            return found in (self.fan["tags" if node.name == "has_tag" else "segments"] or [])
-        if node.name == "bucket":
-            point = hashing.fraction("bucket", self.fan["creator_id"], self.fan["id"])
-            return float(math.floor(point * found))
-        if found is None:
-            return None
-        if node.name == "days_until_anniversary":
-            return float(self.until(found))
-        seconds = (NOW - found) / timedelta(seconds=1)
-        return seconds / (86_400 if node.name == "days_since" else 3_600)
-
-    @staticmethod
-    def until(birthday):
-        def on(year):
-            try:
-                return birthday.replace(year=year)
-            except ValueError:
-                return birthday.replace(year=year, day=28)
-
-        today = NOW.date()
-        here = on(today.year)
-        return ((here if here >= today else on(today.year + 1)) - today).days
+    assert got == [Oracle(fan, moment=NOW).value(condition.node) is True for fan in rows]

@@ -255,7 +255,8 @@ def test_reading_a_rule_back_from_its_plain_form_changes_nothing():
     book = loader.load(RULES)
     for kind in ("segments", "automations", "campaigns", "templates"):
         for rule in getattr(book, kind).values():
-            assert type(rule).model_validate(rule.plain()) == rule
+            bare = rule.model_copy(update={"tests": ()} if hasattr(rule, "tests") else {})
+            assert type(rule).model_validate(rule.plain()) == bare
 
 
 def test_a_changed_template_changes_the_hash_of_what_sends_it(rules):

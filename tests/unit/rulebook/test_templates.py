@@ -92,6 +92,44 @@ def test_a_word_without_a_value_is_an_error_and_not_an_empty_place():
         templates.fill("Your size: {{ fan.attributes.size }}", SAMPLE)
 
 
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [
+        ("Hi {{ fan.name }}", "fan.name"),
+        ("Hi {{ fan.name | upper }}", "fan.name"),
+        ("{{ fan.attributes.items }}", "fan.attributes.items"),
+        ("{{ fan.name or fan.first_name }}", "fan.first_name"),
+        ("{% if fan.tips > 3 %}many{% endif %}", "fan.tips"),
+    ],
+)
+def test_what_is_not_known_of_a_fan_is_named_and_never_sent_as_none(text, lacks):
+    fan = {"name": None, "first_name": None, "tips": None, "attributes": {}}
+    with pytest.raises(templates.RenderError):
+        templates.fill(text, {"fan": fan})
+    assert templates.needs(of(text)) == {lacks}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Hi {{ fan.name or 'you' }}", "Hi you"),
+        ("Hi {{ fan.name | default('you', true) | upper }}", "Hi YOU"),
+        ("Hi{% if fan.name %} {{ fan.name }}{% endif %}!", "Hi!"),
+        ("Size {{ fan.attributes.size or 'M' }}", "Size M"),
+        ("{{ 'x' if fan.name else 'y' }}", "y"),
+    ],
+)
+def test_a_word_with_a_fallback_needs_no_value(text, said):
+    fan = {"name": None, "attributes": {}}
+    assert templates.fill(text, {"fan": fan}) == said
+    assert not templates.needs(of(text))
+
+
+def of(text):
+    content = {"email": {"en": Copy(body=text)}}
+    return Template(name="T", category="x", platforms=("email",), content=content)
+
+
 def test_a_fans_name_is_text_and_never_a_template_or_a_second_header():
     fan = {**SAMPLE["fan"], "first_name": "{{ 7 * 7 }}\r\nBcc: x@y.z"}
     template = Template(

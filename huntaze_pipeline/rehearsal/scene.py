@@ -1,0 +1,178 @@
+"""From a test in a rule file to a world in which it has happened."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from huntaze_pipeline.campaigns import quiet
+from huntaze_pipeline.events.envelope import Event, micros
+from huntaze_pipeline.rehearsal import cast, knowledge
+from huntaze_pipeline.rehearsal.cast import CREATOR, Actor
+from huntaze_pipeline.rehearsal.world import World
+from huntaze_pipeline.rulebook import flow, references
+from huntaze_pipeline.rulebook.cases import Happening, Past, SegmentCase, Setting
+from huntaze_pipeline.rulebook.conditions import parse
+from huntaze_pipeline.rulebook.live import LiveAutomation
+from huntaze_pipeline.rulebook.loader import Rulebook
+from huntaze_pipeline.rulebook.schema import Automation
+
+LONGEST = timedelta(days=800)
+"""A test that waits longer than this without an end is cut off."""
+_SEGMENT_EVENTS = ("entered_segment", "left_segment")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A test, the rules that are live in it, and the fans' own clocks."""
+
+    test: Setting
+    rulebook: Rulebook
+    rules: Sequence[str]
+
+    def instant(self, when: timedelta | datetime, fan: str | None) -> datetime:
+        """Return a moment of the test in UTC; without a zone it is the fan's own clock."""
+        if isinstance(when, timedelta):
+            return self.test.clock + when
+        if when.tzinfo is not None:
+            return when.astimezone(UTC)
+        name = self.test.fans[fan or self.somebody].zone
+        zone = quiet.zone(name, self._creator()["zone"])
+        return quiet.instants(when.date(), when.time(), zone)[0]
+
+    @property
+    def somebody(self) -> str:
+        """The fan who is meant when none is named."""
+        return next(iter(self.test.fans))
+
+    def play(self) -> World:
+        """Return the world after everything has happened."""
+        world = self._world()
+        happenings = self.test.events
+        timed = sorted(
+            ((self.instant(h.at, h.fan), i) for i, h in enumerate(happenings)), key=lambda t: t
+        )
+        for at, i in timed:
+            world.advance(at)
+            self._happen(world, happenings[i], at, f"event-{i + 1}")
+        self._end(world)
+        return world
+
+    def memberships(self) -> list[dict[str, set[str]]]:
+        """Return, for each expectation of a segment's test, who is in which segment then."""
+        assert isinstance(self.test, SegmentCase)
+        world = self._world()
+        events = sorted((self.instant(h.at, h.fan), 0, i) for i, h in enumerate(self.test.events))
+        asked = sorted((self.instant(e.at, None), 1, i) for i, e in enumerate(self.test.expect))
+        answers: dict[int, dict[str, set[str]]] = {}
+        for at, question, i in sorted([*events, *asked]):
+            world.now = at
+            if question:
+                fans = world.fans()
+                ((_, answers[i]),) = knowledge.members(
+                    fans, world.segments, list(world.segments), [at]
+                )
+            else:
+                self._happen(world, self.test.events[i], at, f"event-{i + 1}")
+        return [answers[i] for i in range(len(self.test.expect))]
+
+    def _end(self, world: World) -> None:
+        """Go on until the test's end, or until nothing more is to come."""
+        last = world.now
+        for wanted in getattr(self.test, "expect", ()):
+            if wanted.at is not None:
+                last = max(last, self.instant(wanted.at, wanted.fan))
+        if self.test.until is not None:
+            world.advance(self.instant(self.test.until, None))
+            return
+        world.advance(last)
+        while (due := world.pending()) is not None and due - self.test.clock <= LONGEST:
+            world.advance(max(due, world.now))
+
+    def _world(self) -> World:
+        actors = {
+            name: cast.actor(name, person, self.rulebook.policies, self.test.clock)
+            for name, person in self.test.fans.items()
+        }
+        log = []
+        for i, past in enumerate(self.test.before):
+            at = self.test.clock - past.ago
+            log += self._past(past, actors, at, f"before-{i + 1}")
+        return World(
+            now=self.test.clock,
+            creator=self._creator(),
+            actors=actors,
+            policies=self.rulebook.policies,
+            automations=[_live(self.rulebook, name) for name in self.rules],
+            segments=self.rulebook.segments,
+            watched=self._watched(),
+            log=sorted(log, key=lambda event: event.occurred_at),
+        )
+
+    def _past(
+        self, past: Past, actors: Mapping[str, Actor], at: datetime, name: str
+    ) -> Iterable[Event]:
+        fan = actors[past.fan or self.somebody]
+        if past.event is None:
+            fan.consents.update(past.consents)
+            return []
+        event = self._event(past, fan, at, name)
+        fan.happens(event.name, event.platform or "", at)
+        return [event]
+
+    def _happen(self, world: World, happening: Happening, at: datetime, name: str) -> None:
+        fan = world.actors[happening.fan or self.somebody]
+        fan.consents.update(happening.consents)
+        if happening.event is not None:
+            world.react(self._event(happening, fan, at, name))
+
+    def _event(self, happening: Happening, fan: Actor, at: datetime, name: str) -> Event:
+        assert happening.event is not None
+        platform = happening.platform or self._platform(happening.event, fan)
+        value = None if happening.value is None else micros(happening.value)
+        return Event(
+            creator_id=CREATOR, event_id=happening.id or name, name=happening.event,
+            fan_id=fan.id, occurred_at=at, source="api", platform=platform,
+            account_id=platform and f"{CREATOR}-{platform}", campaign_id=happening.campaign,
+            message_id=happening.message, value_micros=value,
+            currency=None if value is None else happening.currency,
+            properties=dict(happening.properties),
+        )  # fmt: skip
+
+    def _platform(self, event: str, fan: Actor) -> str | None:
+        """Return where an event that does not say comes from: where a trigger wants it."""
+        triggers = [self.rulebook.automations[name].trigger for name in self.rules]
+        wanted = [p for t in triggers if t.event == event for p in t.platform]
+        known = fan.person.platforms
+        if event in _SEGMENT_EVENTS:
+            return None
+        return next((p for p in known if p in wanted), (wanted or list(known) or [None])[0])
+
+    def _creator(self) -> dict[str, Any]:
+        usual = {"id": CREATOR, "name": "Maya", "zone": "UTC", "currency": "USD"}
+        return {**usual, **self.test.creator}
+
+    def _watched(self) -> list[str]:
+        """Return the segments that these rules can see: they are worth an hourly look."""
+        seen: set[str] = set()
+        for name in self.rules:
+            seen |= _asked(self.rulebook.automations[name])
+        return sorted(name for name in seen if name in self.rulebook.segments)
+
+
+def _asked(rule: Automation) -> set[str]:
+    """Return the segments that an automation names."""
+    found = {str(rule.trigger.properties.get("segment", ""))}
+    conditions = [rule.conditions, rule.exit.conditions if rule.exit else None]
+    for op in flow.program(rule):
+        step, wait = op.step, op.step.wait
+        found |= {step.join or "", step.leave or ""}
+        conditions += [step.conditions, step.if_, wait.conditions if wait else None]
+        conditions += [None if step.exit is True else step.exit]
+    return found.union(*(parse(where).segments for where in conditions))
+
+
+def _live(rulebook: Rulebook, name: str) -> LiveAutomation:
+    rule = rulebook.automations[name]
+    used = {t: rulebook.templates[t] for t in references.templates_of(rule)}
+    return LiveAutomation(CREATOR, name, rule, rulebook.hash("automations", name), used)

@@ -1,0 +1,236 @@
+"""A world in memory around the live planner and the live gates: weeks pass in milliseconds.
+
+Belongs here: what exists, and moving its clock. Nothing here decides; the same `planner`, `gates`
+and `facts` as in production do. Building a world from a test is `scene`'s, comparing `verdict`'s.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from huntaze_pipeline.campaigns import gates
+from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.rehearsal import deeds, knowledge, outcome
+from huntaze_pipeline.rehearsal.cast import CREATOR, Actor, known
+from huntaze_pipeline.rehearsal.outcome import Outcome
+from huntaze_pipeline.rehearsal.records import Records
+from huntaze_pipeline.rulebook import entries, matching, people, planner
+from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.rulebook.live import LiveAutomation
+from huntaze_pipeline.rulebook.passage import Plan
+from huntaze_pipeline.rulebook.people import People
+from huntaze_pipeline.rulebook.policies import Policies
+from huntaze_pipeline.rulebook.schema import Segment
+
+
+@dataclass
+class World:
+    """Everything that a live system would know, and the story so far."""
+
+    now: datetime
+    creator: dict[str, Any]
+    actors: dict[str, Actor]
+    policies: Policies
+    automations: Sequence[LiveAutomation]
+    segments: dict[str, Segment] = field(default_factory=dict)
+    watched: Sequence[str] = ()
+    """The segments that are evaluated every hour."""
+    log: list[Event] = field(default_factory=list)
+    records: Records = field(default_factory=Records)
+    contacts: dict[tuple[str, str], dict[str, datetime]] = field(default_factory=dict)
+    leaving: list[Decision] = field(default_factory=list)
+    """Messages that are decided and not yet gone."""
+    story: list[Outcome] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Fill the segments that are watched; the first evaluation tells nobody."""
+        self.epoch = self.now
+        fans = self.fans() if self.watched else pl.DataFrame()
+        for _, members in knowledge.members(fans, self.segments, self.watched, [self.now]):
+            self._settle(members)
+
+    def react(self, event: Event) -> None:
+        """Let an event happen now; the automations react to it."""
+        if any(known.event_id == event.event_id for known in self.log):
+            return
+        actor = self.actors.get(event.fan_id)
+        if actor is not None and event.platform:
+            actor.happens(event.name, event.platform, self.now)
+        resting = self.records.resting(event.fan_id, event.name)
+        if not resting and all(a.rule.trigger.event != event.name for a in self.automations):
+            self.log.append(event)
+            return
+        context = planner.Context(self._people(), self.policies, self.records.entered, open=resting)
+        fans = context.people.fans
+        plan = planner.plan(people.frame([event]), fans, self.automations, context, self.now)
+        self._refusals(event, plan, fans)
+        self.log.append(event)
+        self._keep(plan)
+
+    def advance(self, until: datetime) -> None:
+        """Let time pass up to an instant: steps come due, messages leave, segments change."""
+        while True:
+            moment = self._next(until)
+            target = until if moment is None else moment
+            if self._refresh(target) is not None:
+                continue
+            self.now = max(self.now, target)
+            if moment is None:
+                return
+            self._deliver()
+            self._wake()
+
+    def pending(self) -> datetime | None:
+        """Return the next instant at which something is due by itself, or None."""
+        waiting = [row["due_at"] for row in self.records.waiting()[:1]]
+        return min([*waiting, *(d.not_before for d in self.leaving)], default=None)
+
+    def _next(self, until: datetime) -> datetime | None:
+        due = self.pending()
+        return max(due, self.now) if due is not None and due <= until else None
+
+    def _wake(self) -> None:
+        due = self.records.due(self.now, self.log)
+        if not due.is_empty():
+            context = planner.Context(self._people(), self.policies)
+            fans = context.people.fans
+            self._keep(planner.resume(due, fans, self.automations, context, self.now))
+
+    def _keep(self, plan: Plan) -> None:
+        """Do with a plan what `reactions`, `ledger` and `effects` do in PostgreSQL."""
+        judged = self._judged(plan.decisions)
+        for row in plan.steps:
+            decision = judged.get(row["message_id"] or "")
+            if decision is not None and decision.state == "skipped":
+                row |= {"state": "skipped", "reason": decision.reason}
+        ended = self.records.keep(plan, self.now)
+        self.story += outcome.of_plan(plan, judged.values(), self.records.executions, self.now)
+        self.story += [outcome.ended(kind, row, self.now) for kind, row in ended]
+        self.leaving += [d for d in judged.values() if d.state == "decided"]
+        self._deliver()
+        for effect in plan.effects:
+            event = deeds.apply(effect, self.actors.get(effect["fan_id"]))
+            if event is not None:
+                self.react(event)
+
+    def _judged(self, decisions: Sequence[Decision]) -> dict[str, Decision]:
+        open_ones = [d for d in decisions if d.state == "decided"]
+        facts_ = {i: known(d, self.actors, self.creator) for i, d in enumerate(open_ones)}
+        found = gates.decide(decisions, facts_, self.contacts, self.policies, self.now)
+        return {decision.message_id: decision for decision in found}
+
+    def _deliver(self) -> None:
+        """Let the messages go whose time has come; each is an event, as the sender writes it."""
+        gone = [d for d in self.leaving if d.not_before <= self.now and not self._stopped(d)]
+        self.leaving = [d for d in self.leaving if d.not_before > self.now]
+        for decision in gone:
+            self.react(_sent(decision, self.now))
+
+    def _stopped(self, decision: Decision) -> bool:
+        """Say whether the sender would not send this any more, and tell it in the story."""
+        actor = self.actors[decision.fan_id]
+        reason = "suppressed" if decision.platform in actor.suppressed else None
+        if actor.consents.get(decision.topic) is False:
+            reason = "consent_withdrawn"
+        if reason is None:
+            return False
+        self.story.remove(outcome.message(decision, decision.decided_at))
+        late = replace(decision, state="skipped", reason=reason, earliest_at=None)
+        self.story.append(outcome.message(late, self.now))
+        self.contacts.get((CREATOR, decision.fan_id), {}).pop(decision.message_id, None)
+        return True
+
+    def _refusals(self, event: Event, plan: Plan, fans: pl.DataFrame) -> None:
+        """Note which automations the event was for and who did not enter, and why."""
+        frame = people.frame([event])
+        inside = {execution["automation_id"] for execution in plan.executions}
+        for automation in self.automations:
+            if automation.id in inside or not _concerns(automation, event):
+                continue
+            row = frame.row(0, named=True)
+            refused = entries.Memory(self.records.entered).enter(automation, row) is None
+            why = "entry" if refused and _holds(automation, frame, fans) else "conditions"
+            detail = {"reason": why}
+            self.story.append(Outcome("out", self.now, event.fan_id, automation.id, None, detail))
+
+    def _refresh(self, until: datetime) -> datetime | None:
+        """Move the segments on; stop at the first hour that brings a change and say which."""
+        if not self.watched:
+            return None
+        passed = (self.now - self.epoch) // knowledge.EVERY * knowledge.EVERY
+        moments = knowledge.hours(self.epoch + passed, until)
+        for moment, members in knowledge.members(self.fans(), self.segments, self.watched, moments):
+            changes = self._changes(members)
+            if changes:
+                self.now = moment
+                self._settle(members)
+                for name, segment, fan in changes:
+                    detail = {"segment": segment, "change": name}
+                    self.story.append(Outcome("member", moment, fan, segment, None, detail))
+                    self.react(_change(name, segment, fan, moment))
+                return moment
+        return None
+
+    def _changes(self, members: dict[str, set[str]]) -> list[tuple[str, str, str]]:
+        free = [actor for actor in self.actors.values() if not actor.fixed]
+        return [
+            ("entered_segment" if inside else "left_segment", segment, actor.id)
+            for segment, ids in members.items()
+            for actor in free
+            if (inside := actor.inside(segment, ids)) != (segment in actor.segments)
+        ]
+
+    def _settle(self, members: dict[str, set[str]]) -> None:
+        for actor in self.actors.values():
+            if not actor.fixed:
+                lists = {name for name, joined in actor.enrolled.items() if joined}
+                found = {name for name, ids in members.items() if actor.inside(name, ids)}
+                actor.segments = lists | found
+
+    def fans(self) -> pl.DataFrame:
+        """Return the fans with the facts of all that has happened."""
+        profiles = pl.DataFrame(
+            [actor.profile(self.epoch) for actor in self.actors.values()], schema=people.PROFILES
+        )
+        return knowledge.fans(profiles, self.log)
+
+    def _people(self) -> People:
+        addresses = {(CREATOR, name): actor.addresses() for name, actor in self.actors.items()}
+        return People(self.fans(), addresses, {CREATOR: self.creator})
+
+
+def _concerns(automation: LiveAutomation, event: Event) -> bool:
+    trigger = automation.rule.trigger
+    return (
+        automation.rule.active
+        and trigger.event == event.name
+        and (not trigger.platform or event.platform in trigger.platform)
+        and all(str(event.properties.get(k)) == str(v) for k, v in trigger.properties.items())
+    )
+
+
+def _holds(automation: LiveAutomation, frame: pl.DataFrame, fans: pl.DataFrame) -> bool:
+    """Say whether the conditions hold; the planner asks them before the entry."""
+    if not automation.rule.conditions:
+        return True
+    questions = {automation.id: matching.triggered(automation.rule)}
+    return bool(matching.answers(frame, fans, questions).hits)
+
+
+def _sent(decision: Decision, at: datetime) -> Event:
+    return Event(
+        creator_id=CREATOR, event_id=f"sent:{decision.message_id}", name="sent",
+        fan_id=decision.fan_id, occurred_at=at, source="sender", platform=decision.platform,
+        account_id=decision.account_id, message_id=decision.message_id,
+        properties={"automation": decision.source_id, "template": decision.template_id},
+    )  # fmt: skip
+
+
+def _change(name: str, segment: str, fan: str, at: datetime) -> Event:
+    return Event(
+        creator_id=CREATOR, event_id=f"segment:{segment}:{fan}:{name}:{at.isoformat()}", name=name,
+        fan_id=fan, occurred_at=at, source="rule", properties={"segment": segment},
+    )  # fmt: skip

@@ -1,0 +1,85 @@
+"""When a cron line comes true on the wall clocks of a zone. Pure.
+
+Counted on the wall clock and only then turned into instants, so 18:00 stays 18:00 when the clocks
+change. A time that is skipped comes when the gap ends; a doubled one once.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import takewhile
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from croniter import CroniterBadDateError, croniter
+
+_MARGIN = timedelta(hours=3)
+"""More than any change of clocks."""
+_FAR = timedelta(days=366 * 9)
+"""29 February comes within eight years; what has not come by then never will."""
+
+
+class Moment(NamedTuple):
+    """One time that a cron line comes true in a zone."""
+
+    wall: datetime
+    """What the clock shows, naive."""
+    at: datetime
+    """The instant, in UTC."""
+
+    @property
+    def name(self) -> str:
+        """The wall-clock time as text: the same occurrence has the same name in every zone."""
+        return self.wall.strftime("%Y-%m-%dT%H:%M")
+
+
+@lru_cache(maxsize=1024)
+def zone(name: str | None, fallback: str | None = None) -> ZoneInfo:
+    """Return the IANA zone of this name; an unknown one gives the fallback, then UTC."""
+    for candidate in (name, fallback):
+        try:
+            if candidate:
+                return ZoneInfo(candidate)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            continue
+    return ZoneInfo("UTC")
+
+
+def between(cron: str, where: ZoneInfo, after: datetime, upto: datetime) -> list[Moment]:
+    """Return the moments in (after, upto], in order; of two names for one instant the first."""
+    if upto <= after:
+        return []
+    walls = _walls(cron, _shown(after, where) - _MARGIN, _shown(upto, where) + _MARGIN)
+    found: dict[datetime, Moment] = {}
+    for wall in walls:
+        at = _instant(wall, where)
+        if after < at <= upto:
+            found.setdefault(at, Moment(wall, at))
+    return sorted(found.values(), key=lambda moment: moment.at)
+
+
+def following(cron: str, where: ZoneInfo, after: datetime) -> datetime | None:
+    """Return the first moment after an instant; None when the line never comes true."""
+    start = _shown(after, where) - _MARGIN
+    for wall in _walls(cron, start, start + _FAR):
+        at = _instant(wall, where)
+        if at > after:
+            # Behind a gap in the clock, a later time of day may come earlier.
+            return between(cron, where, after, at)[0].at
+    return None
+
+
+def _shown(at: datetime, where: ZoneInfo) -> datetime:
+    return at.astimezone(where).replace(tzinfo=None)
+
+
+def _instant(wall: datetime, where: ZoneInfo) -> datetime:
+    return wall.replace(tzinfo=where).astimezone(UTC)
+
+
+def _walls(cron: str, start: datetime, stop: datetime) -> Iterator[datetime]:
+    lines = croniter(cron, start, max_years_between_matches=9)
+    try:
+        yield from takewhile(lambda wall: wall <= stop, lines.all_next(datetime))
+    except CroniterBadDateError:
+        return

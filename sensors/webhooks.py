@@ -1,0 +1,22 @@
+"""Webhooks of automations' steps → servers outside."""
+
+import dagster as dg
+
+from huntaze_pipeline.orchestration import ticks
+from huntaze_pipeline.orchestration.drain import drain
+from huntaze_pipeline.orchestration.resources import Rooms
+
+
+@dg.sensor(
+    minimum_interval_seconds=1,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Delivers webhooks, signed; what fails is tried again, later and later.",
+)
+def webhooks(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
+    """Send what is due; each attempt is kept."""
+    store, secret = rooms.store, rooms.settings.webhook_secret
+    if secret is None:
+        return dg.SkipReason("HUNTAZE_WEBHOOK_SECRET is not set: webhooks wait")
+    key = secret.get_secret_value().encode()
+    drained = drain(lambda: ticks.post(store, key, rooms.clock(), context.log.warning), pause_s=0.5)
+    return dg.SkipReason(f"{drained.done} webhooks tried in {drained.rounds} rounds")
