@@ -130,8 +130,9 @@ def ours(con: DuckDBPyConnection, policies: Policies) -> dict[str, object]:
     creators = [f"creator-{n}" for n in range(CREATORS)]
     past = Past(con, creators, Tables("ops.", live=False))
     rules = [LiveAutomation(name, "good_customers", RULE, "hash", {}) for name in creators]
-    trial = backtest.automation(past, rules, policies, START, START + timedelta(days=DAYS))
-    return meaning.summary(past, trial, "good_customers", policies)
+    with backtest.uncollected():
+        trial = backtest.automation(past, rules, policies, START, START + timedelta(days=DAYS))
+        return meaning.summary(past, trial, "good_customers", policies)
 
 
 def measured(folder: Path, fans: int, rounds: int) -> dict[str, object]:

@@ -6,7 +6,6 @@ Python's own `hash` is salted per process and must not be used for any of these.
 
 import hashlib
 import json
-from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -25,7 +24,6 @@ def content(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@lru_cache(maxsize=1 << 15)  # a decision's id is asked for half a dozen times
 def identifier(*parts: str) -> UUID:
     """Return the deterministic id of a thing named by its parts."""
     return uuid5(_NAMESPACE, "\x1f".join(parts))

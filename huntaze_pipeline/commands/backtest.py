@@ -57,7 +57,7 @@ def backtest(
     start, end = _utc(since), _utc(until) if until else system_clock()
     if end <= start:
         raise typer.BadParameter(f"--to {end.isoformat()} is not after --from {start.isoformat()}")
-    with _past(creator, punctual) as (past, settings):
+    with room.uncollected(), _past(creator, punctual) as (past, settings):
         book = _book(folder or settings.rules_dir)
         rules = _rules(past, settings, book, rule, live)
         entered = room.entered(past, rules, start)

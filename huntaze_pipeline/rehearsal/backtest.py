@@ -4,7 +4,9 @@ Belongs here: who would have entered and what would have been decided. What it w
 (messages a day, queues, what those fans bought) is `meaning`'s, how it is shown `showing`'s.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -83,10 +85,12 @@ def automation(
     passing.run(plan, found.iter_rows(named=True))
     trial.executions, trial.steps = plan.executions, passing.steps
     trial.effects = passing.effects
-    trial.decisions = [
-        replace(d, decided_at=(decided or {}).get(d.message_id, d.decided_at))
-        for d in passing.decisions
-    ]
+    trial.decisions = passing.decisions
+    if decided:
+        trial.decisions = [
+            replace(d, decided_at=decided.get(d.message_id, d.decided_at))
+            for d in passing.decisions
+        ]
     imported = _imported(trial, found)
     trial.decisions = gatekeeper.screen(
         past, trial.decisions, policies, imported=imported,
@@ -95,11 +99,26 @@ def automation(
     return trial
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Hold the garbage collector back: rows by the hundred thousand, none of them in a circle.
+
+    It would walk all of them again and again, for a third of a backtest's time.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def _matched(past: Past, live: LiveAutomation, reading: Reading, trial: Trial) -> pl.DataFrame:
     """Return the events for which the automation's conditions hold, in order of arrival."""
     con, rule = past.con, live.rule
     con.execute(
-        "create or replace temp table candidate as select row_number() over () - 1 as position,"
+        "create or replace temp table candidate as select tie as position,"
         " event.* exclude (id, value) from (select *, event_id as id, occurred_at as moment,"
         ' cast(value_micros as double) / 1000000 as "value" from past_events) as event'
         f" where event.name = {quote(rule.trigger.event)}"

@@ -102,10 +102,9 @@ def _moments(
     mine: dict[str, dict[str, Any]], decision: Decision, policies: Policies
 ) -> list[datetime]:
     """When capped messages went to the fan, or were to go, as far as it was known by then."""
-    now = decision.decided_at
-    found = []
+    now, own, found = decision.decided_at, decision.message_id, []
     for name, row in mine.items():
-        if name == decision.message_id or row["decided_at"] > now:
+        if name == own or row["decided_at"] > now:
             continue
         if not policies.topic(row["topic"]).capped:
             continue

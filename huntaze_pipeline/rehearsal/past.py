@@ -122,6 +122,9 @@ class Past:
             "create or replace temp table who as select who.* from who"
             f" semi join {askers} a on a.creator_id = who.creator_id and a.fan_id = who.fan_id"
         )
+        self.con.execute(
+            "create or replace temp table story as from story semi join who using (num)"
+        )
 
     def remember(self, fields: Iterable[str]) -> None:
         """Keep the events of the numbered fans that some facts are made of."""

@@ -6,6 +6,7 @@ Decisions are pure (law 4): made from facts, a rule version, a seed and a clock 
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from huntaze_pipeline import hashing
 
@@ -49,14 +50,17 @@ class Decision:
     @property
     def message_id(self) -> str:
         """The deterministic id: the same decision made twice is the same message."""
-        return str(
-            hashing.identifier(
-                self.creator_id, self.source, self.source_id, self.fan_id,
-                str(self.step), self.occurrence,
-            )
+        return _named(
+            self.creator_id, self.source, self.source_id, self.fan_id,
+            str(self.step), self.occurrence,
         )  # fmt: skip
 
     @property
     def idempotency_key(self) -> str:
         """The key that the platform sees."""
         return self.key or self.message_id
+
+
+@lru_cache(maxsize=1 << 15)  # a decision's id is asked for half a dozen times
+def _named(*parts: str) -> str:
+    return str(hashing.identifier(*parts))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from huntaze_pipeline.rulebook import templates
@@ -62,7 +63,7 @@ def compose(
     address = choose(recipient.addresses, wanted)
     if address is None:
         return Message(wanted[0], reason="no_address")
-    used = template or _single(action, address.platform)
+    used = template or _single(action.content or "", action.subject, address.platform)
     return write(used, address, recipient, action.variables, policies)
 
 
@@ -132,9 +133,10 @@ def _stopped(message: Message, reason: str) -> Message:
     return Message(message.platform, message.account_id, message.address, reason=reason)
 
 
-def _single(action: Send, platform: str) -> Template:
+@lru_cache(maxsize=256)
+def _single(content: str, subject: str | None, platform: str) -> Template:
     """Return a step's own text as a template of one platform."""
-    copy = Copy(subject=action.subject, body=action.content or "")
+    copy = Copy(subject=subject, body=content)
     return Template.model_construct(
         name="", category="", platforms=(platform,), content={platform: {"en": copy}}, variables=()
     )
