@@ -32,17 +32,18 @@ declared as (
             * 1000000)::bigint as each_micros
     from numbered
 ),
-counted as (
-    select creator_id, campaign_id, slot::date as day, sum(sent) as sent, sum(converted) as converted
-    from ref('metrics.campaign_slots')
-    group by all
-),
 units as (
-    select creator_id, campaign_id, 'per_message' as kind, day, sent::bigint as units from counted
-    where sent > 0
+    select creator_id, campaign_id, 'per_message' as kind, touched_at::date as day, count(*) as units
+    from ref('staging.stg_touches')
+    where touch = 'sent' and campaign_id is not null
+    group by all
     union all
-    select creator_id, campaign_id, 'discount', day, converted::bigint from counted
-    where converted > 0
+    select a.creator_id, a.campaign_id, 'discount', a.occurred_at::date, count(*)
+    from ref('marts.fct_attribution') a
+    join ref('marts.dim_campaigns') d
+        on d.creator_id = a.creator_id and d.campaign_id = a.campaign_id and d.goal = a.goal
+    where a.largest
+    group by all
 )
 select
     creator_id, campaign_id, id as cost_id, incurred_at::date as day, kind, 1::bigint as units,

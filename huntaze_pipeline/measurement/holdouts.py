@@ -28,11 +28,23 @@ _THERE = """
 """
 
 
-def read(con: DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Return the sums of both arms of every campaign with a holdout; none before a first build."""
+def read(
+    con: DuckDBPyConnection, creator_id: str | None = None, campaign_id: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the sums of both arms of campaigns with a holdout; none before a first build.
+
+    Args:
+        con: the lake.
+        creator_id: only this creator's.
+        campaign_id: only this campaign.
+    """
     if con.execute(_THERE).fetchone() == (0,):
         return []
-    return con.sql(_SUMS).pl().to_dicts()
+    only = {"h.creator_id": creator_id, "h.campaign_id": campaign_id}
+    chosen = [
+        f"{name} = {lakes.quoted(value)}" for name, value in only.items() if value is not None
+    ]
+    return con.sql(f"{_SUMS} where {' and '.join(chosen) or 'true'}").pl().to_dicts()
 
 
 def store(con: DuckDBPyConnection, found: Sequence[Incremental]) -> None:

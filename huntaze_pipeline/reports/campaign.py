@@ -112,12 +112,7 @@ def _campaign(con: DuckDBPyConnection, whose: Tenant, campaign_id: str) -> Row:
 
 
 def _own(con: DuckDBPyConnection, whose: Tenant, campaign_id: str) -> Incremental | None:
-    mine = [
-        row
-        for row in holdouts.read(con)
-        if (row["creator_id"], row["campaign_id"]) == (whose.id, campaign_id)
-    ]
-    return next(iter(incrementality.incremental(mine)), None)
+    return next(iter(incrementality.incremental(holdouts.read(con, whose.id, campaign_id))), None)
 
 
 def _incremental(own: Incremental, currency: str) -> Section:

@@ -12,10 +12,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator, 
 from huntaze_pipeline.clock import duration
 
 COLUMN = re.compile(r"^([A-Za-z ]+(?:\(\d+(?:,\s*\d+)?\))?(?:\[\])?)\s*\|\s*(.+)$", re.S)
-NAMED = {
-    "windows": "select max(seconds) from lake.raw.windows",
-    "tests": "select max(2 * window_s) from lake.raw.experiments",
-}
+NAMED = ("windows", "tests")
 """Reaches that follow what is declared: the longest window of any goal; two of any test."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$")]
 Merge = Annotated[str, StringConstraints(pattern=r"^((sum|any|all)|(min|max)( by [a-z_]+)?)$")]

@@ -28,6 +28,11 @@ _FEW = 7
 """So many days are always computed alone."""
 _STRETCHES = 50
 """Above this number of separate stretches of days too."""
+_NAMED = {
+    "windows": "select max(seconds) from lake.raw.windows",
+    "tests": "select max(2 * window_s) from lake.raw.experiments",
+}
+"""Where the reaches of `header.NAMED` are looked up, in seconds."""
 DELTA = "_delta"
 """Temporary table of the rows to write."""
 GONE = "_gone"
@@ -335,7 +340,7 @@ def _reaches(con: DuckDBPyConnection, how: Read) -> tuple[timedelta, timedelta]:
 def _reach(con: DuckDBPyConnection, text: str) -> timedelta:
     if text not in NAMED:
         return duration(text)
-    row = con.execute(NAMED[text]).fetchone()
+    row = con.execute(_NAMED[text]).fetchone()
     return timedelta(seconds=int(row[0]) if row and row[0] else 0)
 
 

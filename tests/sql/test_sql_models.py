@@ -56,3 +56,14 @@ def test_a_case_that_expects_the_wrong_thing_fails_and_says_what_is_there(tmp_pa
 def test_the_shipped_goals_give_every_platform_a_click_window() -> None:
     windows = goals.load(load().rules_dir)
     assert ("purchase", "*", "clicked", 432_000) in windows
+
+
+def test_no_mart_reads_a_metric_for_the_hourly_tables_are_built_without_them() -> None:
+    wrong = {
+        model.name: ref
+        for model in PROJECT.models
+        for ref in model.refs
+        if ref.startswith("metrics.") and not model.name.startswith("metrics.")
+    }
+
+    assert wrong == {}

@@ -43,6 +43,25 @@ left join source('raw.events') b
     on b.occurred_at < a.occurred_at and b.occurred_at >= a.occurred_at - interval '1 day'
 group by a.event_id, a.occurred_at
 """
+AHEAD = """/* ---
+description: Each payment, and what was paid in the day after it.
+grain: [event_id]
+owner: team:data
+materialization: incremental
+incremental:
+  partition: occurred_at
+  reads: {raw.events: {time: occurred_at, ahead: 1d}}
+columns:
+  event_id: VARCHAR | the payment
+  occurred_at: TIMESTAMPTZ | when
+  after: BIGINT | paid in the 24 hours after it
+--- */
+select a.event_id, a.occurred_at, coalesce(sum(b.value_micros), 0)::bigint as after
+from source('raw.events') a
+left join source('raw.events') b
+    on b.occurred_at > a.occurred_at and b.occurred_at <= a.occurred_at + interval '1 day'
+group by a.event_id, a.occurred_at
+"""
 TOTALS = """/* ---
 description: What each fan paid.
 grain: [fan_id]
@@ -109,7 +128,9 @@ def rows(con: DuckDBPyConnection) -> list[tuple[object, ...]]:
 HISTORY = [(f"e{n}", f"f{n % 3}", f"2026-01-{n + 1:02} 10:00:00Z", 10**n % 97) for n in range(20)]
 
 
-@pytest.mark.parametrize("text", [DAILY, SPANS, TOTALS, FIRSTS], ids=["day", "reach", "sum", "min"])
+@pytest.mark.parametrize(
+    "text", [DAILY, SPANS, AHEAD, TOTALS, FIRSTS], ids=["day", "reach", "ahead", "sum", "min"]
+)
 def test_late_and_new_rows_are_taken_in_and_the_rest_is_left_alone(
     con: DuckDBPyConnection, tmp_path: Path, text: str
 ) -> None:
