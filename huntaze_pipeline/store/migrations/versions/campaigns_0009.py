@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0009_campaigns"
-down_revision = "0005_changes"
+down_revision = "0008_segments"
 branch_labels = None
 depends_on = None
 

@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0011_former"
-down_revision = "0006_steps"
+down_revision = "0010_releases"
 branch_labels = None
 depends_on = None
 

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0010_releases"
-down_revision = "0006_steps"
+down_revision = "0009_campaigns"
 
 JSONB = postgresql.JSONB(astext_type=sa.Text())
 

@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0008_segments"
-down_revision = "0006_steps"
+down_revision = "0007_timing"
 branch_labels = None
 depends_on = None
 
