@@ -13,15 +13,11 @@ import duckdb
 import polars as pl
 
 from huntaze_pipeline.events.envelope import Event
-from huntaze_pipeline.rulebook import facts, people, selection
+from huntaze_pipeline.rulebook import behaviour, facts, people, selection
+from huntaze_pipeline.rulebook.behaviour import union
 from huntaze_pipeline.rulebook.schema import Segment
 
 EVERY = timedelta(hours=1)
-_FAN = """
-    select f.fan_id as id, f.name, f.zone, f.locale, f.birthday, f.tags, f.attributes,
-           f.created_at, {facts}
-    from fans f
-"""
 _SUBSCRIBED = "coalesce(f.subscribed_at, f.profile_subscribed_at) as"
 
 
@@ -58,13 +54,14 @@ def hours(after: datetime, until: datetime) -> list[datetime]:
 
 
 def members(
-    fans: pl.DataFrame, segments: Mapping[str, Segment], names: Sequence[str],
-    moments: Sequence[datetime],
+    profiles: pl.DataFrame, log: Sequence[Event], segments: Mapping[str, Segment],
+    names: Sequence[str], moments: Sequence[datetime],
 ) -> Iterator[tuple[datetime, dict[str, set[str]]]]:  # fmt: skip
     """Yield each moment with the members of the segments of these names.
 
     Args:
-        fans: profiles with the state columns of their facts.
+        profiles: the fans (`people.PROFILES`).
+        log: all that has happened.
         segments: every segment of the rulebook.
         names: those that are asked for.
         moments: in order.
@@ -72,20 +69,35 @@ def members(
     if not moments or not names:
         return
     order = list(names)
-    predicates = [selection.asked(name, segments, "grid.moment") for name in names]
-    columns = facts.columns("f").replace("f.subscribed_at AS", _SUBSCRIBED)
-    cases = ", ".join(f"case when {p} then {i} end" for i, p in enumerate(predicates))
     grid = pl.DataFrame({"moment": moments}, schema={"moment": pl.Datetime("us", "UTC")})
-    with _tables(fans=fans, grid_frame=grid) as con:
-        rows = con.execute(
-            f"""
-            select grid.moment, fan.id, [{cases}] as hits
-            from grid_frame grid, ({_FAN.format(facts=columns)}) fan order by grid.moment
-            """
-        ).fetchall()
+    tables = {"fans": fans(profiles, log), "grid_frame": grid, "events": people.frame(log)}
+    with _tables(**tables) as con:
+        rows = con.execute(_asked(segments, order, moments[0])).fetchall()
     found: dict[datetime, dict[str, set[str]]] = {m: {n: set() for n in names} for m in moments}
     for moment, fan, hits in rows:
         for hit in hits:
             if hit is not None:
                 found[moment][order[hit]].add(fan)
     yield from found.items()
+
+
+def _asked(segments: Mapping[str, Segment], names: list[str], at: datetime) -> str:
+    """Return the query that asks every segment of every fan at every moment."""
+    predicates = [selection.asked(name, segments, "fan.moment") for name in names]
+    cases = ", ".join(f"case when {p} then {i} end" for i, p in enumerate(predicates))
+    columns = facts.columns("f").replace("f.subscribed_at AS", _SUBSCRIBED)
+    features = union(*(selection.select(name, segments, at).features for name in names))
+    did, more = "", ""
+    if features:
+        query = behaviour.columns(features, "events", "askers", ordered=False)
+        did = f"left join ({query}) did on did.position = f.position"
+        more = ", did.* exclude (creator_id, fan_id, position)"
+    return f"""
+        with askers as (
+            select fans.*, grid.moment, row_number() over () as position
+            from fans, grid_frame grid)
+        select fan.moment, fan.id, [{cases}] as hits
+        from (select f.fan_id as id, f.name, f.zone, f.locale, f.birthday, f.tags, f.attributes,
+                     f.created_at, f.moment, {columns} {more} from askers f {did}) as fan
+        order by fan.moment
+    """

@@ -7,7 +7,7 @@ from typing import Any
 
 from huntaze_pipeline.campaigns import quiet
 from huntaze_pipeline.events.envelope import Event, micros
-from huntaze_pipeline.rehearsal import cast, knowledge
+from huntaze_pipeline.rehearsal import cast
 from huntaze_pipeline.rehearsal.cast import CREATOR, Actor
 from huntaze_pipeline.rehearsal.world import World
 from huntaze_pipeline.rulebook import flow, references
@@ -68,10 +68,7 @@ class Scene:
         for at, question, i in sorted([*events, *asked]):
             world.now = at
             if question:
-                fans = world.fans()
-                ((_, answers[i]),) = knowledge.members(
-                    fans, world.segments, list(world.segments), [at]
-                )
+                answers[i] = world.members(list(world.segments), [at])[at]
             else:
                 self._happen(world, self.test.events[i], at, f"event-{i + 1}")
         return [answers[i] for i in range(len(self.test.expect))]
@@ -162,7 +159,7 @@ class Scene:
 
 def _asked(rule: Automation) -> set[str]:
     """Return the segments that an automation names."""
-    found = {str(rule.trigger.properties.get("segment", ""))}
+    found = {str(rule.trigger.properties.get("segment", "")), rule.trigger.segment or ""}
     conditions = [rule.conditions, rule.exit.conditions if rule.exit else None]
     for op in flow.program(rule):
         step, wait = op.step, op.step.wait

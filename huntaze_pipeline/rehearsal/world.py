@@ -15,6 +15,7 @@ from huntaze_pipeline.campaigns import gates
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.rehearsal import deeds, knowledge, outcome
 from huntaze_pipeline.rehearsal.cast import CREATOR, Actor, known
+from huntaze_pipeline.rehearsal.chimes import Clocks
 from huntaze_pipeline.rehearsal.outcome import Outcome
 from huntaze_pipeline.rehearsal.records import Records
 from huntaze_pipeline.rulebook import entries, matching, people, planner
@@ -47,9 +48,9 @@ class World:
 
     def __post_init__(self) -> None:
         """Fill the segments that are watched; the first evaluation tells nobody."""
-        self.epoch = self.now
-        fans = self.fans() if self.watched else pl.DataFrame()
-        for _, members in knowledge.members(fans, self.segments, self.watched, [self.now]):
+        self.epoch = self.rung = self.now
+        self.clocks = Clocks(self.automations, self.creator["zone"], self.now)
+        for members in self.members(self.watched, [self.now]).values():
             self._settle(members)
 
     def react(self, event: Event) -> None:
@@ -66,7 +67,7 @@ class World:
         context = planner.Context(self._people(), self.policies, self.records.entered, open=resting)
         fans = context.people.fans
         plan = planner.plan(people.frame([event]), fans, self.automations, context, self.now)
-        self._refusals(event, plan, fans)
+        self._refusals(event, plan, context.people)
         self.log.append(event)
         self._keep(plan)
 
@@ -81,16 +82,30 @@ class World:
             if moment is None:
                 return
             self._deliver()
+            self._ring()
             self._wake()
 
     def pending(self) -> datetime | None:
         """Return the next instant at which something is due by itself, or None."""
         waiting = [row["due_at"] for row in self.records.waiting()[:1]]
-        return min([*waiting, *(d.not_before for d in self.leaving)], default=None)
+        silences = self.clocks.silences(self.actors, self.log, self.rung)
+        return min([*waiting, *silences, *(d.not_before for d in self.leaving)], default=None)
 
     def _next(self, until: datetime) -> datetime | None:
-        due = self.pending()
+        chimes = self.clocks.upcoming(self.actors, self.log, self.rung)
+        found = [self.pending(), *(chime.at for chime in chimes)]
+        due = min((at for at in found if at is not None), default=None)
         return max(due, self.now) if due is not None and due <= until else None
+
+    def _ring(self) -> None:
+        """Let what the clocks say by now happen, to members only where a trigger says so."""
+        chimes = list(self.clocks.upcoming(self.actors, self.log, self.rung))
+        self.rung = self.now
+        for chime in sorted(chimes, key=lambda chime: (chime.at, chime.fan)):
+            segment = chime.trigger.segment
+            inside = segment is None or segment in self.actors[chime.fan].segments
+            if chime.at <= self.now and inside:
+                self.react(chime.event())
 
     def _wake(self) -> None:
         due = self.records.due(self.now, self.log)
@@ -143,7 +158,7 @@ class World:
         self.contacts.get((CREATOR, decision.fan_id), {}).pop(decision.message_id, None)
         return True
 
-    def _refusals(self, event: Event, plan: Plan, fans: pl.DataFrame) -> None:
+    def _refusals(self, event: Event, plan: Plan, known: People) -> None:
         """Note which automations the event was for and who did not enter, and why."""
         frame = people.frame([event])
         inside = {execution["automation_id"] for execution in plan.executions}
@@ -152,7 +167,7 @@ class World:
                 continue
             row = frame.row(0, named=True)
             refused = entries.Memory(self.records.entered).enter(automation, row) is None
-            why = "entry" if refused and _holds(automation, frame, fans) else "conditions"
+            why = "entry" if refused and _holds(automation, frame, known) else "conditions"
             detail = {"reason": why}
             self.story.append(Outcome("out", self.now, event.fan_id, automation.id, None, detail))
 
@@ -162,7 +177,7 @@ class World:
             return None
         passed = (self.now - self.epoch) // knowledge.EVERY * knowledge.EVERY
         moments = knowledge.hours(self.epoch + passed, until)
-        for moment, members in knowledge.members(self.fans(), self.segments, self.watched, moments):
+        for moment, members in self.members(self.watched, moments).items():
             changes = self._changes(members)
             if changes:
                 self.now = moment
@@ -190,16 +205,22 @@ class World:
                 found = {name for name, ids in members.items() if actor.inside(name, ids)}
                 actor.segments = lists | found
 
-    def fans(self) -> pl.DataFrame:
-        """Return the fans with the facts of all that has happened."""
-        profiles = pl.DataFrame(
-            [actor.profile(self.epoch) for actor in self.actors.values()], schema=people.PROFILES
-        )
-        return knowledge.fans(profiles, self.log)
+    def members(
+        self, names: Sequence[str], moments: Sequence[datetime]
+    ) -> dict[datetime, dict[str, set[str]]]:
+        """Return who is in segments at moments, by what has happened so far."""
+        profiles = self._profiles()
+        return dict(knowledge.members(profiles, self.log, self.segments, names, moments))
+
+    def _profiles(self) -> pl.DataFrame:
+        rows = [actor.profile(self.epoch) for actor in self.actors.values()]
+        return pl.DataFrame(rows, schema=people.PROFILES)
 
     def _people(self) -> People:
         addresses = {(CREATOR, name): actor.addresses() for name, actor in self.actors.items()}
-        return People(self.fans(), addresses, {CREATOR: self.creator})
+        history = people.frame(self.log)
+        fans = knowledge.fans(self._profiles(), self.log)
+        return People(fans, addresses, {CREATOR: self.creator}, history=history)
 
 
 def _concerns(automation: LiveAutomation, event: Event) -> bool:
@@ -212,12 +233,12 @@ def _concerns(automation: LiveAutomation, event: Event) -> bool:
     )
 
 
-def _holds(automation: LiveAutomation, frame: pl.DataFrame, fans: pl.DataFrame) -> bool:
+def _holds(automation: LiveAutomation, frame: pl.DataFrame, known: People) -> bool:
     """Say whether the conditions hold; the planner asks them before the entry."""
     if not automation.rule.conditions:
         return True
     questions = {automation.id: matching.triggered(automation.rule)}
-    return bool(matching.answers(frame, fans, questions).hits)
+    return bool(matching.answers(frame, known.fans, questions, around=known).hits)
 
 
 def _sent(decision: Decision, at: datetime) -> Event:

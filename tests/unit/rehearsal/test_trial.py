@@ -193,6 +193,63 @@ def test_every_kind_of_step_can_be_expected(rules):
     ]  # fmt: skip
 
 
+TIMED = {
+    "friday": ("{schedule: '0 18 * * 5', segment: buyers}", """\
+  - name: every Friday evening on the fan's clock, for whoever has bought
+    fans: {ada: {zone: Europe/Paris}, bob: {}}
+    before: [{event: purchase, value: 5, fan: ada, ago: 1d}]
+    until: 14d
+    expect:
+      - {send: true, fan: ada, at: "2027-03-05T18:00"}
+      - {send: true, fan: ada, at: "2027-03-12T18:00"}
+"""),
+    "birthday": ("{anniversary: birthday, at: '09:30'}", """\
+  - name: the leap day is the 28th
+    clock: 2027-02-20T12:00:00Z
+    fans: {ada: {birthday: 2000-02-29, zone: Europe/Paris}}
+    until: 400d
+    expect:
+      - {send: true, at: "2027-02-28T09:30"}
+      - {send: true, at: "2028-02-29T09:30"}
+"""),
+    "silence": ("{silence: {event: opened, for: 30d}}", """\
+  - name: each silence once
+    before: [{event: opened, ago: 20d, message: m-1}]
+    events: [{event: opened, at: 15d, message: m-2}]
+    expect: [{send: true, at: 10d}, {send: true, at: 45d}]
+"""),
+    "entered": ("{entered: buyers}", """\
+  - name: within the hour
+    events: [{event: purchase, value: 5, at: 30m}]
+    expect: [{send: true, at: 1h}]
+"""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TIMED)
+def test_what_the_clock_sets_off_comes_by_itself(rules, kind):
+    trigger, tests = TIMED[kind]
+    segment = "name: Buyers\nwhere: performed('purchase', within => '60d')\n"
+    written(rules, segment, "segments/buyers.yaml")
+    rule = f"name: Timed\ntrigger: {trigger}\nactions: [{{content: Now}}]\ntests:\n{tests}"
+    assert told(trial.run(written(rules, rule))) == []
+
+
+def test_conditions_on_what_a_fan_did_see_the_whole_story(rules):
+    rule = """\
+name: Third in a week
+trigger: {event: purchase}
+conditions: performed('purchase', within => '7d', at_least => 3)
+actions: [{content: "Three!"}]
+tests:
+  - name: two in the week, one before
+    before: [{event: purchase, value: 1, ago: 8d}, {event: purchase, value: 1, ago: 2d}]
+    events: [{event: purchase, value: 1}, {event: purchase, value: 1, at: 1d}]
+    expect: [{out: conditions, at: 0s}, {send: true, at: 1d}]
+"""
+    assert told(trial.run(written(rules, rule))) == []
+
+
 def test_the_cap_counts_the_messages_of_all_rules_of_a_story(rules):
     written(rules, HELLO)
     tip = 'name: Tip\ntrigger: {event: tip}\nactions: [{content: "Thanks!"}]\n'

@@ -27,10 +27,10 @@ STORY = [
 
 
 def real(store, creator, book):
-    """Return the decisions of the store: each event at its time, each wake at its hour."""
+    """Return the decisions of the store: each event at its time, a wake every six hours."""
     found = []
     moments = sorted({START + at for _, at, _ in STORY} | {
-        START + timedelta(hours=h) for h in range(24 * 8)
+        START + timedelta(hours=h) for h in range(0, 24 * 8, 6)
     })  # fmt: skip
     with store.worker() as connection:
         connection.execute(update(Fan).values(name="Ada Lovelace", zone="Europe/Paris"))
