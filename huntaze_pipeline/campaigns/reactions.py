@@ -4,11 +4,13 @@ The impure edge around the pure planner. Returns the decisions; the caller recor
 (`delivery.outbox.record`) in the same transaction.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import duckdb
+import polars as pl
 from sqlalchemy import Connection
 
 from huntaze_pipeline.campaigns import gates
@@ -41,6 +43,17 @@ def react(
     now: datetime,
 ) -> Reaction:
     """Let the active automations react to events, in their order, and store what they do."""
+    with _reading(lake):
+        return _react(connection, lake, events, policies, now)
+
+
+def _react(
+    connection: Connection,
+    lake: duckdb.DuckDBPyConnection | None,
+    events: Sequence[Event],
+    policies: Policies,
+    now: datetime,
+) -> Reaction:
     faults: list[Problem] = []
     creators = {event.creator_id for event in events}
     automations = live.automations(connection, creators, faults, hold=True)
@@ -91,6 +104,19 @@ def wake(
     steps = ledger.due_steps(connection, now, limit, creators)
     if steps.is_empty():
         return Reaction(0, 0, [], faults)
+    with _reading(lake):
+        return _wake(connection, lake, steps, automations, policies, now, faults)
+
+
+def _wake(
+    connection: Connection,
+    lake: duckdb.DuckDBPyConnection | None,
+    steps: pl.DataFrame,
+    automations: Sequence[live.LiveAutomation],
+    policies: Policies,
+    now: datetime,
+    faults: list[Problem],
+) -> Reaction:
     keys = set(zip(steps["creator_id"].to_list(), steps["fan_id"].to_list(), strict=True))
     known = people.load_fans(connection, lake, keys)
     names = zip(
@@ -104,6 +130,19 @@ def wake(
     conduct.add(known, connection, lake, steps, live.asked((*automations, *before.values())))
     plan = planner.resume(steps, known.fans, automations, context, now)
     return _store(connection, plan, policies, now, faults)
+
+
+@contextmanager
+def _reading(lake: duckdb.DuckDBPyConnection | None) -> Iterator[None]:
+    """See one state of the lake throughout; it is also looked up once only, which costs most."""
+    if lake is None:
+        yield
+        return
+    lake.execute("begin")
+    try:
+        yield
+    finally:
+        lake.execute("rollback")  # nothing was written
 
 
 def _versions(

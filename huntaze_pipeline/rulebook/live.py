@@ -3,9 +3,10 @@
 Rules written by files and rules posted to the API come out the same.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -182,15 +183,36 @@ def _read(
     *,
     paused: bool = False,
 ) -> LiveAutomation:
+    text_ = json.dumps(data, sort_keys=True, default=str)
     try:
-        rule = Automation.model_validate(data)
-        for where in conditions(rule):
-            parse(where)
+        used = _understood(text_)[1]
     except ValueError as error:
         raise RuleError([Problem(f"automation {creator_id}/{name}", str(error))]) from None
-    used = {op.step.send.template for op in flow.program(rule) if op.step.send}
-    content = {name: known[name] for name in used if name and name in known}
-    return LiveAutomation(creator_id, name, rule, rule_hash, content, paused)
+    content = {template: known[template] for template in used if template in known}
+    # A tick reads the same rules as the one before: what was made of them then is used again.
+    key = (creator_id, name, rule_hash, text_, paused, *((n, id(t)) for n, t in content.items()))
+    found = _MADE.get(key)
+    if found is None:
+        if len(_MADE) >= _MANY:
+            _MADE.clear()
+        rule = _understood(text_)[0]
+        found = _MADE[key] = LiveAutomation(creator_id, name, rule, rule_hash, content, paused)
+    return found
+
+
+_MANY = 20_000
+_MADE: dict[tuple[Any, ...], LiveAutomation] = {}
+"""Each holds its templates, so that their identities in the key stay taken."""
+
+
+@lru_cache(maxsize=_MANY)
+def _understood(text_: str) -> tuple[Automation, tuple[str, ...]]:
+    """Read a rule's text once in a process; return it with the templates that it names."""
+    rule = Automation.model_validate(json.loads(text_))
+    for where in conditions(rule):
+        parse(where)
+    named = {op.step.send.template for op in flow.program(rule) if op.step.send}
+    return rule, tuple(sorted(name for name in named if name))
 
 
 def asked(automations: Iterable[LiveAutomation]) -> list[Condition]:
@@ -232,16 +254,21 @@ def template(row: dict[str, Any]) -> Template:
     for copies in content.values():
         if copies and "en" not in copies:
             copies["en"] = next(iter(copies.values()))
+    data = {
+        "name": row["name"], "category": row["category"], "content": content,
+        "platforms": row["platforms"], "settings": row["default_settings"],
+        "variables": row["variables"],
+    }  # fmt: skip
     try:
-        return Template.model_validate(
-            {
-                "name": row["name"], "category": row["category"], "content": content,
-                "platforms": row["platforms"], "settings": row["default_settings"],
-                "variables": row["variables"],
-            }
-        )  # fmt: skip
+        return _written(json.dumps(data, sort_keys=True, default=str))
     except ValueError as error:
         raise RuleError([Problem(f"template {row['id']}", str(error))]) from None
+
+
+@lru_cache(maxsize=4096)
+def _written(text_: str) -> Template:
+    """Read a template's text once in a process."""
+    return Template.model_validate(json.loads(text_))
 
 
 def segments(connection: Connection, creators: Iterable[str] | None = None) -> list[LiveSegment]:

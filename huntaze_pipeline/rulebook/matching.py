@@ -4,14 +4,14 @@ Belongs here: the query; the tables that it reads are `relations`'. Rules with t
 asked once, however many creators have them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from huntaze_pipeline.rulebook import relations
+from huntaze_pipeline.rulebook import prepared, relations
 from huntaze_pipeline.rulebook.behaviour import Feature, union
 from huntaze_pipeline.rulebook.conditions import parse
 from huntaze_pipeline.rulebook.language import quote
@@ -22,6 +22,8 @@ from huntaze_pipeline.rulebook.steps import Occurrence
 _MOMENT = 'event."moment"'
 _CHUNK = 300
 """Questions in one query; more only make its planning slow."""
+_KEPT, _PARTS = 3_000, 200
+_SHELF = prepared.Shelf()
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,19 @@ def answers(
     if "moment" not in events.columns:
         events = events.with_columns(moment=pl.col("occurred_at"))
     features = union(*(question.features for question in questions.values()))
-    with duckdb.connect(config={"threads": 2}) as con:
-        relations.fill(con, events, fans, around or People(fans), features, running=running)
-        return ask(con, questions)
+    key = (running, features, *events.schema.items(), *fans.schema.items())
+    asker = _SHELF.take(key, _Asker)
+    if asker.full:
+        _SHELF.drop(key)
+    try:
+        relations.fill(asker.bench, events, fans, around or People(fans), features, running=running)
+        said = asker.hits(questions.values())
+        found.hits = _named(said, questions)
+        found.fans = relations.fans(asker.bench.con, list(found.hits))
+    except duckdb.Error:
+        _SHELF.drop(key)
+        raise
+    return found
 
 
 def ask(con: duckdb.DuckDBPyConnection, questions: Mapping[str, Question]) -> Answers:
@@ -126,24 +138,75 @@ def ask(con: duckdb.DuckDBPyConnection, questions: Mapping[str, Question]) -> An
     return found
 
 
+def _named(
+    said: Mapping[int, Set[Question]], questions: Mapping[str, Question]
+) -> dict[int, set[str]]:
+    """Return the hits by the names under which the questions were asked."""
+    names: dict[Question, list[str]] = {}
+    for name, question in questions.items():
+        names.setdefault(question, []).append(name)
+    found = {
+        position: {name for one in hits if one in names for name in names[one]}
+        for position, hits in said.items()
+    }
+    return {position: hits for position, hits in found.items() if hits}
+
+
+class _Asker:
+    """Questions that were planned before; a batch asks of them as many as it needs."""
+
+    def __init__(self) -> None:
+        self.bench = prepared.Bench()
+        self._parts: list[tuple[Question, ...]] = []
+        self._place: dict[Question, int] = {}
+
+    def hits(self, questions: Iterable[Question]) -> dict[int, set[Question]]:
+        """Return which questions hold, by position; others that are planned with them as well."""
+        asked = dict.fromkeys(questions)
+        self._plan([one for one in asked if one not in self._place])
+        found: dict[int, set[Question]] = {}
+        for number in sorted({self._place[one] for one in asked}):
+            part = self._parts[number]
+            rows = self.bench.ask(number, lambda part=part: _query(list(enumerate(part)))).pl()
+            for position, hit in rows.explode("hits").iter_rows():
+                found.setdefault(position, set()).add(part[hit])
+        return found
+
+    def _plan(self, new: Sequence[Question]) -> None:
+        for start in range(0, len(new), _CHUNK):
+            part = tuple(new[start : start + _CHUNK])
+            self._place |= dict.fromkeys(part, len(self._parts))
+            self._parts.append(part)
+
+    @property
+    def full(self) -> bool:
+        """Whether so many questions have come and gone that it is better to begin anew."""
+        return len(self._place) > _KEPT or len(self._parts) > _PARTS
+
+
 def _query(part: Sequence[tuple[int, Question]]) -> str:
+    """Return the query that gives, per position, a list of the numbers that hold.
+
+    The answers are one list of booleans a row: that is half the work of filtering numbers.
+    """
     names = {question.event_name for _, question in part}
     only = (
         "true"
         if None in names
         else "event.name IN (" + ", ".join(quote(str(n)) for n in sorted(map(str, names))) + ")"
     )
-    cases = ", ".join(f"CASE WHEN {_asked(question)} THEN {i} END" for i, question in part)
+    asked = ", ".join(_asked(question) for _, question in part)
+    keys = ", ".join(str(i) for i, _ in part)
     return f"""
-        SELECT position, hits FROM (
-            SELECT event.position, list_filter([{cases}], lambda hit: hit IS NOT NULL) AS hits
-            FROM event JOIN fan ON fan.position = event.position{relations.joins(cases)}
+        SELECT position, list_where([{keys}], hits) AS hits FROM (
+            SELECT event.position, [{asked}] AS hits
+            FROM event JOIN fan ON fan.position = event.position{relations.joins(asked)}
             WHERE {only}
-        ) WHERE len(hits) > 0
+        ) WHERE list_contains(hits, true)
     """
 
 
 def _asked(question: Question) -> str:
     if question.event_name is None:
         return question.sql
-    return f"event.name = {quote(question.event_name)} AND ({question.sql})"
+    return f"(event.name = {quote(question.event_name)} AND ({question.sql}))"

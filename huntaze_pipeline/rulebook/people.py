@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.events.inbox import Position
-from huntaze_pipeline.rulebook import facts
+from huntaze_pipeline.rulebook import facts, prepared
 
 EVENTS: dict[str, Any] = {
     "position": pl.Int64, "creator_id": pl.String, "event_id": pl.String, "name": pl.String,
@@ -30,6 +30,7 @@ PROFILES: dict[str, Any] = {
     "created_at": pl.Datetime("us", "UTC"), "tags": pl.List(pl.String), "attributes": pl.String,
     "segments": pl.List(pl.String),
 }  # fmt: skip
+_SHELF = prepared.Shelf()
 Key = tuple[str, str]
 """(creator_id, fan_id)"""
 
@@ -185,12 +186,11 @@ def _with_facts(
         history, on=["creator_id", "event_id"], how="anti"
     )
     events = pl.concat([history, inbox]).filter(~pl.col("event_id").is_in(list(besides)))
-    with duckdb.connect(config={"threads": 1}) as con:
-        con.execute("set TimeZone = 'UTC'")
-        con.register("events", events.to_arrow())
-        con.register("fans", fans.to_arrow())
-        query = f"from fans left join ({facts.state('events')}) using (creator_id, fan_id)"
-        return con.execute(query).pl()
+    bench = _SHELF.take((*events.schema.items(), *fans.schema.items()), prepared.Bench)
+    bench.fill("events", events)
+    bench.fill("fans", fans)
+    query = f"from fans left join ({facts.state('events')}) using (creator_id, fan_id)"
+    return bench.ask("facts", lambda: query).pl()
 
 
 def _history(lake: duckdb.DuckDBPyConnection | None, wanted: list[Key]) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from huntaze_pipeline.rulebook import behaviour, facts
 from huntaze_pipeline.rulebook.behaviour import Feature
 from huntaze_pipeline.rulebook.fields import CAMPAIGN, CREATOR, Type
 from huntaze_pipeline.rulebook.people import People
+from huntaze_pipeline.rulebook.prepared import Bench
 
 _FRAMES = {
     Type.TEXT: pl.String, Type.TIME: pl.Datetime("us", "UTC"), Type.LIST: pl.List(pl.String),
@@ -32,7 +33,7 @@ _JOINS = {
 
 
 def fill(
-    con: duckdb.DuckDBPyConnection,
+    bench: Bench,
     events: pl.DataFrame,
     fans: pl.DataFrame,
     around: People,
@@ -43,32 +44,33 @@ def fill(
     """Make the tables `event` and `fan`, one row each per position, and what is around them.
 
     Args:
-        con: an empty connection.
+        bench: where; it is for these features and this `running` only.
         events: a batch, with `moment`.
         fans: profiles with state columns.
         around: histories, creators, campaigns.
         features: what the fan's events are asked for; each becomes a column of `fan`.
         running: the batch is not in states and histories yet.
     """
-    con.execute("set TimeZone = 'UTC'")
-    con.register("batch_frame", events.to_arrow())
-    con.register("fans_frame", fans.to_arrow())
     creators = [{name: row.get(name) for name in _CREATORS} for row in around.creators.values()]
-    con.register("creator", pl.DataFrame(creators, schema=_CREATORS).to_arrow())
     campaigns = [{name: row.get(name) for name in _CAMPAIGNS} for row in around.campaigns.values()]
-    con.register("campaign", pl.DataFrame(campaigns, schema=_CAMPAIGNS).to_arrow())
-    con.execute(_EVENT)
-    con.execute(_fan(running, _did(con, around.history, features, running)))
+    bench.fill("batch_frame", events)
+    bench.fill("fans_frame", fans)
+    bench.fill("creator", pl.DataFrame(creators, schema=_CREATORS))
+    bench.fill("campaign", pl.DataFrame(campaigns, schema=_CAMPAIGNS))
+    if features:
+        bench.fill("history_frame", around.history)
+    bench.make("event", _EVENT)
+    bench.make("fan", _fan(running, _did(features, running)))
 
 
 def fans(con: duckdb.DuckDBPyConnection, positions: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Return the fields of the fans at some positions; features are not among them."""
     query = (
         "SELECT COLUMNS(c -> c <> 'known' AND c NOT LIKE 'did\\_%' ESCAPE '\\') FROM fan"
-        " WHERE known AND position IN (SELECT unnest(?))"
+        " WHERE known AND position IN (SELECT unnest(CAST($1 AS BIGINT[])))"
     )
-    rows = con.execute(query, [list(positions)]).pl().iter_rows(named=True)
-    return {row["position"]: row for row in rows}
+    rows = con.execute(query, [list(positions)]).pl()
+    return {row["position"]: row for row in rows.iter_rows(named=True)}
 
 
 def joins(sql: str) -> str:
@@ -77,7 +79,6 @@ def joins(sql: str) -> str:
 
 
 _EVENT = """
-    CREATE TEMP TABLE event AS
         SELECT position, moment, creator_id, fan_id, event_id AS id, name, platform,
                account_id, campaign_id, message_id, occurred_at, currency, properties,
                CAST(value_micros AS DOUBLE) / 1000000 AS "value"
@@ -86,16 +87,10 @@ _EVENT = """
 _SUBSCRIBED = "coalesce(s.subscribed_at, f.profile_subscribed_at) AS"
 
 
-def _did(
-    con: duckdb.DuckDBPyConnection,
-    history: pl.DataFrame,
-    features: Sequence[Feature],
-    running: bool,
-) -> str:
+def _did(features: Sequence[Feature], running: bool) -> str:
     """Return the query of the features per position, or nothing when there are none."""
     if not features:
         return ""
-    con.register("history_frame", history.to_arrow())
     names = ", ".join(("creator_id", "event_id", "fan_id", *behaviour.FIELDS))
     events = f"SELECT {names}, {_BEFORE} AS position FROM history_frame"
     if running:
@@ -113,7 +108,6 @@ def _fan(running: bool, did: str) -> str:
     more = ", did.* EXCLUDE (creator_id, fan_id, position)" if did else ""
     joined = f"LEFT JOIN ({did}) AS did ON did.position = s.position" if did else ""
     return f"""
-        CREATE TEMP TABLE fan AS
             SELECT s.position, f.fan_id IS NOT NULL AS known, s.creator_id, s.fan_id AS id,
                    f.name, f.zone, f.locale, f.birthday,
                    f.tags, f.attributes, f.segments, f.created_at,

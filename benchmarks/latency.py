@@ -1,0 +1,288 @@
+"""Live latency: event accepted -> message in the outbox, and how fast an outage is made up.
+
+One creator with 100 automations over fan and event, fans with a history in the lake, events at a
+fixed rate committed ten at a time by another process. The time of a message is when its row can be
+seen by a third party that looks every 10 ms. `--dagster` lets `dagster dev` as shipped do the work;
+without it the same tick runs in this process. `--outage N` lets N events wait beforehand and tells
+how long they took and the longest tick. Prints one JSON line.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from huntaze_pipeline import settings
+from huntaze_pipeline.clock import system_clock
+from huntaze_pipeline.events import inbox
+from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.local import instance, stack
+from huntaze_pipeline.orchestration import ticks
+from huntaze_pipeline.orchestration.drain import drain
+from huntaze_pipeline.rulebook.policies import load_policies
+from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.store import migrate
+from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.warehouse import lake as lakes
+
+NAMES = ("opened", "clicked", "purchase", "tip", "viewed", "replied")
+TOGETHER = 10
+"""Events of one commit."""
+
+
+def conditions(number: int) -> str:
+    """Return a condition on fan and event that a few events in a thousand meet."""
+    return (
+        f"fan.lifetime_spend > {20 + number} and days_since(fan.last_active_at) < {1 + number % 9}"
+        f" and event.properties.bucket = '{number}' and fan.purchases >= {number % 4}"
+    )
+
+
+def world(store: Store, fans: int, automations: int) -> None:
+    """Make a creator, its fans and its rules."""
+    with store.worker() as connection:
+        for statement in (
+            "insert into creators (id, name, zone) values ('c', 'C', 'Europe/Paris')",
+            "insert into accounts (creator_id, id, platform, handle)"
+            " values ('c', 'a', 'onlyfans', 'c')",
+            "insert into fans (creator_id, id, name, zone) select 'c', 'f' || n, 'Fan ' || n,"
+            f" 'Europe/Paris' from generate_series(1, {fans}) n",
+            "insert into identities (creator_id, fan_id, platform, account_id, address,"
+            f" normalised) select 'c', 'f' || n, 'onlyfans', 'a', 'f' || n, 'f' || n"
+            f" from generate_series(1, {fans}) n",
+            "insert into consents (creator_id, fan_id, topic, granted, source, changed_at)"
+            f" select 'c', 'f' || n, 'marketing', true, 'x', now() from generate_series(1, {fans}) n",
+        ):
+            connection.execute(text(statement))
+        for number in range(automations):
+            row = {
+                "id": f"a{number}",
+                "trigger": json.dumps({"event": NAMES[number % len(NAMES)]}),
+                "conditions": json.dumps({"expression": conditions(number)}),
+                "actions": json.dumps([{"content": "Hi {{ fan.first_name or 'you' }}"}]),
+            }
+            connection.execute(
+                text(
+                    "insert into automations (creator_id, id, name, trigger, conditions, actions,"
+                    " rule_hash) values ('c', :id, :id, cast(:trigger as jsonb),"
+                    " cast(:conditions as jsonb), cast(:actions as jsonb), :id)"
+                ),
+                row,
+            )
+
+
+def past(found: Settings, fans: int, history: int) -> None:
+    """Give the fans a history in the lake."""
+    with lakes.connect(found) as lake:
+        lake.execute(
+            "insert into lake.raw.events by name select 'c' as creator_id, 'h' || n as event_id,"
+            " ['opened', 'clicked', 'purchase', 'tip', 'viewed', 'replied'][1 + n % 6] as name,"
+            f" 'f' || (1 + (n * 7919) % {fans}) as fan_id, 'onlyfans' as platform,"
+            " case when n % 6 in (2, 3) then 20000000 end as value_micros,"
+            " case when n % 6 in (2, 3) then 'USD' end as currency,"
+            " now() - to_seconds(n % 15552000) as occurred_at, now() as received_at,"
+            " '{}' as properties, 'import:x' as source, 1 as arrival"
+            f" from range({history}) t(n)"
+        )
+
+
+def made(number: int, fans: int, at: datetime) -> Event:
+    """Return the event with this number."""
+    name = NAMES[number % len(NAMES)]
+    money = name in ("purchase", "tip")
+    return Event(
+        creator_id="c", event_id=f"e{number}", name=name,
+        fan_id=f"f{random.Random(number).randint(1, fans)}", occurred_at=at, source="api",
+        platform="onlyfans", value_micros=5_000_000 if money else None,
+        currency="USD" if money else None, properties={"bucket": str(number // 6 % 100)},
+    )  # fmt: skip
+
+
+def produce(environment: dict[str, str], rate: int, seconds: float, fans: int, path: str) -> None:
+    """Commit events at a fixed rate and note when each was accepted."""
+    store = Store(settings.load(**environment))
+    accepted: dict[str, float] = {}
+    started, number = time.perf_counter(), 0
+    while number < rate * seconds:
+        ahead = number / rate - (time.perf_counter() - started)
+        if ahead > 0:
+            time.sleep(ahead)
+        batch = [made(number + n, fans, datetime.now(UTC)) for n in range(TOGETHER)]
+        with store.worker() as connection:
+            inbox.append(connection, batch)
+        accepted |= dict.fromkeys((event.event_id for event in batch), time.time())
+        number += TOGETHER
+    Path(path).write_text(json.dumps(accepted))
+
+
+class Worker(threading.Thread):
+    """The sensor's tick again and again, as Dagster's daemon does it, in this process."""
+
+    def __init__(self, found: Settings, store: Store) -> None:
+        super().__init__(daemon=True)
+        self.found, self.store = found, store
+        self.over = threading.Event()
+        self.longest, self.rounds, self.events = 0.0, 0, 0
+
+    def run(self) -> None:
+        """Drain until told to stop."""
+        policies = load_policies(self.found.rules_dir)
+        with lakes.connect(self.found) as lake:
+            while not self.over.is_set():
+                started = time.perf_counter()
+                done = drain(lambda: ticks.react(self.store, lake, policies, system_clock()))
+                self.longest = max(self.longest, time.perf_counter() - started)
+                self.rounds, self.events = self.rounds + done.rounds, self.events + done.done
+
+
+def watch(store: Store, until: Any) -> dict[str, float]:
+    """Return when each message could be seen first, by its event's id."""
+    seen: dict[str, float] = {}
+    query = text("select occurrence, tx from messages where tx > :tx")
+    tx = 0
+    while not until(seen):
+        with store.worker() as connection:
+            rows = connection.execute(query, {"tx": tx}).all()
+        now = time.time()
+        for row in rows:
+            seen.setdefault(row.occurrence, now)
+            tx = max(tx, row.tx)
+        time.sleep(0.01)
+    return seen
+
+
+def backlog(store: Store) -> int:
+    """Return how many events no automation has read yet."""
+    query = text(
+        "select count(*) from inbox where (tx, id) > (select"
+        " coalesce(max(position ->> 'tx'), '0')::xid8, coalesce(max((position ->> 'id')::bigint), 0)"
+        " from checkpoints where name = 'automations')"
+    )
+    with store.worker() as connection:
+        return connection.execute(query).scalar_one()
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return a percentile in seconds, rounded up to the millisecond."""
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] + 0.0005, 3)
+
+
+def outage(store: Store, fans: int, count: int) -> None:
+    """Let events wait as if nobody had read the inbox for an hour."""
+    start = datetime.now(UTC) - timedelta(hours=1)
+    for first in range(0, count, 5_000):
+        batch = [
+            made(10**9 + n, fans, start + timedelta(hours=n / count))
+            for n in range(first, min(first + 5_000, count))
+        ]
+        with store.worker() as connection:
+            inbox.append(connection, batch)
+
+
+def shipped(found: Settings) -> "subprocess.Popen[bytes]":
+    """Start `dagster dev` as `huntaze up` does."""
+    environment = os.environ | stack.environment(found) | instance.prepare(found)
+    command = [sys.executable, "-m", "dagster", "dev", *instance.workspace(), "-p", "0"]
+    log = (found.root / "dagster.log").open("wb")
+    return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+
+def wait_for(store: Store, seconds: float = 90) -> None:
+    """Wait until somebody reads the inbox."""
+    end = time.monotonic() + seconds
+    while backlog(store):
+        if time.monotonic() > end:
+            raise SystemExit("nobody reads the inbox")
+        time.sleep(0.2)
+
+
+def main() -> None:
+    """Run and print the line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--automations", type=int, default=100)
+    parser.add_argument("--fans", type=int, default=20_000)
+    parser.add_argument("--history", type=int, default=1_000_000)
+    parser.add_argument("--outage", type=int, default=0)
+    parser.add_argument("--dagster", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        Path(home).chmod(0o711)
+        loaded = settings.load()
+        services = ("postgres", "redis", "sqs") if given.dagster else ("postgres",)
+        with stack.services(loaded, services, home=Path(home), throwaway=True) as ready:
+            print(json.dumps(measured(ready, given)))
+
+
+def measured(found: Settings, given: argparse.Namespace) -> dict[str, Any]:
+    """Make the world, run, and return the figures."""
+    store = Store(found)
+    migrate.upgrade(store)
+    world(store, given.fans, given.automations)
+    past(found, given.fans, given.history)
+    result: dict[str, Any] = {"benchmark": "latency", **vars(given)}
+    if given.outage:
+        outage(store, given.fans, given.outage)
+    process = shipped(found) if given.dagster else None
+    worker = None if given.dagster else Worker(found, store)
+    try:
+        started = time.perf_counter()
+        if worker:
+            worker.start()
+        else:
+            outage(store, given.fans, 1) if not given.outage else None
+        wait_for(store, 600 if given.outage else 90)
+        if given.outage:
+            result["outage_s"] = round(time.perf_counter() - started, 1)
+        result |= live(found, store, given)
+    finally:
+        if worker:
+            worker.over.set()
+            worker.join()
+            result["longest_tick_s"] = round(worker.longest, 2)
+            result["events_a_round"] = round(worker.events / max(1, worker.rounds))
+        if process:
+            process.terminate()
+            process.wait()
+    return result
+
+
+def live(found: Settings, store: Store, given: argparse.Namespace) -> dict[str, Any]:
+    """Produce at the rate and measure each message."""
+    path = str(found.root / "accepted.json")
+    arguments = (stack.environment(found), given.rate, given.seconds, given.fans, path)
+    producer = multiprocessing.get_context("spawn").Process(target=produce, args=arguments)
+    producer.start()
+    over: list[float] = []
+
+    def done(_: dict[str, float]) -> bool:
+        if not producer.is_alive() and not over and not backlog(store):
+            over.append(time.monotonic() + 0.5)
+        return bool(over) and time.monotonic() > over[0]
+
+    seen = watch(store, done)
+    producer.join()
+    accepted = json.loads(Path(path).read_text())
+    late = [seen[name] - at for name, at in accepted.items() if name in seen]
+    return {
+        "events": len(accepted), "messages": len(late),
+        "p50_s": percentile(late, 0.5), "p95_s": percentile(late, 0.95),
+        "max_s": percentile(late, 1.0),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
