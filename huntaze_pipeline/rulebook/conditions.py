@@ -4,6 +4,7 @@ Belongs here: parsing, and the public `Condition`. The allow-list, the types and
 are in `compiler`; a condition that parses can be compiled.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -113,13 +114,24 @@ def parse(where: Any, scopes: tuple[str, ...] = EVERYWHERE) -> Condition:
         return Condition(None, scopes)
     if isinstance(where, str):
         return _parsed(where, scopes)
-    return _read(where, scopes)
+    try:
+        return _grown(json.dumps(where), scopes)
+    except (TypeError, ValueError) as error:  # a date of YAML is no JSON
+        if isinstance(error, ConditionFaults):
+            raise
+        return _read(where, scopes)
 
 
 @lru_cache(maxsize=8192)
 def _parsed(where: str, scopes: tuple[str, ...]) -> Condition:
     """Read each text once in a process: a tick asks the same rules again and again."""
     return _read(where, scopes)
+
+
+@lru_cache(maxsize=8192)
+def _grown(where: str, scopes: tuple[str, ...]) -> Condition:
+    """Read each tree once in a process, by its text."""
+    return _read(json.loads(where), scopes)
 
 
 def _read(where: Any, scopes: tuple[str, ...]) -> Condition:
