@@ -62,7 +62,8 @@ def world(store: Store, fans: int, automations: int) -> None:
             f" normalised) select 'c', 'f' || n, 'onlyfans', 'a', 'f' || n, 'f' || n"
             f" from generate_series(1, {fans}) n",
             "insert into consents (creator_id, fan_id, topic, granted, source, changed_at)"
-            f" select 'c', 'f' || n, 'marketing', true, 'x', now() from generate_series(1, {fans}) n",
+            " select 'c', 'f' || n, 'marketing', true, 'x', now()"
+            f" from generate_series(1, {fans}) n",
         ):
             connection.execute(text(statement))
         for number in range(automations):
@@ -166,7 +167,8 @@ def backlog(store: Store) -> int:
     """Return how many events no automation has read yet."""
     query = text(
         "select count(*) from inbox where (tx, id) > (select"
-        " coalesce(max(position ->> 'tx'), '0')::xid8, coalesce(max((position ->> 'id')::bigint), 0)"
+        " coalesce(max(position ->> 'tx'), '0')::xid8,"
+        " coalesce(max((position ->> 'id')::bigint), 0)"
         " from checkpoints where name = 'automations')"
     )
     with store.worker() as connection:

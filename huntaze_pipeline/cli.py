@@ -10,8 +10,8 @@ from huntaze_pipeline.settings import version
 
 ROOMS = (
     "demo", "local", "store", "ingest", "warehouse", "quality", "report", "rules", "segments",
-    "automations", "campaigns", "suppressions", "experiments", "goals", "delivery", "monitoring",
-    "api", "simulator", "looking",
+    "automations", "webhooks", "campaigns", "suppressions", "experiments", "goals", "delivery",
+    "monitoring", "api", "simulator", "looking",
 )  # fmt: skip
 
 app = typer.Typer(

@@ -104,32 +104,21 @@ def wake(
     steps = ledger.due_steps(connection, now, limit, creators)
     if steps.is_empty():
         return Reaction(0, 0, [], faults)
-    with _reading(lake):
-        return _wake(connection, lake, steps, automations, policies, now, faults)
-
-
-def _wake(
-    connection: Connection,
-    lake: duckdb.DuckDBPyConnection | None,
-    steps: pl.DataFrame,
-    automations: Sequence[live.LiveAutomation],
-    policies: Policies,
-    now: datetime,
-    faults: list[Problem],
-) -> Reaction:
     keys = set(zip(steps["creator_id"].to_list(), steps["fan_id"].to_list(), strict=True))
-    known = people.load_fans(connection, lake, keys)
     names = zip(
         *(steps[name].to_list() for name in ("creator_id", "automation_id", "rule_hash")),
         strict=True,
     )
-    before = _versions(connection, automations, names, faults)
-    context = planner.Context(
-        known, policies, snapshot_id=_snapshot(lake), versions=before, broken=broken
-    )
-    conduct.add(known, connection, lake, steps, live.asked((*automations, *before.values())))
-    plan = planner.resume(steps, known.fans, automations, context, now)
-    return _store(connection, plan, policies, now, faults)
+    with _reading(lake):
+        known = people.load_fans(connection, lake, keys)
+        before = _versions(connection, automations, names, faults)
+        context = planner.Context(
+            known, policies, snapshot_id=_snapshot(lake), versions=before, broken=broken
+        )
+        rules = (*automations, *before.values())
+        conduct.add(known, connection, lake, steps, live.asked(rules))
+        plan = planner.resume(steps, known.fans, automations, context, now)
+        return _store(connection, plan, policies, now, faults)
 
 
 @contextmanager

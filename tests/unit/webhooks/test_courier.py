@@ -14,11 +14,12 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from huntaze_pipeline.campaigns import reactions
+from huntaze_pipeline.errors import NotFoundError
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.rulebook import policies as policies_
 from huntaze_pipeline.store.planning import Automation, Effect, Execution, WebhookAttempt
-from huntaze_pipeline.webhooks import courier, signing
+from huntaze_pipeline.webhooks import courier, log, signing
 from huntaze_pipeline.webhooks.wire import LARGEST, Wire
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -176,6 +177,18 @@ def test_a_request_whose_process_died_is_sent_again_with_the_same_id(hooked, rec
     later = NOON + courier.LEASE
     assert courier.deliver(hooked, MASTER, later, wire=wire) == courier.Delivered(1, 0, 0)
     assert effects(hooked) == [("delivered", None, 2)]
+
+
+def test_what_was_given_up_can_be_tried_once_more_by_hand(hooked, receiver, wire):
+    receiver.script = [(410, {}, b"bye")]
+    courier.deliver(hooked, MASTER, NOON, wire=wire)
+    with hooked.tenant("maya") as connection:
+        (row,) = log.recent(connection, "maya", "failed")
+        assert (row["reason"], row["status"], row["answer"]) == ("gone", 410, "bye")
+        log.again(connection, "maya", row["id"], NOON)
+    assert courier.deliver(hooked, MASTER, NOON, wire=wire).sent == 1
+    with hooked.tenant("maya") as connection, pytest.raises(NotFoundError):
+        log.again(connection, "maya", row["id"], NOON)
 
 
 def test_nothing_is_sent_while_the_automation_or_the_passage_is_paused(hooked, receiver, wire):

@@ -1,0 +1,79 @@
+"""`huntaze webhooks …`: list, retry, secret; arguments in, text out."""
+
+import json
+from typing import Annotated
+
+import typer
+
+webhooks = typer.Typer(
+    name="webhooks", help="Requests that rules send to servers outside.", no_args_is_help=True
+)
+Creator = Annotated[str, typer.Option("--creator", "-c", help="The creator's id.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's commands."""
+    app.add_typer(webhooks)
+
+
+@webhooks.command("list")
+def list_webhooks(
+    creator: Creator,
+    state: Annotated[
+        str | None, typer.Option(help="pending, delivered, failed or cancelled.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    machine: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Show the newest webhooks: state, attempts, the last answer."""
+    from huntaze_pipeline.local import stack
+    from huntaze_pipeline.settings import load
+    from huntaze_pipeline.store.session import Store
+    from huntaze_pipeline.webhooks import log
+
+    if state is not None and state not in log.STATES:
+        raise typer.BadParameter(f"{state!r}: one of {', '.join(log.STATES)}")
+    ready = stack.services(load(), need=("postgres",))
+    with ready as settings, Store(settings).tenant(creator) as connection:
+        found = log.recent(connection, creator, state, limit)
+    if machine:
+        typer.echo(json.dumps(found, default=str))
+        return
+    for row in found:
+        told = row["reason"] or (f"status {row['status']}" if row["status"] else "")
+        typer.echo(
+            f"{row['id']}  {row['state']:<9} {row['attempts']} tries  {row['automation_id']:<24}"
+            f" {row['url']}  {told}"
+        )
+    if not found:
+        typer.echo("no webhook yet")
+
+
+@webhooks.command()
+def retry(webhook: str, creator: Creator) -> None:
+    """Let a webhook that was given up be tried once more."""
+    from huntaze_pipeline.clock import system_clock
+    from huntaze_pipeline.local import stack
+    from huntaze_pipeline.settings import load
+    from huntaze_pipeline.store.session import Store
+    from huntaze_pipeline.webhooks import log
+
+    ready = stack.services(load(), need=("postgres",))
+    with ready as settings, Store(settings).tenant(creator) as connection:
+        log.again(connection, creator, webhook, system_clock())
+    typer.echo(f"{webhook} will be tried within seconds")
+
+
+@webhooks.command()
+def secret(creator: Creator) -> None:
+    """Print the secret that a creator's receivers check signatures with."""
+    from huntaze_pipeline.errors import SettingsError
+    from huntaze_pipeline.local import stack
+    from huntaze_pipeline.settings import load
+    from huntaze_pipeline.webhooks import signing
+
+    with stack.services(load(), need=("postgres",)) as settings:
+        if settings.webhook_secret is None:
+            raise SettingsError("HUNTAZE_WEBHOOK_SECRET is not set: nothing can be signed")
+        master = settings.webhook_secret.get_secret_value().encode()
+    typer.echo(signing.secret(master, creator))
