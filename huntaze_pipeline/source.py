@@ -36,11 +36,16 @@ class Source:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         return Problem(f"{self.name}:{line}:{column}", what)
 
-    def problem(self, path: Sequence[str | int], what: str, needle: str = "") -> Problem:
-        """Return a problem of the value at `path`; `needle` narrows it to a word inside it."""
+    def problem(
+        self, path: Sequence[str | int], what: str, needle: str = "", nth: int = 0
+    ) -> Problem:
+        """Return a problem of the value at `path`; `needle` narrows it to a word inside it.
+
+        `nth` says how often the word stands there before the place that is meant.
+        """
         known = self._nearest(tuple(path))
         if needle and known in self.values:
-            found = self._find(*self.values[known], needle)
+            found = self._find(*self.values[known], needle, nth)
             if found:
                 return Problem(f"{self.name}:{found[0]}:{found[1]}", what)
         mark = self.values[known][0] if known in self.values else None
@@ -59,13 +64,20 @@ class Source:
                 found = (*found, part)
         return found
 
-    def _find(self, start: yaml.Mark, end: yaml.Mark, needle: str) -> tuple[int, int] | None:
+    def _find(
+        self, start: yaml.Mark, end: yaml.Mark, needle: str, nth: int
+    ) -> tuple[int, int] | None:
+        last = None
         for number in range(start.line, min(end.line + 1, len(self.lines))):
             begin = start.column if number == start.line else 0
             column = self.lines[number].find(needle, begin)
-            if column >= 0:
-                return number + 1, column + 1
-        return None
+            while column >= 0:
+                last = number + 1, column + 1
+                if nth == 0:
+                    return last
+                nth -= 1
+                column = self.lines[number].find(needle, column + len(needle))
+        return last
 
 
 def read(path: Path, root: Path) -> Source:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import duckdb
-import polars as pl
 from sqlalchemy import Connection
 
 from huntaze_pipeline.campaigns import gates

@@ -84,13 +84,14 @@ def _beside(folder: Path) -> "list[Problem]":
     """Faults of goals, rates, bots and alarms, and files that nothing reads."""
     from huntaze_pipeline.errors import Problem
     from huntaze_pipeline.monitoring import alarms
+    from huntaze_pipeline.rulebook import vocabulary
     from huntaze_pipeline.rulebook.fields import nearest
     from huntaze_pipeline.warehouse import bots, declarations, goals, rates
 
     if not folder.is_dir():
         return []
     found = [*_found(folder, declarations.load), *_faults(folder, "alarms.yaml", alarms.load)]
-    known = ("policies.yaml", goals.FILE, rates.FILE, bots.FILE, "alarms.yaml")
+    known = ("policies.yaml", goals.FILE, rates.FILE, bots.FILE, "alarms.yaml", vocabulary.FILE)
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name not in (*known, "README.md") and path.name[0] != ".":
             hint = nearest(path.name, list(known)) or "; rules lie in folders, such as segments/"

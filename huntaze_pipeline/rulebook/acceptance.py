@@ -25,7 +25,9 @@ class _Body(Source):
         """Return a problem of the whole body."""
         return Problem(self.name, what)
 
-    def problem(self, path: Sequence[str | int], what: str, needle: str = "") -> Problem:
+    def problem(
+        self, path: Sequence[str | int], what: str, needle: str = "", nth: int = 0
+    ) -> Problem:
         """Return a problem of a field."""
         return Problem(".".join(map(str, path)) or self.name, what)
 

@@ -173,6 +173,10 @@ def _event(compiler: "Compiler", name: str, node: exp.Expr, given: _Given) -> st
     if name != "received" and not known_name(first.name):
         hint = f"{nearest(first.name, NAMES)} (or custom:word)"
         compiler.fault(f"unknown event {first.name!r}{hint}", first)
+    elif name != "received" and compiler.declared:
+        stranger = compiler.declared.stranger(first.name)
+        if stranger:
+            compiler.fault(stranger, first)
     return first.name
 
 
@@ -194,7 +198,7 @@ def _value(
     if not isinstance(rest[0], exp.Column):
         compiler.fault(f"{name} looks at one field: {', '.join(COUNTED)}, properties.word", rest[0])
         return None, kind
-    sql, found = _inner(compiler).visit(rest[0])
+    sql, found = _inner(compiler, given).visit(rest[0])
     if needs:
         compiler.expect((sql, found), Type.NUMBER, rest[0])
     return (VALUE if sql == 'counted."value"' else sql), Type.NUMBER if needs else found
@@ -204,16 +208,17 @@ def _where(compiler: "Compiler", given: _Given) -> str | None:
     where = given.named.get("where")
     if where is None:
         return None
-    inner = _inner(compiler)
+    inner = _inner(compiler, given)
     sql, _ = inner.boolean(where)
     return sql
 
 
-def _inner(compiler: "Compiler") -> "Compiler":
+def _inner(compiler: "Compiler", given: _Given) -> "Compiler":
     """Return a compiler for fields of the counted event, whose faults are the outer one's."""
     from huntaze_pipeline.rulebook.compiler import Counted
 
-    inner = Counted(compiler.text)
+    event = given.places[0].name if given.places else None
+    inner = Counted(compiler.text, compiler.declared and compiler.declared.about(event))
     inner.faults = compiler.faults
     return inner
 

@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from huntaze_pipeline.rulebook import calls
 from huntaze_pipeline.rulebook.behaviour import Feature
-from huntaze_pipeline.rulebook.fields import COUNTED, OPEN, SCOPES, Type, nearest
+from huntaze_pipeline.rulebook.fields import COUNTED, OPEN, SCOPES, Declared, Type, nearest
 from huntaze_pipeline.rulebook.language import (
     BEHAVIOURS,
     FUNCTIONS,
@@ -27,6 +27,7 @@ _COMPARE = {
     exp.EQ: "=", exp.NEQ: "<>", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<=",
 }  # fmt: skip
 _ARITHMETIC = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*"}
+_JSON = "json_extract_string("
 _KEY = re.compile(r"^[\w-]{1,64}$")
 _CASTS = {Type.NUMBER: "DOUBLE", Type.BOOL: "BOOLEAN", Type.TIME: "TIMESTAMPTZ", Type.DATE: "DATE"}
 
@@ -45,11 +46,13 @@ class Compiler:
         as_of: str = "as_of",
         segment: Callable[[str], str] | None = None,
         text: str = "",
+        declared: Declared | None = None,
     ) -> None:
         self.scopes = scopes
         self.as_of = as_of
         self.segment = segment or _in_list
         self.text = text
+        self.declared = declared
         self.faults: list[Fault] = []
         self.features: list[Feature] = []
 
@@ -116,7 +119,14 @@ class Compiler:
         if not keys or not all(_KEY.match(key) for key in keys):
             return self.fault(f"name what you ask for below {below}: {below}.word", node)
         path = "$" + "".join(f'."{key}"' for key in keys)
-        return f'json_extract_string({scope}."{below}", {quote(path)})', Type.ANY
+        sql = f'json_extract_string({scope}."{below}", {quote(path)})'
+        known = self.declared.below(scope) if self.declared else None
+        if known is None or (keys[0] in known and len(keys) > 1):
+            return sql, Type.ANY
+        if keys[0] not in known:
+            what = f"{below}.{keys[0]} is not declared in fields.yaml{nearest(keys[0], known)}"
+            return self.fault(what, node, keys[0])
+        return sql, known[keys[0]]
 
     def _literal(self, node: exp.Expr) -> Sql:
         if node.args.get("is_string"):
@@ -128,6 +138,9 @@ class Compiler:
 
     def _comparison(self, node: exp.Expr, operator: str) -> Sql:
         left, right = self._pair(node.this, node.args["expression"], node)
+        if operator not in ("=", "<>") and left.startswith(_JSON) and right.startswith(_JSON):
+            what = f"{_excerpt(node)} would compare texts; write number(…) on both sides"
+            self.fault(what, node)
         return f"({left} {operator} {right})", Type.BOOL
 
     def _pair(self, a: exp.Expr, b: exp.Expr, node: exp.Expr) -> tuple[str, str]:
@@ -269,8 +282,8 @@ def _near_field(text: str, known: list[str]) -> str:
 class Counted(Compiler):
     """Walks the `where` of a behaviour: its fields are the counted event's own, without a scope."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(("counted",), text=text)
+    def __init__(self, text: str, declared: Declared | None = None) -> None:
+        super().__init__(("counted",), text=text, declared=declared)
 
     def _column(self, node: exp.Expr) -> Sql:
         parts = [part.name for part in node.parts]  # pyright: ignore[reportAttributeAccessIssue]

@@ -16,7 +16,7 @@ from sqlglot.errors import SqlglotError
 
 from huntaze_pipeline.rulebook.behaviour import Feature, union
 from huntaze_pipeline.rulebook.compiler import Compiler
-from huntaze_pipeline.rulebook.fields import EVERYWHERE
+from huntaze_pipeline.rulebook.fields import EVERYWHERE, Declared
 from huntaze_pipeline.rulebook.language import Dialect, Fault
 from huntaze_pipeline.rulebook.tree import from_tree
 
@@ -39,6 +39,16 @@ class Condition:
     node: exp.Expr | None
     """None: always true."""
     scopes: tuple[str, ...]
+    text: str = ""
+    """As it was written; empty for the JSON form."""
+
+    def against(self, declared: Declared) -> list[Fault]:
+        """Return what is wrong with it in the light of what events and fans are said to carry."""
+        if self.node is None:
+            return []
+        compiler = Compiler(self.scopes, text=self.text, declared=declared)
+        compiler.boolean(self.node)
+        return compiler.faults
 
     def sql(self, as_of: str, *, segment: Callable[[str], str] | None = None) -> str:
         """Return one DuckDB boolean over the aliases of its scopes (`fan`, `event`, …).
@@ -86,18 +96,32 @@ class Condition:
         return frozenset(self._literals("in_segment"))
 
     @cached_property
+    def tags(self) -> frozenset[str]:
+        """The tags that the condition asks for by has_tag or contains(fan.tags, …)."""
+        named = self._literals("has_tag")
+        if "fan.tags" in self.fields:
+            named += self._literals("contains", 1)
+        return frozenset(named)
+
+    @cached_property
+    def open_fields(self) -> frozenset[str]:
+        """What it reads below fan.attributes and event.properties, as `fan.attributes.word`."""
+        columns = self.node.find_all(exp.Column) if self.node is not None else []
+        return frozenset(".".join(p.name for p in c.parts[:3]) for c in columns if c.args.get("db"))
+
+    @cached_property
     def fields(self) -> frozenset[str]:
         """The fields that the condition reads, as `fan.name`."""
         columns = self.node.find_all(exp.Column) if self.node is not None else []
         named = (c for c in columns if c.parts[0].name.lower() in self.scopes)
         return frozenset(".".join(part.name.lower() for part in c.parts[:2]) for c in named)
 
-    def _literals(self, function: str) -> list[str]:
+    def _literals(self, function: str, place: int = 0) -> list[str]:
         calls = self.node.find_all(exp.Anonymous) if self.node is not None else []
         return [
-            call.expressions[0].name
+            call.expressions[place].name
             for call in calls
-            if call.name.lower() == function and call.expressions
+            if call.name.lower() == function and len(call.expressions) > place
         ]
 
 
@@ -143,7 +167,7 @@ def _read(where: Any, scopes: tuple[str, ...]) -> Condition:
         faults = compiler.faults
     if faults or node is None:
         raise ConditionFaults(faults or [Fault("the condition is empty")])
-    return Condition(node, scopes)
+    return Condition(node, scopes, where if isinstance(where, str) else "")
 
 
 def _checked(compiler: Compiler, node: exp.Expr) -> None:

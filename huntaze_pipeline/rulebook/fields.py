@@ -3,6 +3,8 @@
 Nothing that is not named here can appear in a condition or a message.
 """
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import Enum
 
@@ -76,7 +78,39 @@ OPEN: dict[str, str] = {"fan": "attributes", "event": "properties"}
 """The one field of a scope below which any name is allowed; its values are JSON."""
 
 
-def nearest(name: str, names: "list[str] | dict[str, object] | tuple[str, ...]") -> str:
+SEGMENT_EVENTS: tuple[str, ...] = ("entered_segment", "left_segment")
+SEGMENT_EVENT: Mapping[str, Type] = {"segment": Type.TEXT, "automation": Type.TEXT}
+"""What these events say, which tell of a fan coming into a segment or leaving it."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What rules/fields.yaml says that events and fans carry; it makes checks stricter."""
+
+    events: Mapping[str, Mapping[str, Type]] = field(default_factory=dict)
+    """Properties by event; an event that is not here may carry anything."""
+    attributes: Mapping[str, Type] | None = None
+    """Of fans; None: any."""
+    event: str | None = None
+    """The event in question."""
+
+    def about(self, event: str | None) -> "Declared":
+        """Return the same with another event in question."""
+        return replace(self, event=event)
+
+    def below(self, scope: str) -> Mapping[str, Type] | None:
+        """Return what there is below `fan.attributes` or `event.properties`; None: anything."""
+        return self.attributes if scope == "fan" else self.events.get(self.event or "")
+
+    def stranger(self, event: str) -> str | None:
+        """Return what is wrong with an event's name, where own events are declared."""
+        own = [name for name in self.events if name.startswith("custom:")]
+        if not own or not event.startswith("custom:") or event in own:
+            return None
+        return f"unknown event {event!r}{nearest(event, own)} (own events are in fields.yaml)"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` or, when nothing is near, what there is to choose from."""
     known = [str(n) for n in names]
     close = get_close_matches(name, known, n=1, cutoff=0.6)

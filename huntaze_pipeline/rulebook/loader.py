@@ -9,7 +9,7 @@ from pathlib import Path
 
 from huntaze_pipeline import hashing
 from huntaze_pipeline.errors import Problem, RuleError
-from huntaze_pipeline.rulebook import casting, references, rosters, seed
+from huntaze_pipeline.rulebook import casting, references, rosters, seed, vocabulary
 from huntaze_pipeline.rulebook.cases import Suite
 from huntaze_pipeline.rulebook.fields import nearest
 from huntaze_pipeline.rulebook.policies import Policies, PolicyFile
@@ -22,6 +22,7 @@ from huntaze_pipeline.rulebook.schema import (
 )
 from huntaze_pipeline.rulebook.units import ID, Strict
 from huntaze_pipeline.rulebook.validation import validate
+from huntaze_pipeline.rulebook.vocabulary import FieldFile
 from huntaze_pipeline.source import Source, read
 
 TESTS = "tests"
@@ -66,6 +67,7 @@ class Draft:
     rules: dict[str, dict[str, Strict]] = field(default_factory=lambda: {k: {} for k in KINDS})
     sources: dict[tuple[str, str], Source] = field(default_factory=dict)
     policies: PolicyFile | None = None
+    fields: FieldFile | None = None
     problems: list[Problem] = field(default_factory=list)
     suites: dict[str, tuple[Source, Suite | None]] = field(default_factory=dict)
     """The files of tests/, by name; None for one with faults."""
@@ -110,6 +112,10 @@ def drafted(rules_dir: Path) -> Draft:
         return draft
     policies = read(rules_dir / "policies.yaml", rules_dir)
     draft.policies = validate(PolicyFile, policies)
+    fields = Source(rules_dir / vocabulary.FILE, vocabulary.FILE)
+    if fields.path.is_file():
+        fields = read(fields.path, rules_dir)
+        draft.fields = validate(FieldFile, fields)
     for kind in KINDS:
         for path in sorted((rules_dir / kind).glob("*")):
             _file(draft, kind, path, rules_dir)
@@ -120,7 +126,7 @@ def drafted(rules_dir: Path) -> Draft:
     references.check(draft)
     casting.check(draft)
     suites = [source for source, _ in draft.suites.values()]
-    for source in (policies, *draft.sources.values(), *suites):
+    for source in (policies, fields, *draft.sources.values(), *suites):
         draft.problems += source.problems
     draft.problems = sorted(dict.fromkeys(draft.problems), key=_order)
     return draft

@@ -1,16 +1,23 @@
-"""What one rule file says of another: names that exist, cycles, variables, lengths.
+"""What one rule file says of another: names that exist, circles, variables, what cannot work.
 
-Each check adds its faults to the file that has to change.
+Each check adds its faults to the file that has to change. Circles are found by `loops`, conditions
+and steps without effect by `deadends`, what a platform carries is `carriage`'s.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from huntaze_pipeline.rulebook import flow, templates
+from huntaze_pipeline.rulebook import carriage, deadends, flow, loops, routes, templates, vocabulary
+from huntaze_pipeline.rulebook.carriage import SAMPLE as SAMPLE
 from huntaze_pipeline.rulebook.conditions import Condition, ConditionFaults, parse
-from huntaze_pipeline.rulebook.fields import nearest
-from huntaze_pipeline.rulebook.schema import Automation, Campaign, Segment, Template
-from huntaze_pipeline.rulebook.steps import Send
+from huntaze_pipeline.rulebook.fields import EVERYWHERE, nearest
+from huntaze_pipeline.rulebook.schema import (
+    Automation,
+    Campaign,
+    Segment,
+    Template,
+    Trigger,
+)
 from huntaze_pipeline.rulebook.units import Strict
 from huntaze_pipeline.source import Source
 
@@ -18,18 +25,6 @@ if TYPE_CHECKING:
     from huntaze_pipeline.rulebook.loader import Draft
 
 Path = tuple[str | int, ...]
-_OWN_ECHO = ("sent", "delivered", "failed", "bounced")
-SAMPLE: dict[str, Any] = {
-    "fan": {
-        **dict.fromkeys(templates.WORDS["fan"], 12),
-        "id": "sample", "name": "Alexandria Montgomery-Fitzgerald", "first_name": "Alexandria",
-        "zone": "Europe/Paris", "locale": "en", "tags": ["vip"], "attributes": {},
-    },
-    "creator": {"id": "creator", "name": "A Creator's Name", "zone": "UTC", "currency": "USD"},
-    "event": {**dict.fromkeys(templates.WORDS["event"], "sample"), "value": 25, "properties": {}},
-    "campaign": {"id": "campaign", "name": "A campaign"},
-}  # fmt: skip
-"""A fan with a long name, for lengths and previews."""
 
 
 def templates_of(rule: Strict) -> list[str]:
@@ -45,88 +40,83 @@ def templates_of(rule: Strict) -> list[str]:
 
 def check(draft: "Draft") -> None:
     """Check everything that needs more than one file."""
-    checker = _Checker(draft)
+    checker = Checker(draft)
     for (kind, name), source in draft.sources.items():
         rule = draft.rules[kind].get(name)
-        if rule is not None:
+        if isinstance(rule, Automation):
+            routes.check(checker, rule, source)
+        elif rule is not None:
             getattr(checker, kind)(name, rule, source)
-    checker.cycles()
+    checker.circles()
 
 
-class _Checker:
+class Checker:
+    """What is checked of all rules alike, and of segments, campaigns and templates."""
+
     def __init__(self, draft: "Draft") -> None:
         self.draft = draft
         self.policies = draft.policies
-        self.uses: dict[str, frozenset[str]] = {}
+        self.declared = vocabulary.declared(draft.fields)
+        self.asked: dict[str, Condition] = {}
+        """The conditions of segments, by id."""
 
     def segments(self, name: str, rule: Segment, source: Source) -> None:
-        condition = self.condition(rule.where, ("where",), source, ("fan",))
-        self.uses[name] = condition.segments if condition else frozenset()
+        """Check one segment."""
+        condition = self.condition(rule.where, ("where",), source, None, ("fan",))
+        if condition is not None:
+            self.asked[name] = condition
+            self.hopeless([condition], ("where",), source, "the segment is empty for ever")
 
-    def automations(self, name: str, rule: Automation, source: Source) -> None:
-        self.condition(rule.conditions, ("conditions",), source)
-        for key in ("entered", "left", "segment"):
-            if segment := getattr(rule.trigger, key):
-                self.known("segments", segment, ("trigger", key), source)
-        echo = rule.trigger.event in _OWN_ECHO and not rule.trigger.properties
-        if echo and not (rule.entry.once or rule.entry.every or rule.entry.per):
-            what = (
-                f"reacts to each message that it sends itself ({rule.trigger.event}); set `entry`"
-            )
-            source.problems.append(source.problem(("trigger", "event"), what))
-        if rule.exit is not None:
-            self.condition(rule.exit.conditions, ("exit", "conditions"), source)
-        for op in flow.program(rule):
-            self.step(op, source)
-
-    def step(self, op: flow.Op, source: Source) -> None:
-        step, path = op.step, op.path
-        self.condition(step.conditions, (*path, "conditions"), source)
-        self.condition(step.if_, (*path, "if"), source)
-        if step.exit is not None and step.exit is not True:
-            self.condition(step.exit, (*path, "exit"), source)
-        if step.wait is not None:
-            self.condition(step.wait.conditions, (*path, "wait", "conditions"), source)
-        for key in ("join", "leave"):
-            if name := getattr(step, key):
-                self.listed(name, (*path, key), source)
-        if step.send is not None:
-            inner = path if op.delay is not None else (*path, "send")
-            self.topic(step.send.topic, (*inner, "topic"), source)
-            self.send(step.send, inner, source)
-
-    def listed(self, name: str, path: Path, source: Source) -> None:
-        """Check that a segment is there and is a list, which rules may change."""
-        segment = self.draft.rules["segments"].get(name)
-        if not self.known("segments", name, path, source) or not isinstance(segment, Segment):
-            return
-        if segment.fans is None:
-            what = f"segment {name!r} has a condition; only lists (`fans`) can be joined or left"
-            source.problems.append(source.problem(path, what))
-
-    def send(self, action: Send, path: Path, source: Source) -> None:
-        if action.template:
-            platforms = [action.platform] if action.platform else []
-            self.usage(action.template, action.variables, (*path, "template"), source, platforms)
-        elif action.content:
-            for fault in templates.faults(
-                action.content, action.variables, ("fan", "event", "creator")
-            ):
-                source.problems.append(source.problem((*path, "content"), fault.what, fault.needle))
+    def hopeless(
+        self,
+        conditions: list[Condition],
+        path: Path,
+        source: Source,
+        so: str,
+        trigger: Trigger | None = None,
+    ) -> bool:
+        """Tell of conditions that can never hold together."""
+        why = deadends.contradiction(conditions, trigger)
+        if why is not None:
+            source.problems.append(source.problem(path, f"{why}: {so}"))
+        return why is not None
 
     def campaigns(self, name: str, rule: Campaign, source: Source) -> None:
+        """Check one campaign."""
         self.topic(rule.topic, ("topic",), source)
         for key in ("segments", "exclude"):
             for i, segment in enumerate(getattr(rule.targeting, key)):
                 self.known("segments", segment, ("targeting", key, i), source)
+        for name_ in sorted(set(rule.targeting.segments) & set(rule.targeting.exclude)):
+            path: Path = ("targeting", "exclude", rule.targeting.exclude.index(name_))
+            source.problems.append(source.problem(path, f"{name_!r} is targeted and excluded"))
+        self.windows(rule, source)
         if not rule.variants:
             self.usage(rule.template, rule.variables, ("template",), source, rule.platforms)
         for i, arm in enumerate(rule.variants):
-            path: Path = ("variants", i, "template") if arm.template else ("template",)
+            path = ("variants", i, "template") if arm.template else ("template",)
             given = {**rule.variables, **arm.variables}
             self.usage(arm.template or rule.template, given, path, source, rule.platforms)
 
+    def windows(self, rule: Campaign, source: Source) -> None:
+        """Tell of a campaign on platforms that are closed to whoever has not just written."""
+        names = rule.targeting.segments
+        asked = [self.read(self.draft.rules["segments"].get(name)) for name in names]
+        policies = self.policies.platforms if self.policies else {}
+        why = carriage.closed(rule.platforms, [c for c in asked if c is not None], policies)
+        if why is not None:
+            source.problems.append(source.problem(("platforms",), why))
+
+    @staticmethod
+    def read(rule: Strict | None) -> Condition | None:
+        """Return the condition of a segment, when it has one that can be read."""
+        try:
+            return parse(rule.where, ("fan",)) if isinstance(rule, Segment) else None
+        except ConditionFaults:
+            return None
+
     def templates(self, name: str, rule: Template, source: Source) -> None:
+        """Check one template."""
         self.topic(rule.settings.topic, ("settings", "topic"), source)
         names = {variable.name for variable in rule.variables}
         for reserved in sorted(names & set(templates.WORDS)):
@@ -142,41 +132,48 @@ class _Checker:
                     for fault in templates.faults(text, names):
                         what = source.problem((*path, key), fault.what, fault.needle)
                         source.problems.append(what)
-                self.carried(rule, platform, locale, path, source)
-
-    def carried(
-        self, rule: Template, platform: str, locale: str, path: Path, source: Source
-    ) -> None:
-        """Check that the platform can carry the copy: subject and length."""
-        policy = self.policies.platforms.get(platform) if self.policies else None
-        if policy is None:
-            return
-        copy = rule.content[platform][locale]
-        if policy.subject and not copy.subject:
-            source.problems.append(source.problem(path, f"{platform} needs a subject"))
-        if copy.subject and not policy.subject:
-            what = f"{platform} has no subject; drop it"
-            source.problems.append(source.key_problem((*path, "subject"), what))
-        length = _length(rule, platform, locale)
-        if length > policy.max_length:
-            what = f"has {length} characters; {platform} takes {policy.max_length}"
-            source.problems.append(source.problem((*path, "body"), what))
+                policy = self.policies.platforms.get(platform) if self.policies else None
+                if policy is not None:
+                    faults = carriage.copy_faults(rule, platform, locale, policy)
+                    for key, told in faults:
+                        place: Path = (*path, key) if key else path
+                        at = source.key_problem if key == "subject" else source.problem
+                        source.problems.append(at(place, told))
 
     def condition(
-        self, where: Any, path: Path, source: Source, scopes: tuple[str, ...] = ("fan", "event")
+        self,
+        where: Any,
+        path: Path,
+        source: Source,
+        event: str | None,
+        scopes: tuple[str, ...] = EVERYWHERE,
     ) -> Condition | None:
+        """Read a condition and check what it names.
+
+        Args:
+            where: as it is written.
+            path: where it is written.
+            source: the file.
+            event: the event that it may ask about.
+            scopes: what it may ask about.
+        """
         try:
             condition = parse(where, scopes)
+            faults = condition.against(self.declared.about(event))
         except ConditionFaults as error:
-            for fault in error.faults:
-                place = (*path, *fault.path)
-                source.problems.append(source.problem(place, fault.what, fault.needle))
-            return None
-        for segment in sorted(condition.segments):
-            self.known("segments", segment, path, source)
-        return condition
+            condition, faults = None, error.faults
+        for fault in faults:
+            place = (*path, *fault.path)
+            source.problems.append(source.problem(place, fault.what, fault.needle, fault.nth))
+        if condition is not None:
+            for segment in sorted(condition.segments):
+                self.known("segments", segment, path, source)
+            for template in sorted(condition.templates):
+                self.known("templates", template, path, source)
+        return None if faults else condition
 
     def known(self, kind: str, name: str, path: Path, source: Source) -> bool:
+        """Say whether a rule is there; a reference to nothing is a fault."""
         if name in self.draft.rules[kind]:
             return True
         if (kind, name) not in self.draft.broken:
@@ -186,6 +183,7 @@ class _Checker:
         return False
 
     def topic(self, name: str | None, path: Path, source: Source) -> None:
+        """Check that a topic is declared."""
         if name and self.policies and name not in self.policies.topics:
             known = list(self.policies.topics)
             what = f"unknown topic {name!r}{nearest(name, known)} (topics are in policies.yaml)"
@@ -216,33 +214,32 @@ class _Checker:
             what = f"template {name!r} has no variable {extra!r}{nearest(extra, list(declared))}"
             source.problems.append(source.key_problem((*path[:-1], "variables", extra), what))
 
-    def cycles(self) -> None:
-        """Report each cycle of segments once, in the file that comes first by name."""
-        for start in sorted(self.uses):
-            loop = _loop(start, self.uses)
-            if loop and start == min(loop):
-                what = f"segments ask for each other in a circle: {' -> '.join([*loop, start])}"
-                source = self.draft.sources["segments", start]
-                source.problems.append(source.problem(("where",), what))
+    def circles(self) -> None:
+        """Report each circle once, in the file that comes first by name."""
+        uses = {name: condition.segments for name, condition in self.asked.items()}
+        for start, way in _circles(uses):
+            what = f"segments ask for each other in a circle: {' -> '.join([*way, start])}"
+            source = self.draft.sources["segments", start]
+            source.problems.append(source.problem(("where",), what))
+        automations = {
+            name: rule
+            for name, rule in self.draft.rules["automations"].items()
+            if isinstance(rule, Automation)
+        }
+        for start, way in _circles(loops.feeds(automations, self.asked)):
+            event, source = (
+                automations[start].trigger.event,
+                self.draft.sources["automations", start],
+            )
+            what = f"automations set each other off for ever: {' -> '.join([*way, start])}"
+            if len(way) == 1:
+                echo = f"reacts to each message that it sends itself ({event})"
+                what = echo if event in loops.ECHOES else "sets itself off again, for ever"
+            source.problems.append(source.problem(("trigger", "event"), f"{what}; set `entry`"))
 
 
-def _loop(start: str, uses: Mapping[str, frozenset[str]]) -> list[str] | None:
-    """Return a way from a segment back to itself, or None."""
-    ways, seen = [[start]], set()
-    while ways:
-        way = ways.pop()
-        for following in sorted(uses.get(way[-1], ())):
-            if following == start:
-                return way
-            if following not in seen:
-                seen.add(following)
-                ways.append([*way, following])
-    return None
-
-
-def _length(rule: Template, platform: str, locale: str) -> int:
-    given = {v.name: "x" * 20 for v in rule.variables if v.default is None}
-    try:
-        return len(templates.render(rule, platform, locale, SAMPLE, given).body)
-    except templates.RenderError:
-        return len(rule.content[platform][locale].body)
+def _circles(uses: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, list[str]]]:
+    for start in sorted(uses):
+        way = loops.loop(start, uses)
+        if way and start == min(way):
+            yield start, way

@@ -7,6 +7,7 @@ from typing import Any
 from huntaze_pipeline.rulebook.cases import Suite
 from huntaze_pipeline.rulebook.policies import PolicyFile
 from huntaze_pipeline.rulebook.schema import KINDS
+from huntaze_pipeline.rulebook.vocabulary import FieldFile
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
@@ -15,6 +16,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         **{kind[:-1]: model for kind, model in KINDS.items()},
         "policies": PolicyFile,
         "tests": Suite,
+        "fields": FieldFile,
     }
     return {
         name: {
