@@ -40,18 +40,22 @@ def copy_faults(
         yield "", f"{platform} needs a subject"
     if copy.subject and not policy.subject:
         yield "subject", f"{platform} has no subject; drop it"
+    if _longest(copy.body, templates.defaults(rule)) <= policy.max_length:
+        return
     given = {v.name: "x" * 20 for v in rule.variables if v.default is None}
     length = _length(rule, platform, locale, given)
     if length > policy.max_length:
         yield "body", f"has {length} characters; {platform} takes {policy.max_length}"
 
 
-def _length(
-    rule: Template,
-    platform: str,
-    locale: str,
-    given: Mapping[str, Any],
-) -> int:
+def _longest(text: str, variables: Mapping[str, Any]) -> int:
+    """Return what a text cannot exceed, without rendering it: each word its longest value."""
+    words = [*variables.values(), *(v for scope in SAMPLE.values() for v in scope.values())]
+    longest = max((len(str(word)) for word in words), default=0) * 2
+    return len(text) + longest * (text.count("{{") + text.count("{%"))
+
+
+def _length(rule: Template, platform: str, locale: str, given: Mapping[str, Any]) -> int:
     try:
         return len(templates.render(rule, platform, locale, SAMPLE, given).body)
     except templates.RenderError:
@@ -62,7 +66,7 @@ def text_faults(send: Send, rule: Automation, platforms: Platforms) -> Iterator[
     """Yield the key and the fault of a step's own text, on any platform where it may go."""
     may = [send.platform] if send.platform else (rule.trigger.platform or list(platforms))
     limits = {p: platforms[p].max_length for p in may if p in platforms}
-    if limits and send.content:
+    if limits and send.content and _longest(send.content, send.variables) > min(limits.values()):
         platform = min(limits, key=lambda name: limits[name])
         try:
             length = len(templates.fill(send.content, {**SAMPLE, **send.variables}))
