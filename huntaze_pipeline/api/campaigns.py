@@ -14,6 +14,7 @@ from huntaze_pipeline.api.keys import CreatorId
 from huntaze_pipeline.api.shapes import IdempotencyKey
 from huntaze_pipeline.campaigns import creation, forecast, lifecycle, lookup, readiness
 from huntaze_pipeline.measurement import analytics
+from huntaze_pipeline.rulebook.policies import Limit
 from huntaze_pipeline.store.outflow import Cost
 from huntaze_pipeline.store.people import Creator
 from huntaze_pipeline.store.planning import CAMPAIGN_STATUSES
@@ -93,7 +94,7 @@ def preview(
         with forecast.facts(state.settings, connection, row) as lake:
             found = forecast.of(
                 connection, row, state.policies, state.clock(),
-                lambda platform: (state.limits(platform).count, state.limits(platform).window_s),
+                lambda *names: _limit(state.policies.limit(*names)),
                 lake=lake, fans=fan or (),
             )  # fmt: skip
     return views.preview(row.id, found)
@@ -181,6 +182,10 @@ def numbers(
         as_of=now,
         by=by,
     )
+
+
+def _limit(found: Limit) -> tuple[int, float]:
+    return found.count, found.window_s
 
 
 def _act(

@@ -5,7 +5,7 @@ it may start is `readiness`' business; how far a started one is, `progress`'.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row
 
 from huntaze_pipeline.campaigns import eta, launch, lifecycle, progress
 from huntaze_pipeline.campaigns.eta import Line
+from huntaze_pipeline.campaigns.progress import Standard
 from huntaze_pipeline.campaigns.writing import used
 from huntaze_pipeline.errors import ConflictError
 from huntaze_pipeline.rulebook import live
@@ -27,8 +28,6 @@ from huntaze_pipeline.warehouse import lake as lakes
 
 EXAMPLES = 5
 """So many fans are named for each outcome."""
-Standard = Callable[[str], tuple[int, float]]
-"""A platform's (count, window in seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ def of(
         row: the campaign.
         policies: the gates' rules.
         now: the present; an occurrence in the past counts as one of now.
-        standard: a platform's limit, for accounts without their own.
+        standard: as in `progress.lines`.
         lake: as in `launch.plan`.
         fans: whose messages to show; without any, one fan for each platform and arm.
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.campaigns import quiet
+from huntaze_pipeline.campaigns import caps, quiet
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
 
@@ -60,22 +60,14 @@ def judge(facts: Facts, policies: Policies, now: datetime) -> Verdict:
     if refused is not None:
         return refused
     moment = max(now, facts.not_before)
-    topic = policies.topic(facts.topic)
-    held: Verdict | None = None
     closed = _window(facts, policies, moment)
     if closed is not None:
         return closed
-    if topic.capped:
-        held = _cap(facts, policies, moment)
-        if held is not None and held.outcome == "skip":
-            return held
-        moment = held.earliest_at if held and held.earliest_at else moment
-    hours = policies.quiet_hours
-    if topic.quiet_hours and hours and quiet.is_quiet(moment, facts.zone, hours):
-        opens = quiet.next_open(moment, facts.zone, hours)
-        held = Verdict("hold", held.reason if held else "quiet_hours", opens)
-        moment = opens
-    return _in_time(facts, policies, moment, held)
+    held = _room(facts, policies, moment)
+    if held is not None and held.outcome == "skip":
+        return held
+    goes = held.earliest_at if held and held.earliest_at else moment
+    return _in_time(facts, policies, goes, held)
 
 
 def _eligible(facts: Facts, policies: Policies) -> Verdict | None:
@@ -102,17 +94,24 @@ def _window(facts: Facts, policies: Policies, moment: datetime) -> Verdict | Non
     return None
 
 
-def _cap(facts: Facts, policies: Policies, moment: datetime) -> Verdict | None:
-    """Apply the rolling caps: the strictest tells when the next message may go."""
-    earliest, skip = moment, False
-    for cap in policies.file.caps:
-        inside = sorted(at for at in facts.contacts if earliest - cap.per < at)
-        if len(inside) >= cap.count:
-            earliest = max(earliest, inside[-cap.count] + cap.per)
-            skip = skip or cap.then == "skip"
-    if earliest == moment:
-        return None
-    return Verdict("skip" if skip else "hold", "frequency_cap", earliest)
+def _room(facts: Facts, policies: Policies, moment: datetime) -> Verdict | None:
+    """Apply caps and quiet hours: the earliest instant at which both let a message through."""
+    topic, zone = policies.topic(facts.topic), facts.zone
+    limits = policies.file.caps if topic.capped else ()
+    hours = policies.quiet_hours if topic.quiet_hours else None
+
+    def opens(at: datetime) -> datetime:
+        return quiet.next_open(at, zone, hours) if hours else at
+
+    goes = opens(moment)
+    broken = caps.broken(limits, moment, facts.contacts, zone) or caps.broken(
+        limits, goes, facts.contacts, zone
+    )
+    if broken:
+        earliest = caps.first(limits, moment, facts.contacts, zone, opens)
+        skip = any(cap.then == "skip" for cap in broken)
+        return Verdict("skip" if skip else "hold", "frequency_cap", earliest)
+    return Verdict("hold", "quiet_hours", goes) if goes > moment else None
 
 
 def _in_time(facts: Facts, policies: Policies, moment: datetime, held: Verdict | None) -> Verdict:
@@ -253,7 +252,7 @@ def _contacts(
     connection: Connection, decisions: Sequence[Decision], policies: Policies, now: datetime
 ) -> dict[tuple[str, str], dict[str, datetime]]:
     """Return, by fan, when capped messages went or will go, by message."""
-    longest = max((cap.per for cap in policies.file.caps), default=timedelta(0))
+    longest = caps.longest(policies.file.caps)
     keys = sorted({(d.creator_id, d.fan_id) for d in decisions})
     found: dict[tuple[str, str], dict[str, datetime]] = {}
     if not longest or not keys:

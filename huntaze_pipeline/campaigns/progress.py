@@ -10,6 +10,9 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.campaigns.eta import Line, seconds
 from huntaze_pipeline.rulebook.decision import Decision
 
+Standard = Callable[[str, str], tuple[int, float]]
+"""(count, window in seconds) by platform and account, as the policies say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Count:
@@ -75,7 +78,7 @@ def lines(
     creator_id: str,
     campaign_id: str,
     now: datetime,
-    standard: Callable[[str], tuple[int, float]],
+    standard: Standard,
 ) -> list[Line]:
     """Return what waits at the accounts of a campaign, up to its last message there.
 
@@ -86,7 +89,7 @@ def lines(
         creator_id: whose campaign.
         campaign_id: which.
         now: the instant from which waiting is counted.
-        standard: a platform's (count, window in seconds), for accounts without their own.
+        standard: (count, window in seconds) of accounts without a limit of their own.
     """
     names = {"creator": creator_id, "campaign": campaign_id}
     latest = {row.account_id: row.latest for row in connection.execute(_MINE, names)}
@@ -99,7 +102,7 @@ def ahead(
     decisions: Sequence[Decision],
     now: datetime,
     at: datetime,
-    standard: Callable[[str], tuple[int, float]],
+    standard: Standard,
 ) -> list[Line]:
     """Return the lines of decisions that are not made yet, behind what waits already.
 
@@ -140,14 +143,14 @@ def _waiting(
     creator_id: str,
     latest: Mapping[str, datetime],
     now: datetime,
-    standard: Callable[[str], tuple[int, float]],
+    standard: Standard,
 ) -> list[Line]:
     """Return what waits at accounts, each up to an instant."""
     names = {"creator": creator_id, "now": now, "accounts": list(latest),
              "latest": list(latest.values())}  # fmt: skip
     found: dict[str, tuple[int, float, dict[float, int]]] = {}
     for row in connection.execute(_LINES, names):
-        count, window = standard(row.platform)
+        count, window = standard(row.platform, row.id)
         limits = (row.limit_count or count, float(row.limit_window_s or window))
         line = found.setdefault(row.id, (*limits, {}))
         if row.due is not None:

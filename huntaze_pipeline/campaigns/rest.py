@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.campaigns import launch, quiet, schedule
+from huntaze_pipeline.campaigns import launch, likeness, quiet, schedule
 from huntaze_pipeline.campaigns.recipients import audience
 from huntaze_pipeline.campaigns.writing import Campaign, Writer
 from huntaze_pipeline.rulebook import live
@@ -50,7 +50,7 @@ _HELD = text(
 )
 _TAKEN = text(
     """
-    select distinct platform, lower(btrim(address)) as address from messages
+    select distinct platform, address from messages
     where creator_id = :creator_id and source = 'campaign' and source_id = :id
       and occurrence = :occurrence and state not in ('held', 'skipped')
     """
@@ -110,7 +110,7 @@ def plan(
     writer = Writer(
         campaign, live.templates(connection, [campaign.creator_id]).get(campaign.creator_id, {}),
         policies, now, snapshot_id,
-        taken={(row.platform, row.address) for row in connection.execute(_TAKEN, names)},
+        taken={likeness.key(*row) for row in connection.execute(_TAKEN, names)},
         following=launch.next_day(campaign),
     )  # fmt: skip
     here = {member.id for member in members}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from huntaze_pipeline.campaigns import quiet, schedule
+from huntaze_pipeline.campaigns import likeness, quiet, schedule
 from huntaze_pipeline.campaigns.recipients import Member
 from huntaze_pipeline.campaigns.variants import Variant, assign, held_out, in_test
 from huntaze_pipeline.clock import duration
@@ -162,9 +162,10 @@ class Writer:
         blank = messages.Message(address.platform, address.account_id, address.address)
         if place.reason:
             return _because(blank, place.reason)
-        if (address.platform, address.normalised) in self.taken:
+        alike = likeness.key(address.platform, address.normalised)
+        if alike in self.taken:
             return _because(blank, "duplicate_address")
-        self.taken.add((address.platform, address.normalised))
+        self.taken.add(alike)
         if place.waits:
             return blank
         if template is None:

@@ -10,8 +10,7 @@ import typer
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from huntaze_pipeline.campaigns.forecast import Standard
-    from huntaze_pipeline.campaigns.progress import Count
+    from huntaze_pipeline.campaigns.progress import Count, Standard
     from huntaze_pipeline.settings import Settings
 
 campaigns = typer.Typer(
@@ -141,8 +140,13 @@ def preview(
 def _standard(ready: "Settings") -> "Standard":
     from huntaze_pipeline.delivery import worker
 
-    limits = worker.standard_limits(ready)
-    return lambda platform: (limits(platform).count, limits(platform).window_s)
+    limits, own = worker.standard_limits(ready), worker.own_limits(ready)
+
+    def standard(platform: str, account: str) -> tuple[int, float]:
+        found = own.get(account) or limits(platform)
+        return found.count, found.window_s
+
+    return standard
 
 
 @campaigns.command()

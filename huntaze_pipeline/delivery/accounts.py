@@ -35,10 +35,21 @@ class Directory:
     """A read-through cache of the accounts. Safe to use from several threads."""
 
     def __init__(
-        self, store: Store, standard: Callable[[str], Limits] = lambda _: STANDARD
+        self,
+        store: Store,
+        standard: Callable[[str], Limits] = lambda _: STANDARD,
+        own: Mapping[str, Limits] | None = None,
     ) -> None:
+        """Read from a store.
+
+        Args:
+            store: the books.
+            standard: a platform's limits.
+            own: limits of single accounts, from rules/policies.yaml; the books' own win over them.
+        """
         self._store = store
         self._standard = standard
+        self._own = own or {}
         self._lock = threading.Lock()
         self._known: dict[str, Account] = {}
         self._read_at: dict[str, float] = {}
@@ -89,6 +100,6 @@ class Directory:
 
     def _account(self, row: object) -> Account:
         id_, creator, platform, status, count, window = row  # type: ignore[misc]
-        standard = self._standard(platform)
+        standard = self._own.get(id_) or self._standard(platform)
         limits = Limits(count or standard.count, window or standard.window_s)
         return Account(id_, creator, platform, status, limits)

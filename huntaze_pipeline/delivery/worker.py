@@ -56,6 +56,21 @@ def standard_limits(settings: Settings) -> Callable[[str], Limits]:
     return limits
 
 
+def own_limits(settings: Settings) -> dict[str, Limits]:
+    """Return the limits of single accounts, by id, from rules/policies.yaml.
+
+    Raises:
+        RuleError: the file holds faults.
+    """
+    if not (settings.rules_dir / "policies.yaml").is_file():
+        return {}
+    accounts = load_policies(settings.rules_dir).file.accounts
+    return {
+        name: Limits(own.limit.count, own.limit.per.total_seconds())
+        for name, own in accounts.items()
+    }
+
+
 def parts(
     settings: Settings,
     *,
@@ -76,7 +91,7 @@ def parts(
         limiter=limiter,
         queue=queue or SqsQueue(settings),
         platforms=open_platforms(settings) if platforms is None else platforms,
-        directory=Directory(store, limits or standard_limits(settings)),
+        directory=Directory(store, limits or standard_limits(settings), own_limits(settings)),
         breaker=Breaker(connect(settings), worker, tuning),
         clock=clock,
         worker=worker,

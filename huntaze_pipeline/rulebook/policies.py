@@ -6,12 +6,13 @@ Applying them is `campaigns.gates`' business.
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
+from huntaze_pipeline.clock import duration
 from huntaze_pipeline.errors import RuleError
-from huntaze_pipeline.rulebook.units import Duration, Platform, Strict, TimeOfDay
+from huntaze_pipeline.rulebook.units import Duration, Platform, Strict, TimeOfDay, written
 from huntaze_pipeline.rulebook.validation import validate
 from huntaze_pipeline.source import read
 from huntaze_pipeline.store.people import PLATFORMS
@@ -57,11 +58,42 @@ class QuietHours(Strict):
     end: TimeOfDay
 
 
+PERIODS = ("day", "week", "month")
+"""Of the fan's own calendar; a week begins on Monday."""
+
+
+def _period(value: Any) -> timedelta | str:
+    if isinstance(value, timedelta) or value in PERIODS:
+        return value
+    try:
+        found = duration(value) if isinstance(value, str) else None
+    except ValueError:
+        found = None
+    if found is None or found <= timedelta(0):
+        raise ValueError(f"{value!r}: write a duration (24h, 7d) or {', '.join(PERIODS)}")
+    return found
+
+
+Period = Annotated[
+    timedelta | str,
+    BeforeValidator(_period),
+    PlainSerializer(lambda per: per if isinstance(per, str) else written(per)),
+    WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d|w)|day|week|month)$"}),
+]
+
+
+class AccountPolicy(Strict):
+    """What one account of ours is held to, instead of its platform's limit."""
+
+    limit: Limit
+
+
 class Cap(Strict):
-    """At most `count` capped messages to one fan in any window of length `per`."""
+    """At most `count` capped messages to one fan: in any window of this length, or by calendar."""
 
     count: Annotated[int, Field(gt=0)]
-    per: Duration
+    per: Period
+    """24h: any 24 hours; day: a day of the fan's own calendar."""
     then: Literal["skip", "hold"] = "skip"
 
 
@@ -69,6 +101,8 @@ class PolicyFile(Strict):
     """rules/policies.yaml: what holds for every campaign and automation."""
 
     platforms: dict[Platform, PlatformPolicy]
+    accounts: dict[str, AccountPolicy] = Field(default_factory=dict)
+    """By the account's id."""
     topics: dict[str, TopicPolicy]
     quiet_hours: QuietHours | None = None
     caps: tuple[Cap, ...] = ()
@@ -94,9 +128,10 @@ class Policies:
         """Return what a platform allows."""
         return self.file.platforms[name]
 
-    def limit(self, platform: str) -> Limit:
-        """Return the platform's limit per account: `count` messages in any `window_s` seconds."""
-        return self.file.platforms[platform].limit
+    def limit(self, platform: str, account_id: str | None = None) -> Limit:
+        """Return an account's limit, else its platform's: `count` in any `window_s` seconds."""
+        own = self.file.accounts.get(account_id or "")
+        return own.limit if own else self.file.platforms[platform].limit
 
     def topic(self, name: str) -> TopicPolicy:
         """Return what a topic is subject to; an unknown topic is subject to everything."""

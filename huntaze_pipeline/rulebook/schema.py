@@ -23,6 +23,7 @@ from huntaze_pipeline.rulebook.units import (
     Platform,
     Platforms,
     Priority,
+    Start,
     Strict,
     Text,
     TimeOfDay,
@@ -160,7 +161,7 @@ class Template(Named):
 class Schedule(Strict):
     """When a campaign goes out: on the creator's wall clock, or with `local` on each fan's own."""
 
-    start: Instant | date | None = None
+    start: Start | None = None
     """An instant; with `local` a day will do (2027-03-05)."""
     end: Instant | None = None
     recurring: str | None = None

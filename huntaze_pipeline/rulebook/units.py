@@ -4,7 +4,7 @@ Each reads what a person writes and says in its error what would be right.
 """
 
 import re
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -80,6 +80,22 @@ def _instant(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+def _start(value: Any) -> datetime | date:
+    """Read an instant, or a whole day."""
+    try:
+        found = date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is no instant: write 2027-03-05T18:00:00Z") from None
+    if isinstance(found, datetime):
+        return _instant(found)
+    if not isinstance(found, date):
+        raise ValueError(f"{value!r} is no instant: write 2027-03-05T18:00:00Z")
+    return found
+
+
 _CONDITION = {
     "description": "SQL expression over fan and event, or all / any / not of {field, op, value}",
     "anyOf": [{"type": "string"}, {"type": "object"}, {"type": "array"}],
@@ -107,6 +123,7 @@ Currency = Annotated[
 ]
 Platforms = Annotated[tuple[Platform, ...], BeforeValidator(_platforms)]
 Instant = Annotated[datetime, AfterValidator(_instant)]
+Start = Annotated[datetime | date, BeforeValidator(_start)]
 Where = Annotated[Any, WithJsonSchema(_CONDITION)]
 Priority = Literal["high", "medium", "low"]
 Text = Annotated[str, Field(min_length=1, max_length=20_000)]

@@ -41,7 +41,7 @@ def live(store, creator):
 def foretold(store, name="spring_drop", now=NOON, **more):
     with store.tenant("maya") as c:
         row = lookup.get(c, "maya", name)
-        return forecast.of(c, row, BOOK.policies, now, lambda _: (10, 60.0), **more)
+        return forecast.of(c, row, BOOK.policies, now, lambda *_: (10, 60.0), **more)
 
 
 def says(store, body):

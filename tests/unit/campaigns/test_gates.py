@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huntaze_pipeline.campaigns import gates, quiet
+from huntaze_pipeline.campaigns import caps, gates, quiet
 from huntaze_pipeline.rulebook.policies import Cap, Policies, QuietHours, load_policies
 
 POLICIES = load_policies(Path(__file__).parents[3] / "rules")
@@ -88,25 +88,67 @@ def test_a_later_step_is_judged_at_its_own_time():
 
 
 def test_the_cap_is_rolling_and_names_when_the_next_may_go():
-    caps = with_caps(Cap(count=2, per=timedelta(hours=24)))
+    capped_by = with_caps(Cap(count=2, per=timedelta(hours=24)))
     contacts = [NOON - timedelta(hours=23), NOON - timedelta(hours=2)]
-    capped = verdict(policies=caps, contacts=contacts)
+    capped = verdict(policies=capped_by, contacts=contacts)
     assert (capped.outcome, capped.reason) == ("skip", "frequency_cap")
     assert capped.earliest_at == NOON + timedelta(hours=1)
-    assert verdict(policies=caps, contacts=[NOON - timedelta(hours=24), contacts[1]]) == gates.PASS
+    assert (
+        verdict(policies=capped_by, contacts=[NOON - timedelta(hours=24), contacts[1]])
+        == gates.PASS
+    )
+
+
+def test_a_calendar_cap_counts_the_fans_own_days():
+    capped_by = with_caps(Cap(count=1, per="day"))
+    yesterday = datetime(2026, 3, 1, 22, 30, tzinfo=UTC)  # 23:30 in Paris
+    assert verdict(policies=capped_by, contacts=[yesterday]) == gates.PASS
+    assert verdict(policies=capped_by, contacts=[NOON]).reason == "frequency_cap"
+    early = yesterday + timedelta(hours=1)  # today in Paris, yesterday still in London
+    capped = verdict(policies=capped_by, contacts=[early])
+    assert (capped.outcome, capped.reason) == ("skip", "frequency_cap")
+    assert capped.earliest_at == datetime(2026, 3, 3, 7, 30, tzinfo=UTC)  # when the night is over
+    assert (
+        verdict(policies=capped_by, contacts=[early], zone=ZoneInfo("Europe/London")) == gates.PASS
+    )
+
+
+def test_what_is_planned_for_later_does_not_block_what_goes_now():
+    capped_by = with_caps(Cap(count=1, per=timedelta(hours=24)))
+    assert verdict(policies=capped_by, contacts=[NOON + timedelta(days=5)]) == gates.PASS
+    assert (
+        verdict(policies=capped_by, contacts=[NOON + timedelta(hours=23)]).reason == "frequency_cap"
+    )
+
+
+LIMITS = [Cap(count=2, per=timedelta(hours=24)), Cap(count=3, per="week"), Cap(count=1, per="day")]
+HOURS_ON = st.lists(st.integers(-200, 200).map(lambda h: NOON + timedelta(hours=h)), max_size=8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(LIMITS), min_size=1, max_size=3, unique=True), HOURS_ON)
+def test_the_earliest_yes_is_the_first_hour_that_breaks_no_cap(limits, contacts):
+    earliest = caps.first(limits, NOON, contacts, PARIS)
+    assert not caps.broken(limits, earliest, contacts, PARIS)
+    hours = int((earliest - NOON).total_seconds() // 3600)
+    assert all(
+        caps.broken(limits, NOON + timedelta(hours=n), contacts, PARIS)
+        for n in range(hours)
+        if NOON + timedelta(hours=n) < earliest
+    )
 
 
 def test_a_cap_may_hold_instead_and_then_the_night_counts_too():
-    caps = with_caps(Cap(count=1, per=timedelta(hours=9), then="hold"))
-    held = verdict(policies=caps, contacts=[NOON])
+    capped_by = with_caps(Cap(count=1, per=timedelta(hours=9), then="hold"))
+    held = verdict(policies=capped_by, contacts=[NOON])
     assert (held.outcome, held.reason) == ("hold", "frequency_cap")
     assert held.earliest_at.astimezone(PARIS).hour == 8
 
 
 def test_service_messages_need_no_consent_and_are_not_capped():
-    caps = with_caps(Cap(count=1, per=timedelta(hours=9)))
+    capped_by = with_caps(Cap(count=1, per=timedelta(hours=9)))
     facts = {"topic": "service", "consent": None, "contacts": [NOON]}
-    assert verdict(policies=caps, **facts).outcome == "pass"
+    assert verdict(policies=capped_by, **facts).outcome == "pass"
     assert verdict(topic="service", consent=False).reason == "consent_withdrawn"
 
 

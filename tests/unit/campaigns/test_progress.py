@@ -25,7 +25,7 @@ def decision(fan, source_id="spring", hours=0, **more):
 
 def lines(store):
     with store.tenant("maya") as connection:
-        return progress.lines(connection, "maya", "spring", NOON, lambda _: (10, 60.0))
+        return progress.lines(connection, "maya", "spring", NOON, lambda *_: (10, 60.0))
 
 
 def record(store, *decisions):

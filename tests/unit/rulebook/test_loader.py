@@ -282,3 +282,17 @@ def test_a_thousand_files_are_checked_in_a_few_seconds(rules):
     begun = time.monotonic()
     assert problems(rules) == []
     assert time.monotonic() - begun < 10
+
+
+def test_policies_hold_single_accounts_to_their_own_limit_and_caps_to_the_calendar(rules):
+    path = rules / "policies.yaml"
+    own = "accounts:\n  maya-new: {limit: {count: 3, per: 60s}}\n"
+    text = path.read_text("utf-8").replace("{count: 3, per: 24h}", "{count: 1, per: day}")
+    path.write_text(own + text, "utf-8")
+    policies = load_policies(rules)
+    assert policies.limit("onlyfans", "maya-new").count == 3
+    assert policies.limit("onlyfans", "maya-old").count == 10
+    assert policies.file.caps[0].per == "day"
+    path.write_text(text.replace("per: day", "per: dya"), "utf-8")
+    with pytest.raises(RuleError, match="'dya': write a duration"):
+        load_policies(rules)
