@@ -45,7 +45,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     )
     app.state.settings, app.state.clock = settings, clock
     app.state.store = Store(settings)
-    app.state.windows = goals.load(settings.rules_dir)
+    app.state.goals = goals.declared(settings.rules_dir)
     app.state.bots = bots.load(settings.rules_dir)
     app.state.policies = load_policies(settings.rules_dir)
     app.state.limits = _limits(app.state.policies)
@@ -67,7 +67,7 @@ def _numbers(app: FastAPI, queue: SqsQueue | None) -> list[metrics.Sample]:
         app.state.store,
         since=until - metrics.MINUTE,
         until=until,
-        windows=app.state.windows,
+        goals=app.state.goals,
         queue=queue,
         open_circuits=circuits.states(app.state.settings),
     )

@@ -165,8 +165,8 @@ def numbers(
     with state.store.tenant(creator) as connection:
         row = lookup.get(connection, creator, campaign_id)
         currency = _currency(connection, creator)
-        found = analytics.facts(connection, creator, [campaign_id], state.windows, state.bots)
-        parts = analytics.shares(connection, creator, campaign_id, state.windows, state.bots)
+        found = analytics.facts(connection, creator, [campaign_id], state.goals, state.bots)
+        parts = analytics.shares(connection, creator, campaign_id, state.goals, state.bots)
         cost = connection.scalar(
             select(func.coalesce(func.sum(Cost.amount_micros), 0)).where(
                 Cost.creator_id == creator,
@@ -211,7 +211,7 @@ def _views(
         return []
     state = request.app.state
     now = state.clock()
-    found = analytics.facts(connection, creator, ids, state.windows, state.bots)
+    found = analytics.facts(connection, creator, ids, state.goals, state.bots)
     totals = analytics.totals(found, _currency(connection, creator))
     tests = lookup.experiments(connection, creator, ids)
     return [

@@ -31,7 +31,7 @@ def show(as_json: bool = typer.Option(False, "--json", help="For machines.")) ->
             Store(ready),
             since=until - metrics.MINUTE,
             until=until,
-            windows=goals.load(ready.rules_dir),
+            goals=goals.declared(ready.rules_dir),
             queue=SqsQueue(ready),
             open_circuits=circuits.states(ready),
         )
@@ -76,7 +76,7 @@ def push(
                     client,
                     namespace,
                     now=system_clock(),
-                    windows=goals.load(ready.rules_dir),
+                    goals=goals.declared(ready.rules_dir),
                     queue=queue,
                     open_circuits=circuits.states(ready),
                 )

@@ -3,10 +3,10 @@
 They are provisional: purchases may still come, receipts may be late, and nothing older than the
 inbox is seen. The settled numbers are the lake's `metrics.*`. Both count the same way: a click
 implies an open implies a delivery implies a send, once per message, with machines and without
-(`touches`); a purchase is credited once, to the fan's last touch inside its window.
+(`touches`); a conversion is the campaign's own goal reached, credited once to the touch that its
+goal's model gives most (`crediting`).
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -15,15 +15,16 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.measurement import touches
-from huntaze_pipeline.warehouse.raw import Bot, Window
+from huntaze_pipeline.measurement import crediting, touches
+from huntaze_pipeline.measurement.crediting import Goals
+from huntaze_pipeline.warehouse.raw import Bot
 
 Key = TypeVar("Key", str, date, "Hour")
 
 
 @dataclass(slots=True)
 class Counts:
-    """What a campaign has reached so far; messages, except for conversions (purchases)."""
+    """What a campaign has reached so far; messages, except for conversions (its goal reached)."""
 
     sent: int = 0
     delivered: int = 0
@@ -99,57 +100,15 @@ class Share:
     currency: str | None = None
 
 
-# A touch exactly as old as its window counts, one after the purchase does not; ties go to the
-# greater id; a platform's own window wins over the one for all ("*").
-_CREDITED = f"""
-    windows as (
-        select * from jsonb_to_recordset(cast(:windows as jsonb))
-            as w(platform text, touch text, seconds bigint)
-    ), reached as (
-        select distinct fan_id from inbox
-        where creator_id = :creator and campaign_id = any(:campaigns)
-          and name in ('sent', 'delivered', 'opened', 'clicked')
-    ), touch as (
-        select i.fan_id, i.campaign_id, i.message_id,
-               coalesce(i.platform, 'unknown') as platform, i.occurred_at, i.event_id,
-               interval '1 second' * coalesce(own.seconds, every.seconds) as lasts
-        from inbox i join reached using (fan_id)
-        left join windows own on own.touch = i.name and own.platform = i.platform
-        left join windows every on every.touch = i.name and every.platform = '*'
-        left join messages m on m.creator_id = i.creator_id and m.id = i.message_id
-        where not ({touches.TRAPPED}) and not ({touches.MACHINE})
-          and i.creator_id = :creator
-          and i.name in ('sent', 'delivered', 'opened', 'clicked')
-          and (i.message_id is not null or i.campaign_id is not null)
-          and coalesce(own.seconds, every.seconds) > 0
-    ), winner as (
-        select distinct on (p.event_id) p.event_id, p.fan_id, p.occurred_at as at, p.value_micros,
-               p.currency, t.campaign_id, t.message_id, t.platform
-        from inbox p join touch t
-          on t.fan_id = p.fan_id
-         and t.occurred_at between p.occurred_at - t.lasts and p.occurred_at
-        where p.creator_id = :creator and p.name in ('purchase', 'tip')
-        order by p.event_id, t.occurred_at desc, t.event_id collate "C" desc
-    ), credited as (
-        select w.*, coalesce(m.variant_id, 'none') as variant_id, m.decided_at,
-               row_number() over (partition by w.campaign_id, w.fan_id order by w.at, w.event_id)
-                   as nth
-        from winner w left join messages m on m.creator_id = :creator and m.id = w.message_id
-        where w.campaign_id = any(:campaigns)
-    )
-"""
-_SUMS = """
-    count(*) as n, cast(coalesce(sum(value_micros), 0) as bigint) as micros, currency
-"""
 _CONVERSIONS = f"""
-    with {_CREDITED}
+    with {crediting.CREDITED}
     select campaign_id, platform, variant_id, {touches.HOURS}, 'converted' as kind,
-           count(*) filter (where nth = 1) as converters, {_SUMS}
+           {crediting.SUMS}
     from credited group by 1, 2, 3, 4, 5, 6, currency
 """
 _BY_SEGMENT = f"""
-    with {_CREDITED}
-    select b.segment_id, 'converted' as kind, count(*) filter (where nth = 1) as converters, {_SUMS}
+    with {crediting.CREDITED}
+    select b.segment_id, 'converted' as kind, {crediting.SUMS}
     from credited c join members b on b.creator_id = :creator and b.fan_id = c.fan_id
      and b.entered_at <= c.decided_at and (b.left_at is null or c.decided_at < b.left_at)
     group by 1, currency
@@ -160,7 +119,7 @@ def facts(
     connection: Connection,
     creator_id: str,
     campaigns: Sequence[str],
-    windows: Sequence[Window],
+    goals: Goals,
     bots: Sequence[Bot] = (),
 ) -> list[Fact]:
     """Count what the inbox holds of these campaigns, by platform, arm and hour.
@@ -169,10 +128,10 @@ def facts(
         connection: a transaction of this creator.
         creator_id: whose campaigns.
         campaigns: their ids.
-        windows: how long each kind of touch may earn credit, by platform; see rules/goals.yaml.
+        goals: what counts, and how long each kind of touch may earn credit; see rules/goals.yaml.
         bots: by what machines are known; see rules/bots.yaml.
     """
-    values = _values(connection, creator_id, campaigns, windows)
+    values = _values(connection, creator_id, campaigns, goals)
     rows = touches.by_hour(connection, values, bots)
     rows += connection.execute(text(_CONVERSIONS), values | touches.signs(bots)).mappings()
     return [_fact(row) for row in rows]
@@ -182,18 +141,18 @@ def shares(
     connection: Connection,
     creator_id: str,
     campaign_id: str,
-    windows: Sequence[Window],
+    goals: Goals,
     bots: Sequence[Bot] = (),
 ) -> list[Share]:
     """Count the same of one campaign, by the segments of its recipients as they were decided."""
-    values = _values(connection, creator_id, [campaign_id], windows)
+    values = _values(connection, creator_id, [campaign_id], goals)
     rows = touches.by_segment(connection, values, bots)
     rows += connection.execute(text(_BY_SEGMENT), values | touches.signs(bots)).mappings()
     return [Share(**row) for row in rows]
 
 
 def _values(
-    connection: Connection, creator_id: str, campaigns: Sequence[str], windows: Sequence[Window]
+    connection: Connection, creator_id: str, campaigns: Sequence[str], goals: Goals
 ) -> dict[str, Any]:
     zone = connection.scalar(
         text("select zone from creators where id = :creator"), {"creator": creator_id}
@@ -202,8 +161,7 @@ def _values(
         "creator": creator_id,
         "campaigns": list(campaigns),
         "zone": zone or "UTC",
-        "windows": json.dumps([_window(w) for w in windows if w.goal == "purchase"]),
-    }
+    } | crediting.values(goals)
 
 
 def _fact(row: Mapping[Any, Any]) -> Fact:
@@ -251,7 +209,3 @@ def _counts(fact: Fact | Share, currency: str) -> Counts:
     if fact.currency == currency:
         counts.revenue_micros = fact.micros
     return counts
-
-
-def _window(window: Window) -> dict[str, object]:
-    return {"platform": window.platform, "touch": window.touch, "seconds": window.seconds}

@@ -72,7 +72,7 @@ def of(connection: Connection, row: Row[Any], rules_dir: Path, now: datetime) ->
     )
     found = analytics.totals(
         analytics.facts(
-            connection, row.creator_id, [row.id], goals.load(rules_dir), bots.load(rules_dir)
+            connection, row.creator_id, [row.id], goals.declared(rules_dir), bots.load(rules_dir)
         ),
         currency or "USD",
     )

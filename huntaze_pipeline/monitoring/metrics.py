@@ -14,8 +14,8 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.delivery.queue import Queue, QueueError
 from huntaze_pipeline.events.envelope import MICROS
 from huntaze_pipeline.measurement import analytics, rates
+from huntaze_pipeline.measurement.crediting import Goals
 from huntaze_pipeline.store.session import Store
-from huntaze_pipeline.warehouse.raw import Window
 
 SETTLE = timedelta(seconds=5)
 """A row's time is taken before it commits: windows end this long ago, so that none is missed."""
@@ -50,7 +50,7 @@ def gather(
     *,
     since: datetime,
     until: datetime,
-    windows: Sequence[Window],
+    goals: Goals,
     queue: Queue | None = None,
     open_circuits: Mapping[str, bool] | None = None,
 ) -> list[Sample]:
@@ -60,7 +60,7 @@ def gather(
         store: the database.
         since: start of the window, excluded.
         until: its end, included; take `now - SETTLE`.
-        windows: how long touches may earn credit; see rules/goals.yaml.
+        goals: what counts, and how long touches may earn credit; see rules/goals.yaml.
         queue: SQS; without it, or when it is away, its depth is left out.
         open_circuits: for each platform, whether its breaker is open.
     """
@@ -70,7 +70,7 @@ def gather(
             *_latency(connection, since, until),
             *_waiting(connection, until, _depth(queue)),
             *_campaigns(connection, since, until),
-            *_results(connection, windows),
+            *_results(connection, goals),
         ]
     opened = open_circuits or {}
     samples += [one("BreakerOpen", "Count", is_open, Platform=p) for p, is_open in opened.items()]
@@ -174,7 +174,7 @@ def _campaigns(connection: Connection, since: datetime, until: datetime) -> list
     return [one("CampaignsActive", "Count", active or 0), *by_campaign]
 
 
-def _results(connection: Connection, windows: Sequence[Window]) -> list[Sample]:
+def _results(connection: Connection, goals: Goals) -> list[Sample]:
     """Return conversion rate and revenue so far of every active campaign."""
     rows = connection.execute(
         text(
@@ -187,7 +187,7 @@ def _results(connection: Connection, windows: Sequence[Window]) -> list[Sample]:
     ).all()
     samples: list[Sample] = []
     for creator, currency, campaigns in rows:
-        facts = analytics.facts(connection, creator, campaigns, windows)
+        facts = analytics.facts(connection, creator, campaigns, goals)
         for campaign, counts in analytics.totals(facts, currency).items():
             samples += _result(counts, Creator=creator, Campaign=campaign)
     return samples

@@ -1,5 +1,6 @@
 """Live numbers from PostgreSQL and settled ones from the lake are two texts of one definition."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline.events import inbox
-from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.events.envelope import MONEY, Event
 from huntaze_pipeline.measurement import analytics
 from huntaze_pipeline.settings import load
 from huntaze_pipeline.store.session import Store
-from huntaze_pipeline.warehouse import lake, models, raw
+from huntaze_pipeline.warehouse import filters, lake, models, raw
+from huntaze_pipeline.warehouse.goals import Declared
 from huntaze_pipeline.warehouse.raw import Bot, Window
 
 PROJECT = models.load(load().models_dir)
@@ -25,7 +27,12 @@ START = datetime(2026, 3, 28, 22, 40, tzinfo=UTC)
 """Shortly before a day in Paris that has 23 hours."""
 CAMPAIGNS = ["c1", "c2"]
 ZONES = ("Europe/Paris", "Asia/Kathmandu", "Australia/Lord_Howe")
-WINDOWS = [Window("purchase", "*", "clicked", 3600), Window("purchase", "email", "opened", 600)]
+WINDOWS = (
+    Window("purchase", "*", "clicked", 3600), Window("purchase", "email", "opened", 600),
+    Window("large", "*", "clicked", 7200), Window("large", "*", "opened", 1800),
+)  # fmt: skip
+FILTER = "value > 300 and currency = 'EUR' or properties.gift = 'yes'"
+GOALS = {"c1": "purchase", "c2": "large"}
 BOTS = [
     Bot("faster_than", "email:clicked", 2_000_000),
     Bot("agent", "spider"),
@@ -72,6 +79,8 @@ purchase = st.fixed_dictionaries(
         "after": moment,
         "micros": st.integers(0, 10**9),
         "currency": st.sampled_from(["EUR", "USD"]),
+        "gift": st.sampled_from(["yes", "no"]),
+        "campaign": st.sampled_from([*CAMPAIGNS, None]),
     }
 )
 stay = st.fixed_dictionaries(
@@ -85,6 +94,8 @@ world = st.fixed_dictionaries(
         "touches": st.lists(touch, max_size=14),
         "strays": st.lists(stray, max_size=4),
         "purchases": st.lists(purchase, max_size=4),
+        "model": st.sampled_from(["first", "last", "linear", "time_decay", "position"]),
+        "named": st.booleans(),
         "stays": st.lists(stay, max_size=4, unique_by=lambda s: (s["segment"], s["fan"])),
     }
 )
@@ -123,6 +134,7 @@ def told(drawn: dict[str, Any], creator: str) -> list[Event]:
         {
             "name": "purchase", "fan_id": f"f{one['fan']}", "value_micros": one["micros"],
             "currency": one["currency"], "occurred_at": START + one["after"],
+            "properties": {"gift": one["gift"]}, "campaign_id": one["campaign"],
         }
         for one in drawn["purchases"]
     ]  # fmt: skip
@@ -134,12 +146,20 @@ def told(drawn: dict[str, Any], creator: str) -> list[Event]:
 
 def live(connection: Connection, drawn: dict[str, Any]) -> None:
     """Put a drawn world into PostgreSQL, in place of the one before."""
-    for table in ("inbox", "messages", "members", "creators"):
+    for table in ("inbox", "messages", "members", "campaigns", "creators"):
         connection.execute(text(f"delete from {table}"))
     connection.execute(
         text("insert into creators (id, name, zone, currency) values ('maya', 'M', :zone, 'EUR')"),
         {"zone": drawn["zone"]},
     )
+    for name, goal in GOALS.items():
+        connection.execute(
+            text(
+                "insert into campaigns (creator_id, id, name, platforms, settings)"
+                " values ('maya', :id, :id, '[]', jsonb_build_object('goal', cast(:goal as text)))"
+            ),
+            {"id": name, "goal": goal},
+        )
     for number, one in enumerate(drawn["messages"]):
         connection.execute(
             text(
@@ -183,11 +203,10 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
             found.execute(f"create table lake.raw.{table} ({declared})")
         fill(found, "bots", [bot._asdict() for bot in BOTS])
         fill(found, "windows", [window._asdict() for window in WINDOWS])
-        goal = {"goal": "purchase", "named": False, "filtered": False, "model": "last"}
-        fill(
-            found, "goals", [goal | {"event": e, "half_life": 604800} for e in ("purchase", "tip")]
-        )
-        past = [{"creator_id": "maya", "id": c, "settings": "{}"} for c in CAMPAIGNS]
+        past = [
+            {"creator_id": "maya", "id": c, "settings": json.dumps({"goal": g})}
+            for c, g in GOALS.items()
+        ]
         fill(found, "campaigns", past)
         needed = ("+metrics.campaign_hourly", "+metrics.campaign_segment")
         for model in PROJECT.select(needed):
@@ -222,6 +241,21 @@ def fill(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Any]) -> Non
         )
 
 
+def declared(drawn: dict[str, Any]) -> Declared:
+    """Give the goals of a drawn world: all purchases, and the large ones, worth nine euros each."""
+    bought = [("purchase", name, None, None, False, False, "last", 604800) for name in MONEY]
+    large = ("large", "purchase", 9_000_000, "EUR", drawn["named"], True, drawn["model"], 604800)
+    tests = tuple(("large", *test) for test in filters.read(FILTER))
+    return Declared((*bought, large), tests, WINDOWS)
+
+
+def adopt(con: duckdb.DuckDBPyConnection, goals: Declared) -> None:
+    """Bring goals into the lake."""
+    for table, rows in (("goals", goals.goals), ("goal_filters", goals.filters)):
+        names = raw.TABLES[table]
+        fill(con, table, [dict(zip(names, row, strict=True)) for row in rows])
+
+
 KINDS = ("sent", "delivered", "opened", "clicked", "human_opened", "human_clicked", "converted")
 
 
@@ -235,7 +269,8 @@ def test_live_numbers_are_the_settled_ones_when_nothing_is_in_flight(
     connection: Connection, con: duckdb.DuckDBPyConnection, drawn: dict[str, Any]
 ) -> None:
     live(connection, drawn)
-    found = analytics.facts(connection, "maya", CAMPAIGNS, WINDOWS, BOTS)
+    goals = declared(drawn)
+    found = analytics.facts(connection, "maya", CAMPAIGNS, goals, BOTS)
     now: Counter[Any] = Counter()
     money: Counter[Any] = Counter()
     for fact in found:
@@ -244,6 +279,7 @@ def test_live_numbers_are_the_settled_ones_when_nothing_is_in_flight(
         now[(*cell, fact.kind)] += fact.n
         money[cell] += fact.micros if fact.currency == "EUR" else 0
     settle(con, connection)
+    adopt(con, goals)
     rows = con.execute(
         "select campaign_id, platform, variant_id, hour, day, hour_of_day, revenue_micros,"
         f" {', '.join(KINDS)} from lake.metrics.campaign_hourly"
@@ -257,14 +293,14 @@ def test_live_numbers_are_the_settled_ones_when_nothing_is_in_flight(
     )
     assert now == later
     assert +money == +Counter({row[:6]: row[6] for row in rows})
-    assert parts == segments(connection)
+    assert parts == segments(connection, goals)
 
 
-def segments(connection: Connection) -> list[tuple[Any, ...]]:
+def segments(connection: Connection, goals: Declared) -> list[tuple[Any, ...]]:
     """Give the live numbers by segment in the shape of the settled ones."""
     found = []
     for campaign in CAMPAIGNS:
-        shares = analytics.shares(connection, "maya", campaign, WINDOWS, BOTS)
+        shares = analytics.shares(connection, "maya", campaign, goals, BOTS)
         for segment, c in analytics.analyse([], "EUR", shares).by_segment.items():
             told = (c.sent, c.human_opened, c.human_clicked, c.converted, c.converters)
             found.append((campaign, segment, *told, c.revenue_micros))
