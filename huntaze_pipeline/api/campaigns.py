@@ -47,6 +47,7 @@ def create(
             now=request.app.state.clock(),
             actor=ACTOR,
             found=found,
+            goals={row[0] for row in request.app.state.goals.goals},
         )
         response.headers["Location"] = f"/api/campaigns/{row.id}"
         return _view(request, connection, row)

@@ -101,6 +101,9 @@ class Options(Request):
         default=None, description="Values for the template"
     )
     costs: list[Cost] | None = Field(default=None, max_length=20)
+    goal: str | None = Field(
+        default=None, min_length=1, max_length=63, description="What counts as converted"
+    )
 
 
 class Variant(Request):

@@ -1,6 +1,6 @@
 """Making a campaign from a draft: checked, stored once however often it is asked for, audited."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, time
 from typing import Any
 
@@ -30,6 +30,7 @@ def create(
     now: datetime,
     actor: str,
     found: Sequence[Problem] = (),
+    goals: Collection[str] | None = None,
 ) -> Row[Any]:
     """Store a campaign as a draft, with its variants and experiment; return its row.
 
@@ -41,6 +42,7 @@ def create(
         now: the moment.
         actor: who asks, for the audit.
         found: faults that the reader of the request saw already; told together with the others.
+        goals: the names that its goal may have; None: any.
 
     Raises:
         Problems: the draft has faults; all of them are listed.
@@ -49,7 +51,7 @@ def create(
     identity = str(hashing.identifier(creator_id, "campaign", key))
     if not found and (row := lookup.find(connection, creator_id, identity)) is not None:
         return _same(row, draft)
-    if problems := [*found, *faults(draft, known(connection, creator_id), now)]:
+    if problems := [*found, *faults(draft, known(connection, creator_id, goals), now)]:
         raise Problems(problems)
     values = _values(creator_id, identity, draft, now)
     if draft.start_day is not None:
@@ -68,15 +70,17 @@ def create(
     return row
 
 
-def known(connection: Connection, creator_id: str) -> Known:
+def known(connection: Connection, creator_id: str, goals: Collection[str] | None = None) -> Known:
     """Return what a campaign of this creator may refer to."""
-    templates = connection.execute(
-        select(CampaignTemplate.id, CampaignTemplate.platforms).where(
-            CampaignTemplate.creator_id == creator_id
-        )
-    )
+    columns = (CampaignTemplate.id, CampaignTemplate.platforms, CampaignTemplate.variables)
+    mine = select(*columns).where(CampaignTemplate.creator_id == creator_id)
+    templates = connection.execute(mine).all()
     segments = connection.scalars(select(Segment.id).where(Segment.creator_id == creator_id))
-    return Known({row.id: row.platforms for row in templates}, list(segments))
+    return Known(
+        {row.id: row.platforms for row in templates}, list(segments),
+        {row.id: {v["name"]: v.get("default") is None for v in row.variables} for row in templates},
+        goals,
+    )  # fmt: skip
 
 
 def _same(row: Row[Any], draft: Draft) -> Row[Any]:

@@ -86,6 +86,10 @@ class Known:
     templates: Mapping[str, Collection[str]]
     """Template id → the platforms that it has content for."""
     segments: Collection[str]
+    variables: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    """Template id → its variables, each with whether it must be given."""
+    goals: Collection[str] | None = None
+    """Names of goals; None: any."""
 
 
 def faults(draft: Draft, known: Known, now: datetime) -> list[Problem]:
@@ -96,6 +100,8 @@ def faults(draft: Draft, known: Known, now: datetime) -> list[Problem]:
         *_schedule(draft, now),
         *_targeting(draft, known),
         *_trial(draft, known),
+        *_words(draft, known),
+        *_goal(draft, known),
     ]
 
 
@@ -133,6 +139,35 @@ def _template(name: str, where: str, draft: Draft, known: Known) -> list[Problem
     if missing:
         return [Problem(where, f"template {name} has no content for {', '.join(missing)}")]
     return []
+
+
+def _words(draft: Draft, known: Known) -> list[Problem]:
+    """Name variables that a template needs and does not get, or gets and does not know."""
+    shared: Mapping[str, Any] = draft.settings.get("variables") or {}
+    uses = [(draft.template_id, shared, "settings.variables")]
+    if draft.trial is not None:
+        uses = [
+            (arm.template_id or draft.template_id, {**shared, **arm.variables},
+             f"abTests.0.variants.{index}.variables")
+            for index, arm in enumerate(draft.trial.arms)
+        ]  # fmt: skip
+    found: list[Problem] = []
+    for template, given, where in uses:
+        names = known.variables.get(template or "")
+        if names is None:
+            continue
+        lacking = [n for n, needed in sorted(names.items()) if needed and given.get(n) is None]
+        found += [Problem(where, f"template {template} needs {n!r}") for n in lacking]
+        extra = [n for n in sorted(given) if n not in names]
+        found += [Problem(f"{where}.{n}", _unknown("variable", n, names)) for n in extra]
+    return list(dict.fromkeys(found))
+
+
+def _goal(draft: Draft, known: Known) -> list[Problem]:
+    goal = draft.settings.get("goal")
+    if goal is None or known.goals is None or goal in known.goals:
+        return []
+    return [Problem("settings.goal", _unknown("goal", goal, known.goals))]
 
 
 def _schedule(draft: Draft, now: datetime) -> list[Problem]:

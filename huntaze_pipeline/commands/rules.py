@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -154,15 +154,21 @@ def preview(
     ] = "onlyfans",
     locale: Annotated[str, typer.Option(help="en, fr, es, …")] = "en",
     name: Annotated[str | None, typer.Option(help="The fan's name.")] = None,
+    fan: Annotated[str | None, typer.Option(help="A fan of --creator, by id.")] = None,
+    creator: Annotated[str | None, typer.Option("--creator", help="Whose fan.")] = None,
     folder: Folder = None,
     machine: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """Show a template as a sample fan would read it."""
+    """Show a template as a sample fan would read it, or a fan of yours (with sample facts)."""
     from huntaze_pipeline.rulebook import loader
     from huntaze_pipeline.rulebook import preview as room
 
-    fan = {"name": name, "first_name": name.split()[0]} if name and name.strip() else None
-    shown = room.preview(loader.load(rules_folder(folder)), template, platform, locale, fan=fan)
+    who = {"name": name, "first_name": name.split()[0]} if name and name.strip() else {}
+    if fan is not None:
+        who = _profile(creator, fan) | who
+    shown = room.preview(
+        loader.load(rules_folder(folder)), template, platform, who.get("locale") or locale, fan=who
+    )
     if machine:
         text = {"subject": shown.subject, "body": shown.body, "locale": shown.locale}
         typer.echo(json.dumps(text, ensure_ascii=False))
@@ -170,3 +176,21 @@ def preview(
     if shown.subject:
         typer.secho(f"Subject: {shown.subject}\n", bold=True)
     typer.echo(shown.body)
+
+
+def _profile(creator: str | None, fan: str) -> "dict[str, Any]":
+    """Read what a template may say of a fan; what is not known of it keeps no sample's value.
+
+    Raises:
+        NotFoundError: there is no such fan.
+    """
+    from huntaze_pipeline.errors import NotFoundError
+    from huntaze_pipeline.rulebook import messages, people
+
+    if creator is None:
+        raise typer.BadParameter("say whose fan it is: --creator ID")
+    with _tenant(creator) as connection:
+        found = people.profile(connection, creator, fan)
+    if found is None:
+        raise NotFoundError(f"creator {creator!r} has no fan {fan!r}")
+    return messages.words(messages.Recipient(found, (), {}))["fan"]

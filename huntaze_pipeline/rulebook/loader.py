@@ -4,11 +4,12 @@ Belongs here: finding the files and putting them together. Shapes are in `schema
 says of another is checked in `references`.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from huntaze_pipeline import hashing
-from huntaze_pipeline.errors import Problem, RuleError
+from huntaze_pipeline.errors import ModelError, Problem, RuleError
 from huntaze_pipeline.rulebook import casting, references, rosters, seed, vocabulary
 from huntaze_pipeline.rulebook.cases import Suite
 from huntaze_pipeline.rulebook.fields import nearest
@@ -24,6 +25,7 @@ from huntaze_pipeline.rulebook.units import ID, Strict
 from huntaze_pipeline.rulebook.validation import validate
 from huntaze_pipeline.rulebook.vocabulary import FieldFile
 from huntaze_pipeline.source import Source, read
+from huntaze_pipeline.warehouse import goals
 
 TESTS = "tests"
 """The folder of tests of several rules."""
@@ -71,6 +73,8 @@ class Draft:
     problems: list[Problem] = field(default_factory=list)
     suites: dict[str, tuple[Source, Suite | None]] = field(default_factory=dict)
     """The files of tests/, by name; None for one with faults."""
+    goals: tuple[str, ...] | None = None
+    """Names of goals; None: their file has faults, which are told elsewhere."""
     broken: set[tuple[str, str]] = field(default_factory=set)
     """Files that exist and have faults: a reference to them is no fault of its own."""
     lists: set[Path] = field(default_factory=set)
@@ -116,6 +120,8 @@ def drafted(rules_dir: Path) -> Draft:
     if fields.path.is_file():
         fields = read(fields.path, rules_dir)
         draft.fields = validate(FieldFile, fields)
+    with suppress(ModelError):
+        draft.goals = tuple(goals.known(rules_dir))
     for kind in KINDS:
         for path in sorted((rules_dir / kind).glob("*")):
             _file(draft, kind, path, rules_dir)

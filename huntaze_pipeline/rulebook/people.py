@@ -72,6 +72,7 @@ _FANS = text(
     join fans f on f.creator_id = k.creator_id and f.id = k.fan_id
     """
 )
+_WORDS = ("fan_id", "name", "zone", "locale", "birthday", "created_at", "tags", "attributes")
 _ADDRESSES = text(
     """
     select i.creator_id, i.fan_id, i.platform, i.account_id, i.address, i.normalised,
@@ -111,6 +112,13 @@ def frame(events: Iterable[Event]) -> pl.DataFrame:
         for i, event in enumerate(events)
     ]
     return pl.DataFrame(rows, schema=EVENTS)
+
+
+def profile(connection: Connection, creator_id: str, fan_id: str) -> dict[str, Any] | None:
+    """Return what is known of one fan besides facts; None when there is no such fan."""
+    names = {"creators": [creator_id], "fans": [fan_id]}
+    row = connection.execute(_FANS, names).mappings().one_or_none()
+    return None if row is None else {k: v for k, v in row.items() if k in _WORDS}
 
 
 def load_fans(

@@ -84,6 +84,10 @@ class Checker:
     def campaigns(self, name: str, rule: Campaign, source: Source) -> None:
         """Check one campaign."""
         self.topic(rule.topic, ("topic",), source)
+        goals = self.draft.goals
+        if rule.goal and goals is not None and rule.goal not in goals:
+            what = f"unknown goal {rule.goal!r}{nearest(rule.goal, goals)} (see goals.yaml)"
+            source.problems.append(source.problem(("goal",), what))
         for key in ("segments", "exclude"):
             for i, segment in enumerate(getattr(rule.targeting, key)):
                 self.known("segments", segment, ("targeting", key, i), source)

@@ -274,7 +274,7 @@ def _campaign_values(rule: Campaign, zone: str) -> dict[str, Any]:
     }
     if rule.targeting.cap is not None:
         targeting["cap"] = rule.targeting.cap
-    wanted = ("topic", "priority", "expires_after", "variables", "holdout", "costs")
+    wanted = ("topic", "priority", "expires_after", "variables", "holdout", "costs", "goal")
     return {
         "name": rule.name, "type": rule.type, "platforms": data["platforms"],
         "template_id": rule.template, "start_at": start,

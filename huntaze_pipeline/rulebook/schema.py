@@ -282,6 +282,8 @@ class Campaign(Named):
     expires_after: Duration | None = None
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0
     """Share of the audience kept out on purpose, to compare with."""
+    goal: str | None = None
+    """What counts as converted, by its name in goals.yaml; purchases when it is left out."""
     costs: tuple[Cost, ...] = ()
     variants: tuple[Arm, ...] = ()
     experiment: Test | None = None

@@ -75,3 +75,11 @@ def test_a_preview_tells_who_when_and_what_before_anything_is_written(run):
     told = run("preview", "vip_monthly").stdout
     assert "for 0 fans" in told
     assert "nothing would go out" in told
+
+
+def test_a_template_is_shown_as_a_fan_of_ones_own_would_read_it(settings, store, creator):
+    env = {"PATH": "/usr/bin:/bin", "HUNTAZE_RULES_DIR": str(RULES), **stack.environment(settings)}
+    line = [sys.executable, "-m", "huntaze_pipeline.cli", "rules", "preview", "re_engagement"]
+    mine = [*line, "--creator", creator, "--fan", "fan-1"]
+    shown = subprocess.run(mine, capture_output=True, text=True, env=env, check=False)
+    assert shown.stdout.startswith("Fan-1, it has been a while"), shown.stderr

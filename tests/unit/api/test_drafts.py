@@ -100,7 +100,7 @@ def test_texts_that_say_nothing_are_told_together_with_the_other_faults() -> Non
             "name": "x",
             "platforms": ["email"],
             "templateId": "flash_sale",
-            "schedule": {"startDate": "2026-03-20", "endDate": "soon"},
+            "schedule": {"startDate": "2026-03-20T10:00", "endDate": "soon"},
             "settings": {"expiresAfter": "24"},
             "abTests": [{"variants": [{"id": "a"}, {"id": "b"}], "window": "9999999999999999w"}],
         }
