@@ -21,7 +21,7 @@ def alerts(rooms: Rooms) -> dg.SkipReason:
             cloudwatch.connect(found),
             alarms.load(found.rules_dir).namespace,
             now=rooms.clock(),
-            windows=goals.load(found.rules_dir),
+            goals=goals.load(found.rules_dir),
             queue=bell.queue,
             open_circuits=circuits.states(found),
         )

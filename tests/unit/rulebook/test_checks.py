@@ -17,7 +17,7 @@ RULES = Path(__file__).parents[3] / "rules"
 @pytest.fixture
 def rules(tmp_path):
     shutil.copytree(RULES, tmp_path / "rules")
-    for kind in ("automations", "campaigns"):
+    for kind in ("automations", "campaigns", "tests"):
         shutil.rmtree(tmp_path / "rules" / kind)
         (tmp_path / "rules" / kind).mkdir()
     return tmp_path / "rules"
