@@ -305,3 +305,14 @@ def test_questions_of_every_kind_read_the_lake_and_show_only_its_tables(
         assert {row[0] for row in shown} <= set(lake.SCHEMAS)
         with pytest.raises(WarehouseError, match=r"did you mean staging\.numbers"):
             query.ask(reader, "from staging.nubmers")
+
+
+def test_nobody_can_load_an_extension_of_their_own(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "own.duckdb_extension").write_bytes(b"x" * 4096)
+    with lake.connect(settings) as con:
+        for told in (
+            "set allow_unsigned_extensions = true",
+            f"load '{tmp_path}/own.duckdb_extension'",
+        ):
+            with pytest.raises(duckdb.Error):
+                con.execute(told)

@@ -259,6 +259,7 @@ def adopt(con: duckdb.DuckDBPyConnection, goals: Declared) -> None:
 KINDS = ("sent", "delivered", "opened", "clicked", "human_opened", "human_clicked", "converted")
 
 
+@pytest.mark.slow
 @chosen(
     max_examples=25,
     deadline=None,

@@ -77,6 +77,7 @@ def materialize(rooms: Rooms) -> dg.ExecuteInProcessResult:
         return job.execute_in_process(instance=instance, raise_on_error=True)
 
 
+@pytest.mark.slow
 def test_the_whole_graph_materializes_and_its_checks_pass(rooms: Rooms, world: Store) -> None:
     result = materialize(rooms)
     checks = result.get_asset_check_evaluations()
@@ -90,6 +91,7 @@ def test_the_whole_graph_materializes_and_its_checks_pass(rooms: Rooms, world: S
         )
 
 
+@pytest.mark.slow
 def test_tables_come_with_their_columns_origins_and_a_picture_where_there_is_one(
     rooms: Rooms, world: Store
 ) -> None:
@@ -128,6 +130,7 @@ def test_building_twice_changes_no_number(rooms: Rooms, world: Store) -> None:
     assert revenue() == first
 
 
+@pytest.mark.slow
 def test_every_sensor_ticks_and_an_event_becomes_a_queued_message(
     rooms: Rooms, world: Store
 ) -> None:

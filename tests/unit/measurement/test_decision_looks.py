@@ -212,6 +212,7 @@ def test_any_counts_give_a_look_that_json_can_hold(rows, plan, hours):
     assert decide(counts, plan, [look], at(hours)) is look
 
 
+@pytest.mark.slow
 def test_hourly_looks_at_equal_arms_name_few_winners():
     rng, false = np.random.default_rng(5), 0
     plan = replace(PLANNED, planned_n=4000, minimum=timedelta(0))
