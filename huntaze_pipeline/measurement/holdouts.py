@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import polars as pl
-from duckdb import DuckDBPyConnection
+from duckdb import CatalogException, DuckDBPyConnection
 
 from huntaze_pipeline.measurement.incrementality import Incremental
 from huntaze_pipeline.warehouse import lake as lakes
@@ -22,10 +22,6 @@ _SUMS = """
     from lake.metrics.campaign_holdout h
     left join lake.metrics.campaign_roi r using (creator_id, campaign_id)
 """
-_THERE = """
-    select count(*) from duckdb_tables()
-    where database_name = 'lake' and schema_name = 'metrics' and table_name = 'campaign_holdout'
-"""
 
 
 def read(
@@ -38,13 +34,15 @@ def read(
         creator_id: only this creator's.
         campaign_id: only this campaign.
     """
-    if con.execute(_THERE).fetchone() == (0,):
-        return []
     only = {"h.creator_id": creator_id, "h.campaign_id": campaign_id}
     chosen = [
         f"{name} = {lakes.quoted(value)}" for name, value in only.items() if value is not None
     ]
-    return con.sql(f"{_SUMS} where {' and '.join(chosen) or 'true'}").pl().to_dicts()
+    try:
+        sums = con.sql(f"{_SUMS} where {' and '.join(chosen) or 'true'}")
+    except CatalogException:  # nothing was built yet
+        return []
+    return sums.pl().to_dicts()
 
 
 def store(con: DuckDBPyConnection, found: Sequence[Incremental]) -> None:

@@ -99,7 +99,7 @@ def write(
 
 def snapshot(con: DuckDBPyConnection) -> int:
     """Return the id of the newest snapshot of the lake, as this connection sees it."""
-    row = con.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
+    row = con.execute("from ducklake_current_snapshot('lake')").fetchone()
     return int(row[0]) if row and row[0] is not None else 0
 
 
