@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline import clock
 from huntaze_pipeline.campaigns import caps, quiet
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
@@ -223,7 +222,7 @@ def _facts(decision: Decision, row: Mapping[str, Any], contacts: Sequence[dateti
     return Facts(
         platform=decision.platform,
         topic=decision.topic,
-        zone=clock.zone(row["zone"], row["creator_zone"]),
+        zone=quiet.zone(row["zone"], row["creator_zone"]),
         expires_at=decision.expires_at,
         not_before=decision.not_before,
         consent=row["consent"],

@@ -13,8 +13,7 @@ from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
-from huntaze_pipeline.campaigns.quiet import instants
-from huntaze_pipeline.clock import zone
+from huntaze_pipeline.campaigns.quiet import instants, zone
 
 _LOOK = 5_000
 """Repetitions looked at before giving up; only a cron line that never comes needs more."""

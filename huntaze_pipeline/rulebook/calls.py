@@ -54,6 +54,7 @@ def call(compiler: "Compiler", node: exp.Expr) -> Sql:
 
 def _plain(compiler: "Compiler", name: str, node: exp.Expr) -> Sql:
     function, given = FUNCTIONS[name], node.expressions
+    compiler.reads.update(function.reads)
     if len(given) != len(function.takes):
         takes = f"{len(function.takes)} value{'s'[: len(function.takes) > 1]}"
         return compiler.fault(f"{name} takes {takes}, not {len(given)}", node, kind=function.gives)
@@ -70,6 +71,7 @@ def _in_segment(compiler: "Compiler", node: exp.Expr, given: list[exp.Expr]) -> 
         return compiler.fault(what, node, kind=Type.BOOL)
     if "fan" not in compiler.scopes:
         return compiler.fault("in_segment asks about a fan; there is none here", node)
+    compiler.reads.add("fan.segments")
     return compiler.segment(given[0].name), Type.BOOL
 
 

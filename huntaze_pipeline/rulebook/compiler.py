@@ -55,6 +55,8 @@ class Compiler:
         self.declared = declared
         self.faults: list[Fault] = []
         self.features: list[Feature] = []
+        self.reads: set[str] = set()
+        """Every field that the SQL names, as `fan.name`; features are not among them."""
 
     def boolean(self, node: exp.Expr) -> Sql:
         """Compile a node that must be true or false."""
@@ -111,6 +113,7 @@ class Compiler:
             below = [OPEN[scope]] if scope in OPEN else []
             known = [f"{scope}.{f}" for f in (*SCOPES[scope], *below)]
             return self.fault(f"unknown field {text!r}{nearest(text, known)}", node, text)
+        self.reads.add(f"{scope}.{name}")
         return f'{scope}."{name}"', SCOPES[scope][name]
 
     def open(self, scope: str, keys: list[str], node: exp.Expr) -> Sql:
@@ -118,6 +121,7 @@ class Compiler:
         below = OPEN["event" if scope == "counted" else scope]
         if not keys or not all(_KEY.match(key) for key in keys):
             return self.fault(f"name what you ask for below {below}: {below}.word", node)
+        self.reads.add(f"{scope}.{below}")
         path = "$" + "".join(f'."{key}"' for key in keys)
         sql = f'json_extract_string({scope}."{below}", {quote(path)})'
         known = self.declared.below(scope) if self.declared else None

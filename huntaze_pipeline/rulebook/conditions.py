@@ -86,6 +86,15 @@ class Condition:
         return union(compiler.features)
 
     @cached_property
+    def reads(self) -> frozenset[str]:
+        """Every field that the SQL names, those that functions ask for included."""
+        if self.node is None:
+            return frozenset()
+        compiler = Compiler(self.scopes)
+        compiler.boolean(self.node)
+        return frozenset(compiler.reads)
+
+    @cached_property
     def templates(self) -> frozenset[str]:
         """The templates that the condition names."""
         return frozenset(self._literals("received"))

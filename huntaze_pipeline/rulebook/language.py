@@ -31,6 +31,8 @@ class Function:
     gives: Type
     sql: str
     """`{0}`, `{1}` are the arguments, `{as_of}` is the moment of the question."""
+    reads: tuple[str, ...] = ()
+    """Fields that the SQL names by itself, as `fan.name`."""
 
 
 _SINCE = "(epoch({as_of}) - epoch({0}))"
@@ -52,11 +54,17 @@ FUNCTIONS: dict[str, Function] = {
         + _NEXT.replace("{1}", "0") + " ELSE " + _NEXT.replace("{1}", "1")
         + " END AS DATE)) AS DOUBLE)",
     ),
-    "has_tag": Function((Type.TEXT,), Type.BOOL, "coalesce(list_contains(fan.tags, {0}), false)"),
+    "has_tag": Function(
+        (Type.TEXT,),
+        Type.BOOL,
+        "coalesce(list_contains(fan.tags, {0}), false)",
+        ("fan.tags",),
+    ),
     "bucket": Function(
         (Type.NUMBER,),
         Type.NUMBER,
         f"floor(CAST({_HASH} AS DOUBLE) / 18446744073709551616.0 * {{0}})",
+        ("fan.creator_id", "fan.id"),
     ),
     "lower": Function((Type.TEXT,), Type.TEXT, "lower({0})"),
     "upper": Function((Type.TEXT,), Type.TEXT, "upper({0})"),

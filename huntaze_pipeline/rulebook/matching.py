@@ -4,14 +4,16 @@ Belongs here: the query; the tables that it reads are `relations`'. Rules with t
 asked once, however many creators have them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from huntaze_pipeline.rulebook import prepared, relations
+from huntaze_pipeline.rulebook import facts, prepared, relations
 from huntaze_pipeline.rulebook.behaviour import Feature, union
 from huntaze_pipeline.rulebook.conditions import parse
 from huntaze_pipeline.rulebook.language import quote
@@ -23,6 +25,8 @@ _MOMENT = 'event."moment"'
 _CHUNK = 300
 """Questions in one query; more only make its planning slow."""
 _KEPT, _PARTS = 3_000, 200
+_MANY = 2_000
+"""Events of a batch for which it is worth the while to plan anew, for what it holds."""
 _SHELF = prepared.Shelf()
 
 
@@ -34,6 +38,8 @@ class Question:
     sql: str
     features: tuple[Feature, ...] = ()
     """Columns of `fan` that the SQL reads besides its own."""
+    reads: frozenset[str] = frozenset()
+    """The fields that it names, as `fan.name`."""
 
 
 @dataclass
@@ -66,22 +72,26 @@ def holds(*conditions: Any, event: str | None = None) -> Question:
     """
     read = [parse(where) for where in conditions if where is not None]
     sql = " AND ".join(condition.sql(_MOMENT) for condition in read)
-    return Question(event, sql or "true", union(*(condition.features for condition in read)))
+    features = union(*(condition.features for condition in read))
+    reads = frozenset[str]().union(*(condition.reads for condition in read))
+    return Question(event, sql or "true", features, reads)
 
 
 def _of_event(
     event: str | None, platforms: Sequence[str], properties: Mapping[str, Any], where: Any
 ) -> Question:
     condition = parse(where)
-    parts = [condition.sql(_MOMENT)]
+    parts, reads = [condition.sql(_MOMENT)], set(condition.reads)
     if platforms:
+        reads.add("event.platform")
         names = ", ".join(quote(name) for name in platforms)
         parts.append(f"coalesce(event.platform IN ({names}), false)")
     for key, value in sorted(properties.items()):
+        reads.add("event.properties")
         path = quote(f'$."{key}"')
         wanted = quote(str(value).lower() if isinstance(value, bool) else str(value))
         parts.append(f"coalesce(json_extract_string(event.properties, {path}) = {wanted}, false)")
-    return Question(event, " AND ".join(parts), condition.features)
+    return Question(event, " AND ".join(parts), condition.features, frozenset(reads))
 
 
 def answers(
@@ -104,24 +114,61 @@ def answers(
             with what there was up to and including it.
     """
     found = Answers()
+    with _asking(events, fans, questions, around or People(fans), running) as asker:
+        if asker is not None:
+            for key, positions in asker.hits(questions):
+                for position in positions.to_list():
+                    found.hits.setdefault(position, set()).add(key)
+            found.fans = relations.fans(asker.bench, events, fans, found.hits, asker.wanted)
+    return found
+
+
+def pairs(
+    events: pl.DataFrame,
+    fans: pl.DataFrame,
+    questions: Mapping[str, Question],
+    around: People | None = None,
+) -> dict[str, pl.Series]:
+    """Return the positions where each question holds, as `answers` does; for very many of them."""
+    with _asking(events, fans, questions, around or People(fans), True) as asker:
+        return dict(asker.hits(questions)) if asker is not None else {}
+
+
+@contextmanager
+def _asking(
+    events: pl.DataFrame,
+    fans: pl.DataFrame,
+    questions: Mapping[str, Question],
+    around: People,
+    running: bool,
+) -> Iterator["_Asker | None"]:
+    """Give an asker that holds a batch; None when there is nothing to ask."""
     if not questions or events.is_empty():
-        return found
+        yield None
+        return
     if "moment" not in events.columns:
         events = events.with_columns(moment=pl.col("occurred_at"))
     features = union(*(question.features for question in questions.values()))
+    reads = frozenset[str]().union(*(question.reads for question in questions.values()))
+    wanted = relations.Wanted(reads, features, running)
+    if len(events) >= _MANY:
+        moved = facts.moved(events["name"].unique().to_list())
+        asker = _Asker(replace(wanted, moved=moved, many=True), threads=os.cpu_count() or 1)
+        relations.fill(asker.bench, events, fans, around, asker.wanted)
+        yield asker
+        return
     key = (running, features, *events.schema.items(), *fans.schema.items())
-    asker = _SHELF.take(key, _Asker)
-    if asker.full:
+    asker = _SHELF.take(key, lambda: _Asker(wanted))
+    if asker.full or not reads <= asker.wanted.reads:
         _SHELF.drop(key)
+        more = replace(wanted, reads=reads | asker.wanted.reads)
+        asker = _SHELF.take(key, lambda: _Asker(more))
     try:
-        relations.fill(asker.bench, events, fans, around or People(fans), features, running=running)
-        said = asker.hits(questions.values())
-        found.hits = _named(said, questions)
-        found.fans = relations.fans(asker.bench.con, list(found.hits))
+        relations.fill(asker.bench, events, fans, around, asker.wanted)
+        yield asker
     except duckdb.Error:
         _SHELF.drop(key)
         raise
-    return found
 
 
 def ask(con: duckdb.DuckDBPyConnection, questions: Mapping[str, Question]) -> Answers:
@@ -129,52 +176,36 @@ def ask(con: duckdb.DuckDBPyConnection, questions: Mapping[str, Question]) -> An
 
     `fan` has `known` besides the fields: whether there is such a fan.
     """
-    found, keys = Answers(), list(questions)
-    for start in range(0, len(keys), _CHUNK):
-        part = [(i, questions[keys[i]]) for i in range(start, min(start + _CHUNK, len(keys)))]
-        for position, hits in con.execute(_query(part)).fetchall():
-            found.hits.setdefault(position, set()).update(keys[i] for i in hits)
-    found.fans = relations.fans(con, list(found.hits))
+    found = Answers()
+    for part in _parts(dict.fromkeys(questions.values())):
+        rows = con.execute(_query(part, "event JOIN fan USING (position)")).pl()
+        for key, positions in _named(_hits(rows, part), questions):
+            for position in positions.to_list():
+                found.hits.setdefault(position, set()).add(key)
+    found.fans = relations.at(con, list(found.hits))
     return found
-
-
-def _named(
-    said: Mapping[int, Set[Question]], questions: Mapping[str, Question]
-) -> dict[int, set[str]]:
-    """Return the hits by the names under which the questions were asked."""
-    names: dict[Question, list[str]] = {}
-    for name, question in questions.items():
-        names.setdefault(question, []).append(name)
-    found = {
-        position: {name for one in hits if one in names for name in names[one]}
-        for position, hits in said.items()
-    }
-    return {position: hits for position, hits in found.items() if hits}
 
 
 class _Asker:
     """Questions that were planned before; a batch asks of them as many as it needs."""
 
-    def __init__(self) -> None:
-        self.bench = prepared.Bench()
+    def __init__(self, wanted: relations.Wanted, threads: int = 1) -> None:
+        self.wanted = wanted
+        self.bench = prepared.Bench(threads)
         self._parts: list[tuple[Question, ...]] = []
         self._place: dict[Question, int] = {}
 
-    def hits(self, questions: Iterable[Question]) -> dict[int, set[Question]]:
-        """Return which questions hold, by position; others that are planned with them as well."""
-        asked = dict.fromkeys(questions)
+    def hits(self, questions: Mapping[str, Question]) -> Iterator[tuple[str, pl.Series]]:
+        """Yield the positions where each question holds, by its key."""
+        asked = dict.fromkeys(questions.values())
         self._plan([one for one in asked if one not in self._place])
-        found: dict[int, set[Question]] = {}
         for number in sorted({self._place[one] for one in asked}):
             part = self._parts[number]
-            rows = self.bench.ask(number, lambda part=part: _query(list(enumerate(part)))).pl()
-            for position, hit in rows.explode("hits").iter_rows():
-                found.setdefault(position, set()).add(part[hit])
-        return found
+            rows = self.bench.ask(number, lambda part=part: _query(part, "seen")).pl()
+            yield from _named(_hits(rows, part), questions)
 
     def _plan(self, new: Sequence[Question]) -> None:
-        for start in range(0, len(new), _CHUNK):
-            part = tuple(new[start : start + _CHUNK])
+        for part in _parts(new):
             self._place |= dict.fromkeys(part, len(self._parts))
             self._parts.append(part)
 
@@ -184,29 +215,38 @@ class _Asker:
         return len(self._place) > _KEPT or len(self._parts) > _PARTS
 
 
-def _query(part: Sequence[tuple[int, Question]]) -> str:
-    """Return the query that gives, per position, a list of the numbers that hold.
-
-    The answers are one list of booleans a row: that is half the work of filtering numbers.
-    """
-    names = {question.event_name for _, question in part}
-    only = (
-        "true"
-        if None in names
-        else "event.name IN (" + ", ".join(quote(str(n)) for n in sorted(map(str, names))) + ")"
-    )
-    asked = ", ".join(_asked(question) for _, question in part)
-    keys = ", ".join(str(i) for i, _ in part)
-    return f"""
-        SELECT position, list_where([{keys}], hits) AS hits FROM (
-            SELECT event.position, [{asked}] AS hits
-            FROM event JOIN fan ON fan.position = event.position{relations.joins(asked)}
-            WHERE {only}
-        ) WHERE list_contains(hits, true)
-    """
+def _parts(questions: Iterable[Question]) -> Iterator[tuple[Question, ...]]:
+    """Put together what is asked of the same events: no row is asked what it cannot answer."""
+    named: dict[str | None, list[Question]] = {}
+    for one in questions:
+        named.setdefault(one.event_name, []).append(one)
+    for same in named.values():
+        for start in range(0, len(same), _CHUNK):
+            yield tuple(same[start : start + _CHUNK])
 
 
-def _asked(question: Question) -> str:
-    if question.event_name is None:
-        return question.sql
-    return f"(event.name = {quote(question.event_name)} AND ({question.sql}))"
+def _query(part: Sequence[Question], source: str) -> str:
+    """Return the query that gives, per position, a column of yes and no for each question."""
+    asked = ", ".join(f"{question.sql} AS h{i}" for i, question in enumerate(part))
+    name = part[0].event_name
+    only = "" if name is None else f" WHERE event.name = {quote(name)}"
+    return f"SELECT position, {asked} FROM {source}{relations.joins(asked)}{only}"
+
+
+def _hits(rows: pl.DataFrame, part: Sequence[Question]) -> Iterator[tuple[Question, pl.Series]]:
+    positions = rows["position"]
+    for i, question in enumerate(part):
+        yield question, positions.filter(rows[f"h{i}"])
+
+
+def _named(
+    said: Iterable[tuple[Question, pl.Series]], questions: Mapping[str, Question]
+) -> Iterator[tuple[str, pl.Series]]:
+    """Yield answers by the keys under which they were asked, each question perhaps by several."""
+    keys: dict[Question, list[str]] = {}
+    for key, question in questions.items():
+        keys.setdefault(question, []).append(key)
+    for question, positions in said:
+        for key in keys.get(question, ()):
+            if not positions.is_empty():
+                yield key, positions

@@ -19,10 +19,14 @@ _BLIND = "statistics_propagation,compressed_materialization"
 
 
 class Bench:
-    """Tables that are filled anew for each batch, and the plans over them."""
+    """Tables that are filled anew for each batch, and the plans over them.
 
-    def __init__(self) -> None:
-        self.con = duckdb.connect(config={"threads": 1})
+    Every table must be there before the first plan: a plan from before a change of the catalog is
+    made again each time it is asked, at forty times its price.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self.con = duckdb.connect(config={"threads": threads})
         self.con.execute("set TimeZone = 'UTC'")
         self.con.execute(f"set disabled_optimizers = '{_BLIND}'")
         self._tables: set[str] = set()

@@ -1,10 +1,11 @@
-"""The tables that conditions are asked of: event, fan, creator and campaign, as of each position.
+"""What conditions are asked of: event, fan, creator and campaign, as of each position.
 
-Belongs here: making them from frames. Reading those is `people` and `conduct`, the questions are
-`matching`.
+Belongs here: making it from frames, with no more columns than are asked for. Reading the frames is
+`people` and `conduct`, the questions are `matching`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -12,7 +13,8 @@ import polars as pl
 
 from huntaze_pipeline.rulebook import behaviour, facts
 from huntaze_pipeline.rulebook.behaviour import Feature
-from huntaze_pipeline.rulebook.fields import CAMPAIGN, CREATOR, Type
+from huntaze_pipeline.rulebook.fields import CAMPAIGN, CREATOR, EVENT, OPEN, Type
+from huntaze_pipeline.rulebook.language import quote
 from huntaze_pipeline.rulebook.people import People
 from huntaze_pipeline.rulebook.prepared import Bench
 
@@ -25,6 +27,14 @@ _CAMPAIGNS: dict[str, Any] = {
 }  # fmt: skip
 _BEFORE = "CAST(-9223372036854775808 AS BIGINT)"
 """The position of everything that is older than the batch."""
+_FRAMED = {"id": "event_id", "value": "value_micros"}
+"""Fields of an event that are called otherwise in a frame."""
+_KEY = ("creator_id", "fan_id")
+_STATE = (*_KEY, "name", "value_micros", "occurred_at", "message_id", "campaign_id")
+"""What facts read of an event."""
+_PROFILE = ("name", "zone", "locale", "birthday", "tags", "attributes", "segments", "created_at")
+_OWN = "profile_subscribed_at"
+_SUBSCRIBED = f"coalesce(s.subscribed_at, s.{_OWN})"
 _JOINS = {
     "creator": " LEFT JOIN creator ON creator.id = event.creator_id",
     "campaign": " LEFT JOIN campaign ON campaign.creator_id = event.creator_id"
@@ -32,39 +42,116 @@ _JOINS = {
 }
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a batch is asked; it decides which columns there are."""
+
+    reads: frozenset[str]
+    """Fields, as `fan.name`."""
+    features: tuple[Feature, ...] = ()
+    """What the fan's events are asked for; each becomes a field of `fan`."""
+    running: bool = True
+    """The batch is not in states and histories yet."""
+    moved: frozenset[str] = frozenset(facts.NAMES)
+    """Facts that its events may change."""
+    many: bool = False
+    """It is so large that everything is done in the way that does not grow with its square."""
+
+    @property
+    def facts(self) -> list[str]:
+        """The facts that are asked for."""
+        return [name for name in facts.NAMES if f"fan.{name}" in self.reads]
+
+    @property
+    def moving(self) -> frozenset[str]:
+        """Those that have to be followed along the batch."""
+        return self.moved.intersection(self.facts) if self.running else frozenset()
+
+    @property
+    def event(self) -> list[str]:
+        """The fields of `event`."""
+        joined = ["creator_id", "campaign_id"] if self._around else []
+        asked = [n for n in (*EVENT, OPEN["event"]) if f"event.{n}" in self.reads]
+        return [*dict.fromkeys(["moment", "name", *joined, *asked])]
+
+    @property
+    def _around(self) -> bool:
+        return any(name.startswith(("creator.", "campaign.")) for name in self.reads)
+
+    @property
+    def batch(self) -> list[str]:
+        """The columns of the events' frame."""
+        summed = [c for fact in facts.FACTS if fact.name in self.moving for c in facts.reads(fact)]
+        counted = ["event_id", *behaviour.FIELDS] if self.features and self.running else []
+        fields = [_FRAMED.get(name, name) for name in self.event]
+        return [*dict.fromkeys(["position", *_KEY, *fields, *summed, *counted])]
+
+    @property
+    def profile(self) -> list[str]:
+        """The fields of `fan` that are no facts and not its key."""
+        return [name for name in _PROFILE if f"fan.{name}" in self.reads]
+
+    @property
+    def fans(self) -> list[str]:
+        """The columns of the fans' frame."""
+        own = [_OWN] if "subscribed_at" in self.facts else []
+        return [*_KEY, *self.profile, *self.facts, *own]
+
+
 def fill(
-    bench: Bench,
-    events: pl.DataFrame,
-    fans: pl.DataFrame,
-    around: People,
-    features: Sequence[Feature],
-    *,
-    running: bool,
+    bench: Bench, events: pl.DataFrame, fans: pl.DataFrame, around: People, wanted: Wanted
 ) -> None:
-    """Make the tables `event` and `fan`, one row each per position, and what is around them.
+    """Make the table `seen` (`event` and `fan` per position), and what is around it.
 
     Args:
-        bench: where; it is for these features and this `running` only.
+        bench: where; it is for the same `wanted` only.
         events: a batch, with `moment`.
         fans: profiles with state columns.
         around: histories, creators, campaigns.
-        features: what the fan's events are asked for; each becomes a column of `fan`.
-        running: the batch is not in states and histories yet.
+        wanted: what will be asked.
     """
     creators = [{name: row.get(name) for name in _CREATORS} for row in around.creators.values()]
     campaigns = [{name: row.get(name) for name in _CAMPAIGNS} for row in around.campaigns.values()]
-    bench.fill("batch_frame", events)
-    bench.fill("fans_frame", fans)
+    bench.fill("batch_frame", events.select(wanted.batch))
+    bench.fill("fans_frame", fans.select(wanted.fans))
     bench.fill("creator", pl.DataFrame(creators, schema=_CREATORS))
     bench.fill("campaign", pl.DataFrame(campaigns, schema=_CAMPAIGNS))
-    if features:
+    if wanted.features:
         bench.fill("history_frame", around.history)
-    bench.make("event", _EVENT)
-    bench.make("fan", _fan(running, _did(features, running)))
+    _hit(bench, events.clear(), fans.clear())
+    bench.make("seen", _seen(wanted))
 
 
-def fans(con: duckdb.DuckDBPyConnection, positions: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Return the fields of the fans at some positions; features are not among them."""
+def _hit(bench: Bench, events: pl.DataFrame, fans: pl.DataFrame) -> None:
+    """Fill the tables of `fans`; once with nothing, before the first plan (see `Bench`)."""
+    bench.fill("hit_batch", events.select("position", *_STATE))
+    bench.fill("hit_fans", fans)
+
+
+def fans(
+    bench: Bench,
+    events: pl.DataFrame,
+    known: pl.DataFrame,
+    positions: Collection[int],
+    wanted: Wanted,
+) -> dict[int, dict[str, Any]]:
+    """Return every field of the fans at some positions of a batch, features apart.
+
+    Only what happened to these fans is looked at, whatever else the batch holds.
+    """
+    if not positions:
+        return {}
+    hit = events.filter(pl.col("position").is_in(list(positions)))
+    those = hit.select(_KEY).unique()
+    batch = events.join(those, on=_KEY, how="semi") if wanted.running else hit
+    _hit(bench, batch, known.join(those, on=_KEY, how="semi"))
+    rows = bench.ask("hit fans", lambda: _whole(wanted)).pl()
+    rows = rows.join(hit.select("position"), on="position", how="semi")
+    return {row["position"]: row for row in rows.iter_rows(named=True)}
+
+
+def at(con: duckdb.DuckDBPyConnection, positions: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Return the fields of the table `fan` at some positions; features are not among them."""
     query = (
         "SELECT COLUMNS(c -> c <> 'known' AND c NOT LIKE 'did\\_%' ESCAPE '\\') FROM fan"
         " WHERE known AND position IN (SELECT unnest(CAST($1 AS BIGINT[])))"
@@ -78,42 +165,53 @@ def joins(sql: str) -> str:
     return "".join(join for scope, join in _JOINS.items() if f'{scope}."' in sql)
 
 
-_EVENT = """
-        SELECT position, moment, creator_id, fan_id, event_id AS id, name, platform,
-               account_id, campaign_id, message_id, occurred_at, currency, properties,
-               CAST(value_micros AS DOUBLE) / 1000000 AS "value"
-        FROM batch_frame ORDER BY position
-"""
-_SUBSCRIBED = "coalesce(s.subscribed_at, f.profile_subscribed_at) AS"
+def _seen(wanted: Wanted) -> str:
+    """Return the query of `seen`; names of the event's columns begin with `on_` meanwhile."""
+    event = {name: f"seen.{_FRAMED.get(name, name)}" for name in wanted.event}
+    if "value" in event:
+        event["value"] = "CAST(seen.value_micros AS DOUBLE) / 1000000"
+    also = "".join(f", {sql} AS on_{name}" for name, sql in event.items())
+    also += "".join(f", base.{name}" for name in wanted.fans if name in (*_PROFILE, _OWN))
+    base = facts.running(
+        "fans_frame", "batch_frame", wanted.facts, wanted.moving, also=also, many=wanted.many
+    )
+    fan = {"creator_id": "s.creator_id", "id": "s.fan_id"}
+    fan |= {name: f"s.{name}" for name in (*wanted.profile, *wanted.facts)}
+    if "subscribed_at" in fan:
+        fan["subscribed_at"] = _SUBSCRIBED
+    fan |= {feature.key: f'did."{feature.key}"' for feature in wanted.features}
+    did = _did(wanted.features, wanted.running)
+    joined = f" LEFT JOIN ({did}) AS did ON did.position = s.position" if did else ""
+    return (
+        f"SELECT s.position, {_struct({name: f's.on_{name}' for name in event})} AS event,"
+        f" {_struct(fan)} AS fan FROM ({base}) AS s{joined}"
+    )
+
+
+def _struct(fields: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{quote(name)}: {sql}" for name, sql in fields.items()) + "}"
 
 
 def _did(features: Sequence[Feature], running: bool) -> str:
     """Return the query of the features per position, or nothing when there are none."""
     if not features:
         return ""
-    names = ", ".join(("creator_id", "event_id", "fan_id", *behaviour.FIELDS))
+    names = ", ".join((*_KEY, "event_id", *behaviour.FIELDS))
     events = f"SELECT {names}, {_BEFORE} AS position FROM history_frame"
     if running:
         events += f" UNION ALL SELECT {names}, position FROM batch_frame"
     return behaviour.columns(features, f"({events})", "batch_frame", ordered=running)
 
 
-def _fan(running: bool, did: str) -> str:
-    base = "fans_frame"
-    still = f"""
-        SELECT b.position, b.creator_id, b.fan_id, base.* EXCLUDE (creator_id, fan_id)
-        FROM batch_frame b LEFT JOIN {base} base USING (creator_id, fan_id)
-    """
-    seen = facts.running(base, "batch_frame") if running else still
-    more = ", did.* EXCLUDE (creator_id, fan_id, position)" if did else ""
-    joined = f"LEFT JOIN ({did}) AS did ON did.position = s.position" if did else ""
-    return f"""
-            SELECT s.position, f.fan_id IS NOT NULL AS known, s.creator_id, s.fan_id AS id,
-                   f.name, f.zone, f.locale, f.birthday,
-                   f.tags, f.attributes, f.segments, f.created_at,
-                   {facts.columns("s").replace("s.subscribed_at AS", _SUBSCRIBED)}{more}
-            FROM ({seen}) AS s
-            LEFT JOIN fans_frame AS f ON f.creator_id = s.creator_id AND f.fan_id = s.fan_id
-            {joined}
-            ORDER BY s.position
-    """
+def _whole(wanted: Wanted) -> str:
+    """Return the query of all fields of the known fans of some events."""
+    own = "".join(f", base.{name}" for name in (*_PROFILE, _OWN))
+    also = f"{own}, base.fan_id IS NOT NULL AS known"
+    moved = wanted.moved if wanted.running else ()
+    base = facts.running("hit_fans", "hit_batch", moved=moved, also=also, many=wanted.many)
+    sums = ", ".join(f"s.{name}" for name in facts.NAMES)
+    return (
+        f"SELECT s.position, s.creator_id, s.fan_id AS id, {', '.join(_PROFILE)},"
+        f" {sums.replace('s.subscribed_at', f'{_SUBSCRIBED} AS subscribed_at')}"
+        f" FROM ({base}) AS s WHERE known"
+    )

@@ -1,4 +1,4 @@
-"""State, merge and running state are three roads to the same answer."""
+"""State, merge and running fields are three roads to the same answer."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -65,14 +65,32 @@ def test_the_state_of_all_events_is_the_merge_of_the_states_of_any_two_parts(con
 
 @settings(max_examples=25, deadline=None)
 @given(EVENTS, st.integers(0, 25))
-def test_the_running_state_at_each_event_is_the_state_of_all_events_up_to_it(con, events, cut):
+def test_the_fields_at_each_event_are_those_of_all_events_up_to_it(con, events, cut):
     before, batch = relation(con, "e_a", events[:cut]), relation(con, "e_b", events[cut:])
     query = facts.running(f"({facts.state(before)})", batch)
     seen = {row[2]: row[:2] + row[3:] for row in con.execute(query).fetchall()}
     for position, event in enumerate(events[cut:]):
         upto = relation(con, "e_upto", events[: cut + position + 1])
-        one = f"SELECT * FROM ({facts.state(upto)}) WHERE fan_id = '{event['fan_id']}'"
+        one = (
+            f"SELECT creator_id, fan_id, {facts.columns('s')} FROM ({facts.state(upto)}) AS s"
+            f" WHERE fan_id = '{event['fan_id']}'"
+        )
         assert [seen[position]] == con.execute(one).fetchall()
+
+
+@settings(max_examples=25, deadline=None)
+@given(EVENTS, st.integers(0, 25), st.sets(st.sampled_from(facts.NAMES), min_size=1), st.booleans())
+def test_a_few_facts_and_only_those_that_move_come_out_as_among_all(con, events, cut, names, many):
+    before, batch = relation(con, "e_a", events[:cut]), relation(con, "e_b", events[cut:])
+    state = f"({facts.state(before)})"
+    moved = facts.moved(event["name"] for event in events[cut:])
+    asked = ", ".join(name for name in facts.NAMES if name in names)
+    few = facts.running(state, batch, names, moved, many=many)
+    whole, part = (
+        f"SELECT position, {asked} FROM ({query}) ORDER BY position"
+        for query in (facts.running(state, batch), few)
+    )
+    assert con.execute(part).fetchall() == con.execute(whole).fetchall()
 
 
 @settings(max_examples=25, deadline=None)
@@ -80,8 +98,10 @@ def test_the_running_state_at_each_event_is_the_state_of_all_events_up_to_it(con
 def test_the_past_as_of_each_event_is_what_live_knew_at_it(con, events):
     batch = relation(con, "e_b", events)
     nobody = f"(SELECT * FROM ({facts.state(batch)}) WHERE false)"
-    running = f"({facts.running(nobody, batch)}) AS s"
-    live = f"SELECT s.position, {facts.columns('s')} FROM {running} ORDER BY position"
+    live = (
+        "SELECT * EXCLUDE (creator_id, fan_id)"
+        f" FROM ({facts.running(nobody, batch)}) ORDER BY position"
+    )
     story = "(SELECT *, TIMESTAMPTZ '2026-01-01' AS seen_at, position AS tie FROM e_b)"
     names = [fact.name for fact in facts.FACTS]
     asked = f"(SELECT creator_id, fan_id, position, seen_at, tie FROM {story})"

@@ -1,0 +1,106 @@
+"""However many are asked at once, of however many events, each question is answered the same."""
+
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import polars as pl
+import pytest
+
+from huntaze_pipeline.rulebook import facts, matching, people
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NAMES = ("purchase", "tip", "sent", "opened", "clicked", "viewed")
+TEXTS = {
+    "spend": "fan.lifetime_spend > 20",
+    "opened": "fan.messages_opened >= 1 and event.platform = 'email'",
+    "fresh": "days_since(fan.last_active_at) < 0.5",
+    "tagged": "has_tag('vip') or in_segment('loyal')",
+    "bucket": "bucket(10) < 5 and event.properties.size = 'l'",
+    "money": "creator.currency = 'EUR' and event.value > 3",
+    "often": "performed('purchase', within => '30h', at_least => 2)",
+}
+
+
+@pytest.fixture
+def batch():
+    rows = [
+        {
+            "position": i, "creator_id": "maya", "event_id": f"e{i}", "name": NAMES[i % 6],
+            "fan_id": f"f{i * 7 % 9}", "platform": ("email", "onlyfans")[i % 2],
+            "message_id": f"m{i % 4}" if i % 6 in (2, 3, 4) else None,
+            "value_micros": i % 11 * 1_000_000 if i % 6 < 2 else None,
+            "occurred_at": START + timedelta(minutes=13 * i),
+            "properties": '{"size": "l"}' if i % 3 else "{}",
+        }
+        for i in range(120)
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=people.EVENTS)
+
+
+@pytest.fixture
+def known(batch):
+    """Eight of nine fans; of five something had happened before."""
+    past = batch.head(40).with_columns(
+        message_id=pl.col("message_id").replace("m1", "old"),
+        occurred_at=pl.col("occurred_at") - timedelta(days=2),
+    )
+    with duckdb.connect() as con:
+        con.execute("set TimeZone = 'UTC'")
+        con.register("past", past.to_arrow())
+        states = con.execute(facts.state("past")).pl().filter(pl.col("fan_id") < "f5")
+    profiles = [
+        {
+            "creator_id": "maya", "fan_id": f"f{i}", "tags": ["vip"] if i == 3 else [],
+            "segments": ["loyal"] if i == 4 else [], "name": f"Fan {i}", "attributes": "{}",
+            "profile_subscribed_at": START - timedelta(days=9) if i % 2 else None,
+        }
+        for i in range(8)
+    ]  # fmt: skip
+    fans = pl.DataFrame(profiles, schema=people.PROFILES)
+    joined = fans.join(states, on=["creator_id", "fan_id"], how="left")
+    return people.People(joined, creators={"maya": {"id": "maya", "currency": "EUR"}})
+
+
+def asked(batch, known, *names, running=True):
+    questions = {name: matching.holds(TEXTS[name]) for name in names}
+    return matching.answers(batch, known.fans, questions, known, running=running)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_question_that_names_few_fields_is_answered_as_among_all(batch, known, running):
+    among = asked(batch, known, *TEXTS, running=running)
+    if running:
+        assert {name for hits in among.hits.values() for name in hits} == set(TEXTS)
+    for name in TEXTS:
+        alone = asked(batch, known, name, running=running)
+        assert set(alone.hits) == {p for p, hits in among.hits.items() if name in hits}
+        assert alone.fans == {p: among.fans[p] for p in alone.hits if p in among.fans}
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_large_batch_is_answered_as_a_small_one(batch, known, running, monkeypatch):
+    small = asked(batch, known, *TEXTS, running=running)
+    monkeypatch.setattr(matching, "_MANY", 1)
+    assert asked(batch, known, *TEXTS, running=running) == small
+
+
+def test_a_batch_is_answered_the_same_after_questions_about_other_fields(batch, known):
+    first = asked(batch, known, "spend")
+    assert asked(batch.tail(60), known, "opened", "money").hits
+    assert asked(batch, known, "spend") == first
+
+
+def test_the_positions_of_a_question_are_those_of_its_answers(batch, known):
+    questions = {name: matching.holds(text, event="tip") for name, text in TEXTS.items()}
+    pairs = matching.pairs(batch, known.fans, questions, known)
+    hits = matching.answers(batch, known.fans, questions, known).hits
+    told = {(p, name) for name, positions in pairs.items() for p in positions}
+    assert told == {(p, name) for p, names in hits.items() for name in names}
+    assert {p % 6 for p, _ in told} == {1}
+
+
+def test_a_fan_that_is_not_known_has_no_fields(batch, known):
+    found = asked(batch, known, "fresh", "spend")
+    strangers = set(batch.filter(pl.col("fan_id") == "f8")["position"])
+    assert strangers & set(found.hits)
+    assert not strangers & set(found.fans)
