@@ -34,6 +34,11 @@ class LiveAutomation:
         """Its steps as operations."""
         return flow.program(self.rule)
 
+    @cached_property
+    def asked(self) -> list[Condition]:
+        """Every condition of it, read."""
+        return [parse(where) for where in conditions(self.rule)]
+
 
 Version = tuple[str, str, str]
 """(creator_id, automation_id, rule_hash)"""
@@ -217,7 +222,7 @@ def _understood(text_: str) -> tuple[Automation, tuple[str, ...]]:
 
 def asked(automations: Iterable[LiveAutomation]) -> list[Condition]:
     """Return every condition of some automations, read."""
-    return [parse(where) for one in automations for where in conditions(one.rule)]
+    return [condition for one in automations for condition in one.asked]
 
 
 def conditions(rule: Automation) -> list[Any]:

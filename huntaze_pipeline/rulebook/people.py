@@ -5,7 +5,8 @@ not pulled yet), each event counted once. Single events are read by `conduct`, d
 `planner`'s.
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -63,11 +64,11 @@ class People:
 _FANS = text(
     """
     select f.creator_id, f.id as fan_id, f.name, f.zone, f.locale, f.birthday,
-           f.subscribed_at as profile_subscribed_at, f.created_at, f.tags,
-           f.attributes::text as attributes,
+           f.subscribed_at as profile_subscribed_at, f.created_at,
+           f.tags::text as tags, f.attributes::text as attributes,
            coalesce((select jsonb_agg(m.segment_id order by m.segment_id) from members m
                      where m.creator_id = f.creator_id and m.fan_id = f.id
-                       and m.left_at is null), '[]') as segments
+                       and m.left_at is null), '[]')::text as segments
     from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
     join fans f on f.creator_id = k.creator_id and f.id = k.fan_id
     """
@@ -101,24 +102,21 @@ _LAKE = """
 
 def frame(events: Iterable[Event]) -> pl.DataFrame:
     """Return events as the planner's frame; `position` is their order."""
-    import json
-
-    rows = [
-        {
-            **{name: getattr(event, name) for name in EVENTS if hasattr(event, name)},
-            "position": i,
-            "properties": json.dumps(event.properties),
-        }
-        for i, event in enumerate(events)
-    ]
-    return pl.DataFrame(rows, schema=EVENTS)
+    rows = list(events)
+    plain = EVENTS.keys() - {"position", "properties"}
+    columns: dict[str, Any] = {name: [getattr(event, name) for event in rows] for name in plain}
+    columns["position"] = range(len(rows))
+    columns["properties"] = [json.dumps(event.properties) for event in rows]
+    return pl.DataFrame({name: columns[name] for name in EVENTS}, schema=EVENTS)
 
 
 def profile(connection: Connection, creator_id: str, fan_id: str) -> dict[str, Any] | None:
     """Return what is known of one fan besides facts; None when there is no such fan."""
     names = {"creators": [creator_id], "fans": [fan_id]}
     row = connection.execute(_FANS, names).mappings().one_or_none()
-    return None if row is None else {k: v for k, v in row.items() if k in _WORDS}
+    if row is None:
+        return None
+    return {k: json.loads(v) if k == "tags" else v for k, v in row.items() if k in _WORDS}
 
 
 def load_fans(
@@ -138,20 +136,30 @@ def load_fans(
     """
     wanted = sorted(set(keys))
     names = {"creators": [k[0] for k in wanted], "fans": [k[1] for k in wanted]}
-    profiles = [dict(row) for row in connection.execute(_FANS, names).mappings()]
-    people = People(pl.DataFrame(profiles, schema=PROFILES))
-    for row in connection.execute(_ADDRESSES, names).mappings():
-        values = {k: v for k, v in row.items() if k not in ("creator_id", "fan_id")}
-        people.addresses.setdefault((row["creator_id"], row["fan_id"]), []).append(
-            Address(**values)
-        )
+    people = People(_profiles(connection.execute(_FANS, names).all()))
+    for creator_id, fan_id, *address in connection.execute(_ADDRESSES, names):
+        people.addresses.setdefault((creator_id, fan_id), []).append(Address(*address))
     creators = connection.execute(_CREATORS, {"creators": sorted({k[0] for k in wanted})})
     people.creators = {row["id"]: dict(row) for row in creators.mappings()}
     tx, id_ = pulled(lake)  # before the history is read: what is pulled meanwhile is in both
     history = _history(lake, wanted)
-    newer = connection.execute(_INBOX, {**names, "tx": str(tx), "id": id_}).mappings()
-    people.fans = _with_facts(people.fans, history, [dict(row) for row in newer], besides)
+    newer = connection.execute(_INBOX, {**names, "tx": str(tx), "id": id_}).all()
+    tail = _frame(newer, {name: EVENTS[name] for name in history.columns})
+    people.fans = _with_facts(people.fans, history, tail, besides)
     return people
+
+
+def _profiles(rows: Sequence[Any]) -> pl.DataFrame:
+    """Return rows of `_FANS`; its lists come as JSON, which Polars reads at once."""
+    lists = [name for name, kind in PROFILES.items() if kind == pl.List(pl.String)]
+    written = _frame(rows, PROFILES | dict.fromkeys(lists, pl.String))
+    return written.with_columns(pl.col(lists).str.json_decode(pl.List(pl.String)))
+
+
+def _frame(rows: Sequence[Any], schema: Mapping[str, Any]) -> pl.DataFrame:
+    """Return rows whose columns stand in the order of a schema; dicts of them cost twice."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    return pl.DataFrame(dict(zip(schema, map(list, columns), strict=True)), schema=dict(schema))
 
 
 _UNREAD = text(
@@ -186,13 +194,10 @@ def pulled(lake: duckdb.DuckDBPyConnection | None) -> tuple[int, int]:
 def _with_facts(
     fans: pl.DataFrame,
     history: pl.DataFrame,
-    tail: list[dict[str, Any]],
+    tail: pl.DataFrame,
     besides: Sequence[str],
 ) -> pl.DataFrame:
-    schema = {name: EVENTS[name] for name in history.columns}
-    inbox = pl.DataFrame(tail, schema=schema).join(
-        history, on=["creator_id", "event_id"], how="anti"
-    )
+    inbox = tail.join(history, on=["creator_id", "event_id"], how="anti")
     events = pl.concat([history, inbox]).filter(~pl.col("event_id").is_in(list(besides)))
     bench = _SHELF.take((*events.schema.items(), *fans.schema.items()), prepared.Bench)
     bench.fill("events", events)
