@@ -44,6 +44,10 @@ class Bench:
             self.con.execute(f"create table {name} as from incoming")
             self._tables.add(name)
 
+    def holds(self, name: str) -> bool:
+        """Say whether there is such a table to be filled."""
+        return name in self._tables
+
     def make(self, name: str, query: str) -> None:
         """Let a table hold what a query over the others gives; the query is always the same."""
         if name not in self._made:

@@ -70,12 +70,13 @@ class Wanted:
     @property
     def event(self) -> list[str]:
         """The fields of `event`."""
-        joined = ["creator_id", "campaign_id"] if self._around else []
+        joined = ["creator_id", "campaign_id"] if self.around else []
         asked = [n for n in (*EVENT, OPEN["event"]) if f"event.{n}" in self.reads]
         return [*dict.fromkeys(["moment", "name", *joined, *asked])]
 
     @property
-    def _around(self) -> bool:
+    def around(self) -> bool:
+        """Whether creators or campaigns are asked about."""
         return any(name.startswith(("creator.", "campaign.")) for name in self.reads)
 
     @property
@@ -110,16 +111,22 @@ def fill(
         around: histories, creators, campaigns.
         wanted: what will be asked.
     """
-    creators = [{name: row.get(name) for name in _CREATORS} for row in around.creators.values()]
-    campaigns = [{name: row.get(name) for name in _CAMPAIGNS} for row in around.campaigns.values()]
     bench.fill("batch_frame", events.select(wanted.batch))
     bench.fill("fans_frame", fans.select(wanted.fans))
-    bench.fill("creator", pl.DataFrame(creators, schema=_CREATORS))
-    bench.fill("campaign", pl.DataFrame(campaigns, schema=_CAMPAIGNS))
+    if wanted.around:
+        _around(bench, around)
     if wanted.features:
         bench.fill("history_frame", around.history)
-    _hit(bench, events.clear(), fans.clear())
+    if not bench.holds("hit_batch"):
+        _hit(bench, events.clear(), fans.clear())
     bench.make("seen", _seen(wanted))
+
+
+def _around(bench: Bench, around: People) -> None:
+    creators = [{name: row.get(name) for name in _CREATORS} for row in around.creators.values()]
+    campaigns = [{name: row.get(name) for name in _CAMPAIGNS} for row in around.campaigns.values()]
+    bench.fill("creator", pl.DataFrame(creators, schema=_CREATORS))
+    bench.fill("campaign", pl.DataFrame(campaigns, schema=_CAMPAIGNS))
 
 
 def _hit(bench: Bench, events: pl.DataFrame, fans: pl.DataFrame) -> None:
