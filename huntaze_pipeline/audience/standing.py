@@ -308,6 +308,8 @@ def _remember(con: DuckDBPyConnection, plan: Plan) -> None:
         mine = f"where {_among('creator_id', sorted(plan.whole))}"
         con.execute(f"insert into {target} select {columns} from _fresh {mine}")
         con.execute(f"delete from _diff {mine}")
+    if not changed:
+        return
     con.execute(
         f"delete from {target} t using _diff d"
         " where t.creator_id = d.creator_id and t.fan_id = d.fan_id"
@@ -329,17 +331,7 @@ def _note(con: DuckDBPyConnection, plan: Plan, now: datetime) -> None:
         f" timestamptz '{now.isoformat()}' from _reached"
     )
     con.unregister("_reached")
-    columns = "creator_id, segment_id, place, definition"
-    con.execute(
-        "create or replace temp table _renamed as select distinct creator_id from ("
-        f"(select {columns} from _wanted except select {columns} from lake.audience.names)"
-        f" union all (select {columns} from lake.audience.names where"
-        f" {_among('creator_id', mine)} except select {columns} from _wanted))"
-    )
-    con.execute(
-        "delete from lake.audience.names n using _renamed r where n.creator_id = r.creator_id"
-    )
-    con.execute(
-        f"insert into lake.audience.names select {columns} from _wanted semi join _renamed"
-        " using (creator_id)"
-    )
+    if plan.anew:
+        theirs = _among("creator_id", plan.anew)
+        con.execute(f"delete from lake.audience.names where {theirs}")
+        con.execute(f"insert into lake.audience.names from _wanted where {theirs}")
