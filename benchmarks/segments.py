@@ -4,8 +4,9 @@ Bare: one DuckDB query over the same table of facts that makes a table of the bo
 connection. Full: ours with everybody asked: booleans, the next instant of each fan, the comparison
 with where everybody stood, members and history in PostgreSQL. Change: a share of the fans has new
 facts and an hour has passed, then the refresh asks whom it must; its result is compared with a full
-one. First: the very first refresh, which also writes every member into PostgreSQL. Interleaved
-rounds on real services; prints one JSON line. The facts themselves are made by `models build`, see
+one, which asks everybody and, coming after it, has nothing to write. First: the very first refresh,
+a rebuild from nothing, which also writes every member into PostgreSQL. Interleaved rounds on real
+services; prints one JSON line. The facts themselves are made by `models build`, see
 `benchmarks/build.py`.
 """
 
@@ -175,7 +176,9 @@ def measure(bench: Bench, rounds: int, share: float) -> dict[str, object]:
         **{f"{name}_cpu_s": cpu for name, (_, cpu) in middle.items()},
         "full_by_bare": round(middle["full"][0] / middle["bare"][0], 3),
         "full_by_bare_cpu": round(middle["full"][1] / middle["bare"][1], 3),
+        "changed_by_first": round(middle["changed"][0] / first[0], 4),
         "changed_by_full": round(middle["changed"][0] / middle["full"][0], 4),
+        "changed_by_full_cpu": round(middle["changed"][1] / middle["full"][1], 4),
         "touched_asked_moved": asked,
         "same_result": same,
     }

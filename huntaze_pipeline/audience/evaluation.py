@@ -5,17 +5,19 @@ Belongs here: the questions. Which fans are asked is `standing`'s.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import Any, Protocol
 
 from huntaze_pipeline import hashing
 from huntaze_pipeline.audience import timing
 
-FORMAT = 1
+FORMAT = 2
 """Raised when `inside` or `next_at` come to mean something else: everybody is asked anew then."""
 EVENTS = "lake.raw.events"
+FACTS = "lake.marts.fan_facts"
 EMPTY = "CAST([] AS UTINYINT[])"
 _FIELD = re.compile(r'\bfan\."?(\w+)"?')
 PROFILE = ("attributes", "tags", "created_at")
@@ -51,7 +53,7 @@ class Selection(Protocol):
 
     @property
     def predicate(self) -> str:
-        """One SQL boolean over the alias `fan`."""
+        """One SQL boolean over the alias `fan`, never null."""
         ...
 
     @property
@@ -141,7 +143,7 @@ def _nothing(*_: object) -> str:
     raise AssertionError("nobody asks")
 
 
-def fans(group: Group, lists: str = "_lists") -> str:
+def fans(group: Group, facts: str = FACTS) -> str:
     """Return the relation `fan` for a group: the facts, joined to no more than is asked for."""
     profile = [name for name in PROFILE if name in group.fields]
     texts = {"tags": "coalesce(CAST(json_extract_string(f.tags, '$[*]') AS VARCHAR[]), []) AS tags"}
@@ -149,49 +151,70 @@ def fans(group: Group, lists: str = "_lists") -> str:
     sql = f"SELECT x.creator_id, x.fan_id AS id, x.* EXCLUDE (creator_id, fan_id){extra}"
     if group.lists:
         sql += ", l.lists"
-    sql += " FROM lake.marts.fan_facts x"
+    sql += f" FROM {facts} x"
     if profile:
         sql += " LEFT JOIN lake.raw.fans f ON f.creator_id = x.creator_id AND f.id = x.fan_id"
     if group.lists:
-        sql += f" LEFT JOIN {lists} l ON l.creator_id = x.creator_id AND l.fan_id = x.fan_id"
+        sql += " LEFT JOIN _lists l ON l.creator_id = x.creator_id AND l.fan_id = x.fan_id"
     return sql
 
 
-def question(group: Group, now: datetime, where: str = "", relation: str | None = None) -> str:
+def question(group: Group, now: datetime, where: str = "", facts: str = FACTS) -> str:
     """Return the query of (creator_id, fan_id, inside, next_at) for a group's fans.
 
     Args:
         group: what to ask.
         now: the moment of the question.
         where: an SQL condition over `fan` that chooses whom to ask.
-        relation: the fans, if not all of the lake's.
+        facts: the table of the fans' facts, if not the whole one.
     """
     as_of = f"TIMESTAMPTZ '{now.isoformat(sep=' ')}'"
     chosen = f" WHERE {where}" if where else ""
-    relation = relation or fans(group)
+    relation = fans(group, facts)
     if group.features:
         askers = (
             f"(SELECT fan.creator_id, fan.id AS fan_id, 0 AS position, {as_of} AS moment FROM"
-            f" (SELECT creator_id, fan_id AS id FROM lake.marts.fan_facts) AS fan{chosen})"
+            f" (SELECT creator_id, fan_id AS id FROM {facts}) AS fan{chosen})"
         )
         did = group.computed(group.features, EVENTS, askers, now)
         relation = (
             f"SELECT fan.*, did.* EXCLUDE (creator_id, fan_id, position) FROM ({relation}) AS fan"
             f" LEFT JOIN ({did}) AS did ON did.creator_id = fan.creator_id AND did.fan_id = fan.id"
         )
+    moved = timing.values(group.edges)
+    if moved:
+        extra = ", ".join(
+            f"{value} AS {name.removeprefix('fan.')}" for value, name in moved.items()
+        )
+        relation = f"SELECT fan.*, {extra} FROM ({relation}) AS fan"
+    inside = bits(_shared(group.predicates, moved, as_of))
     return (
-        f"SELECT fan.creator_id, fan.id AS fan_id, {bits(group.predicates)} AS inside,"
-        f" {timing.next_at(group.edges, as_of)} AS next_at"
+        f"SELECT fan.creator_id, fan.id AS fan_id, {inside} AS inside,"
+        f" {timing.next_at(group.edges, as_of, moved)} AS next_at"
         f" FROM ({relation}) AS fan{chosen}"
     )
+
+
+def _shared(predicates: Sequence[str], moved: Mapping[str, str], as_of: str) -> list[str]:
+    """Write the columns of moving values for the values, where these stand in brackets."""
+    found = list(predicates)
+    for value in sorted(moved, key=len, reverse=True):
+        if as_of in value and _bracketed(value.replace(as_of, "")):
+            found = [text.replace(value, moved[value]) for text in found]
+    return found
+
+
+def _bracketed(text: str) -> bool:
+    """Say whether the first bracket ends with the text; not of texts that quote others."""
+    depths = list(accumulate((c == "(") - (c == ")") for c in text))
+    return "'" not in text and text[:1] == "(" and depths.index(0) == len(text) - 1
 
 
 def bits(predicates: Sequence[str]) -> str:
     """Return SQL that packs booleans into bytes: place n is bit n % 8 of byte n // 8."""
     words = [
         " | ".join(
-            f"CASE WHEN {text} THEN {1 << i}::UTINYINT ELSE 0::UTINYINT END"
-            for i, text in enumerate(predicates[start : start + 8])
+            f"(({text})::UTINYINT << {i})" for i, text in enumerate(predicates[start : start + 8])
         )
         for start in range(0, len(predicates), 8)
     ]

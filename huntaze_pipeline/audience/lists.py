@@ -16,33 +16,39 @@ from huntaze_pipeline.audience.evaluation import Group, Selection
 from huntaze_pipeline.audience.stays import Name
 
 _HORIZON = text("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-_BEFORE = """
-    select v.live_at, v.criteria, v.rule_hash = s.rule_hash as same
-    from segments s left join lateral (
-        select * from segment_versions v
-        where v.creator_id = s.creator_id and v.segment_id = s.id
-        order by v.live_at desc limit 1) v on true
+_BEFORE = text(
+    """
+    select v.live_at, v.criteria ? 'fans' as listed, v.rule_hash = s.rule_hash as same
+    from segments s join segment_versions v on v.creator_id = s.creator_id and v.segment_id = s.id
     where s.creator_id = :creator and s.id = :segment
-"""
+    order by v.live_at desc limit 1
+    """
+)
 _LEAVE = text(
-    f"""
+    """
+    with was as materialized (
+        select jsonb_array_elements_text(v.criteria -> 'fans') as fan_id
+        from segment_versions v
+        where v.creator_id = :creator and v.segment_id = :segment and v.live_at = :live_at
+          and v.criteria ? 'fans')
     update members m set left_at = greatest(m.entered_at, :now)
-    from ({_BEFORE}) b
     where m.creator_id = :creator and m.segment_id = :segment and m.left_at is null
-      and b.criteria is not null and not b.same and not (m.fan_id = any(:fans))
-      and (not b.criteria ? 'fans' or b.criteria -> 'fans' ? m.fan_id)
+      and m.fan_id <> all(:fans)
+      and (not :listed or m.fan_id in (select fan_id from was))
     returning m.fan_id
     """
 )
+# `except` sorts or hashes both sides, however little the server knows of the tables; a join of
+# tables that it takes for small goes through the one for each row of the other.
 _ENTER = text(
-    f"""
+    """
     insert into members (creator_id, segment_id, fan_id, entered_at)
-    select f.creator_id, :segment, f.id, :now
-    from fans f left join ({_BEFORE}) b on true
-    where f.creator_id = :creator and f.id = any(:fans) and not exists (
-        select 1 from members m
-        where m.creator_id = f.creator_id and m.segment_id = :segment and m.fan_id = f.id
-          and (m.left_at is null or (b.same and m.left_at >= b.live_at)))
+    select :creator, :segment, k.id, :now from (
+        select id from fans where creator_id = :creator and id = any(:fans)
+        except
+        select fan_id from members
+        where creator_id = :creator and segment_id = :segment
+          and (left_at is null or left_at >= cast(:since as timestamptz))) k
     on conflict (creator_id, segment_id, fan_id, entered_at) do update set left_at = null
     returning fan_id
     """
@@ -69,15 +75,16 @@ def reconcile(
 
     Fans of the list who are not known yet enter at the first refresh after they are.
     """
-    values = {
-        "creator": segment.creator_id,
-        "segment": segment.id,
-        "fans": list(segment.fans or ()),
-        "now": now,
-    }
-    left = sorted(connection.execute(_LEAVE, values).scalars())
-    came = sorted(connection.execute(_ENTER, values).scalars())
-    return came, left, connection.execute(_SIZE, values).scalar_one()
+    name = {"creator": segment.creator_id, "segment": segment.id}
+    values = name | {"fans": list(segment.fans or ()), "now": now}
+    before = connection.execute(_BEFORE, name).one_or_none()
+    left: list[str] = []
+    if before is not None and not before.same:
+        then = {"live_at": before.live_at, "listed": before.listed}
+        left = sorted(connection.execute(_LEAVE, values | then).scalars())
+    since = before.live_at if before is not None and before.same else None
+    came = sorted(connection.execute(_ENTER, values | {"since": since}).scalars())
+    return came, left, connection.execute(_SIZE, name).scalar_one()
 
 
 def horizon(connection: Connection) -> int:

@@ -145,7 +145,7 @@ class _Refresh:
             standing.candidates(self.lake, plan, self.now)
             standing.named(self.lake, plan)
             standing.ask(self.lake, plan, self.now)
-            redefined = self._moves(plan)
+            redefined = self._moves()
             asked = _count(self.lake, "_fresh")
         moved = _count(self.lake, "_moves") > 0
         if moved:
@@ -168,11 +168,12 @@ class _Refresh:
                 self.bases[name] = size - len(came) + len(left)
         return found
 
-    def _moves(self, plan: standing.Plan) -> set[Name]:
+    def _moves(self) -> set[Name]:
         """Gather in `_moves` who comes and goes; return the segments with another definition."""
         new = {(r[0], r[1]) for r in self.lake.execute(_UNRECORDED).fetchall()}
         base = self._base(new)
         self.lake.register("_held", base.to_arrow())
+        self.lake.execute(_BITS)
         self.lake.execute(_MOVES)
         self.lake.unregister("_held")
         rows = self.lake.execute(_REDEFINED).fetchall()
@@ -214,29 +215,34 @@ _REDEFINED = """
     from _wanted w join _recorded r using (creator_id, segment_id)
     where w.definition <> r.definition
 """
-_MOVES = f"""
-    create or replace temp table _new as
-        select w.creator_id, w.segment_id, f.fan_id
-        from (from _wanted anti join _recorded using (creator_id, segment_id)) w
-        join _fresh f on f.creator_id = w.creator_id
-        where {evaluation.at("f.inside", "w")};
-    create or replace temp table _moves as
-        select d.creator_id, w.segment_id, d.fan_id, true as entered
-        from _diff d join _wanted w on w.creator_id = d.creator_id
-        join _recorded r on r.creator_id = w.creator_id and r.segment_id = w.segment_id
-        where {evaluation.at("d.inside", "w")} and not {evaluation.at("d.before", "r")}
-        union all
-        select d.creator_id, r.segment_id, d.fan_id, false
-        from _diff d join _recorded r on r.creator_id = d.creator_id
-        left join _wanted w on w.creator_id = r.creator_id and w.segment_id = r.segment_id
-        where {evaluation.at("d.before", "r")} and not {evaluation.at("d.inside", "w")}
-        union all
-        select creator_id, segment_id, fan_id, true
-        from _new anti join _held using (creator_id, segment_id, fan_id)
-        union all
-        select creator_id, segment_id, fan_id, false
-        from _held anti join _new using (creator_id, segment_id, fan_id);
+_BITS = """
+    create or replace temp table _bits as
+        select b.range::utinyint as word, i.range::integer as bit
+        from range(1, 256) b, range(8) i where b.range & (1 << i.range) <> 0
 """
+"""The bits that are set in each byte: joined with a byte, it gives a row for each of them."""
+_MOVES = """
+    create or replace temp table _words as
+        select * from (
+            select creator_id, fan_id, anew, unnest(inside) as now, unnest(before) as was,
+                8 * unnest(range(greatest(len(inside), len(before)))) as first
+            from _diff)
+        where anew or now is distinct from was;
+    create or replace temp table _is as
+        select w.creator_id, w.segment_id, d.fan_id
+        from _words d join _bits b on b.word = d.now
+        join _wanted w on w.creator_id = d.creator_id and w.place = d.first + b.bit;
+    create or replace temp table _was as
+        select r.creator_id, r.segment_id, d.fan_id
+        from _words d join _bits b on b.word = d.was
+        join _recorded r on r.creator_id = d.creator_id and r.place = d.first + b.bit
+        union all from _held;
+    create or replace temp table _moves as
+        select *, true as entered from _is anti join _was using (creator_id, segment_id, fan_id)
+        union all
+        select *, false from _was anti join _is using (creator_id, segment_id, fan_id);
+"""
+"""Only bytes that differ are looked into, unless they mean something else than before."""
 
 
 @contextmanager

@@ -4,7 +4,7 @@ What moves a condition is read by whoever wrote it (`Edge`); here it becomes one
 that a refresh finds the fans whose time has come by comparing one column.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 NEVER = "CAST(NULL AS TIMESTAMPTZ)"
@@ -38,21 +38,36 @@ class Edge(Protocol):
         ...
 
 
-def next_at(edges: Iterable[Edge], as_of: str) -> str:
+def values(edges: Iterable[Edge]) -> dict[str, str]:
+    """Return the numbers that time moves, each with the column that holds it.
+
+    Conditions ask for few of them and again and again: computed once a fan, they are named after.
+    """
+    distinct = dict.fromkeys(edge.value for edge in edges if edge.value)
+    return {value: f"moved_{n}" for n, value in enumerate(distinct)}
+
+
+def next_at(edges: Iterable[Edge], as_of: str, columns: Mapping[str, str]) -> str:
     """Return the SQL instant of the first edge after `as_of`; null when time changes nothing.
 
     It is never later than the true one. Every distinct value is looked at once, whatever the number
     of its limits.
+
+    Args:
+        edges: what time alone moves.
+        as_of: the SQL instant of the question.
+        columns: `values`.
     """
     spans: dict[tuple[str, float], set[float]] = {}
     days: dict[str, set[float]] = {}
     for edge in edges:
         if edge.kind == "always":
             return as_of
+        column = columns[edge.value]
         if edge.kind == "day":
-            days.setdefault(edge.value, set()).add(edge.limit)
+            days.setdefault(column, set()).add(edge.limit)
         else:
-            spans.setdefault((edge.value, edge.rate), set()).add(edge.limit)
+            spans.setdefault((column, edge.rate), set()).add(edge.limit)
     remaining = [_span(value, rate, limits) for (value, rate), limits in spans.items()]
     if days:
         counts = [_days(value, sorted(limits)) for value, limits in days.items()]
@@ -60,21 +75,29 @@ def next_at(edges: Iterable[Edge], as_of: str) -> str:
         remaining.append(f"(({_least(counts)} - 1) * 86400.0 + {night})")
     if not remaining:
         return NEVER
-    # Whole microseconds since 1970; an interval would know of months and years.
-    instant = f"epoch_us({as_of}) + CAST((seconds - {_PAD}) * 1e6 AS BIGINT)"
-    chosen = f"CASE WHEN seconds < {_FAR} THEN make_timestamptz({instant}) END"
-    return chosen.replace("seconds", f"({_least(remaining)})")
+    # Milliseconds since 1970: an interval would know of months and years, and in microseconds the
+    # same instant reckoned from another moment would look like another one, floats being inexact.
+    seconds = f"nullif(least({_least(remaining)}, {_FAR}), {_FAR})"
+    return f"make_timestamptz(CAST((epoch({as_of}) - {_PAD} + {seconds}) * 1e3 AS BIGINT) * 1000)"
 
 
 def _span(value: str, rate: float, limits: set[float]) -> str:
     """Return the seconds until the value passes the next of its limits."""
-    pad, ahead = _PAD * abs(rate), rate > 0
-    sign, shift = ("<", f"+ {pad!r}") if ahead else (">", f"- {pad!r}")
-    cases = " ".join(
-        f"WHEN {value} {sign} {limit!r}::DOUBLE {shift}::DOUBLE THEN {limit!r}::DOUBLE - {value}"
-        for limit in sorted(limits, reverse=not ahead)
-    )
-    return f"((CASE {cases} END) / {rate!r}::DOUBLE)"
+    pad = _PAD * rate
+    found = _first(value, "<" if rate > 0 else ">", sorted(limits, reverse=rate < 0), pad)
+    return f"(({found} - {value}) / {rate!r}::DOUBLE)"
+
+
+def _first(value: str, sign: str, limits: list[float], pad: float, last: str = "NULL") -> str:
+    """Return the first limit that is still ahead of the value: halved until it is found."""
+    if not limits:
+        return last
+    half = len(limits) // 2
+    middle = f"{limits[half]!r}::DOUBLE"
+    before = _first(value, sign, limits[:half], pad, middle)
+    after = _first(value, sign, limits[half + 1 :], pad, last)
+    edge = f"{limits[half] + pad!r}::DOUBLE"
+    return f"CASE WHEN {value} {sign} {edge} THEN {before} ELSE {after} END"
 
 
 def _days(value: str, limits: list[float]) -> str:
