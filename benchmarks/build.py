@@ -282,6 +282,8 @@ def measure(arguments: argparse.Namespace, home: Path) -> dict[str, object]:
         stack.services(settings.load(), ("postgres",), home=home, throwaway=True) as ready,
         lake.connect(prepared(ready)) as con,
     ):
+        if arguments.memory:
+            con.execute(f"set memory_limit = '{arguments.memory}'")
         found(con, fans)
         for day in range(arguments.days):
             live(con, day, arguments.events // arguments.days, fans)
@@ -320,6 +322,7 @@ def main() -> None:
     parser.add_argument("--fans", type=int, default=0, help="default: a hundredth of the events")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dbt", help="a Python that has dbt-duckdb")
+    parser.add_argument("--memory", help="what the engine may use, as 3GiB")
     parser.add_argument("--alone", action="store_true", help="only ours")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()

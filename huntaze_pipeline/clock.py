@@ -6,6 +6,8 @@ Instants are aware UTC everywhere; wall-clock rules convert to the fan's zone wh
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 Clock = Callable[[], datetime]
 
@@ -48,3 +50,15 @@ def duration(text: str) -> timedelta:
         return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
     except OverflowError:
         raise ValueError(f"{text!r} is longer than any calendar") from None
+
+
+@lru_cache(maxsize=1024)
+def zone(name: str | None, fallback: str | None = None) -> ZoneInfo:
+    """Return the IANA zone of this name; an unknown one gives the fallback, then UTC."""
+    for candidate in (name, fallback):
+        try:
+            if candidate:
+                return ZoneInfo(candidate)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            continue
+    return ZoneInfo("UTC")

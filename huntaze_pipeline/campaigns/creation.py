@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from huntaze_pipeline import hashing
-from huntaze_pipeline.campaigns import audit, lookup, quiet
+from huntaze_pipeline import clock, hashing
+from huntaze_pipeline.campaigns import audit, lookup
 from huntaze_pipeline.campaigns.draft import Draft, Known, Trial, faults
 from huntaze_pipeline.errors import ConflictError, Problem, Problems
 from huntaze_pipeline.store.people import Creator
@@ -56,7 +56,7 @@ def create(
     values = _values(creator_id, identity, draft, now)
     if draft.start_day is not None:
         zone = connection.scalar(select(Creator.zone).where(Creator.id == creator_id))
-        values["start_at"] = datetime.combine(draft.start_day, time.min, quiet.zone(zone))
+        values["start_at"] = datetime.combine(draft.start_day, time.min, clock.zone(zone))
     wanted = upsert(Campaign).values(values)
     added = connection.scalar(wanted.on_conflict_do_nothing().returning(Campaign.id))
     row = lookup.get(connection, creator_id, identity)

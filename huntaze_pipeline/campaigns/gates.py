@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, text
 
+from huntaze_pipeline import clock
 from huntaze_pipeline.campaigns import caps, quiet
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
@@ -222,7 +223,7 @@ def _facts(decision: Decision, row: Mapping[str, Any], contacts: Sequence[dateti
     return Facts(
         platform=decision.platform,
         topic=decision.topic,
-        zone=quiet.zone(row["zone"], row["creator_zone"]),
+        zone=clock.zone(row["zone"], row["creator_zone"]),
         expires_at=decision.expires_at,
         not_before=decision.not_before,
         consent=row["consent"],

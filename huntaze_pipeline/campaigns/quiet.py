@@ -6,21 +6,9 @@ is here: repetitions are `schedule`'s.
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from huntaze_pipeline.rulebook.policies import QuietHours
-
-
-@lru_cache(maxsize=1024)
-def zone(name: str | None, fallback: str = "UTC") -> ZoneInfo:
-    """Return the IANA zone of this name; an unknown one gives the fallback, then UTC."""
-    for candidate in (name, fallback):
-        try:
-            if candidate:
-                return ZoneInfo(candidate)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            continue
-    return ZoneInfo("UTC")
 
 
 def is_quiet(at: datetime, where: ZoneInfo, hours: QuietHours) -> bool:

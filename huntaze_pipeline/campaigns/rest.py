@@ -12,7 +12,8 @@ from typing import Any
 import duckdb
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.campaigns import launch, likeness, quiet, schedule
+from huntaze_pipeline import clock
+from huntaze_pipeline.campaigns import launch, likeness, schedule
 from huntaze_pipeline.campaigns.recipients import audience
 from huntaze_pipeline.campaigns.writing import Campaign, Writer
 from huntaze_pipeline.rulebook import live
@@ -74,7 +75,7 @@ def _occurrence(row: dict[str, Any]) -> Campaign:
     name = row.pop("occurrence")
     due = datetime.fromisoformat(name) if name else row["start_at"]
     if row["local"] and not name:
-        day = due.astimezone(quiet.zone(row["creator"]["zone"])).date()
+        day = due.astimezone(clock.zone(row["creator"]["zone"])).date()
         due = schedule.lead(day, time.fromisoformat(row["local"]))
     return launch.campaign(row | {"due_at": due})
 

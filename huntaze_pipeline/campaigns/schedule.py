@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
-from huntaze_pipeline.campaigns.quiet import instants, zone
+from huntaze_pipeline.campaigns.quiet import instants
+from huntaze_pipeline.clock import zone
 
 _LOOK = 5_000
 """Repetitions looked at before giving up; only a cron line that never comes needs more."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from huntaze_pipeline.campaigns import likeness, quiet, schedule
+from huntaze_pipeline import clock
+from huntaze_pipeline.campaigns import likeness, schedule
 from huntaze_pipeline.campaigns.recipients import Member
 from huntaze_pipeline.campaigns.variants import Variant, assign, held_out, in_test
 from huntaze_pipeline.clock import duration
@@ -135,7 +136,7 @@ class Writer:
         campaign = self.campaign
         if campaign.local is None:
             return self.now
-        where = quiet.zone(member.row.get("zone"), campaign.creator.get("zone") or "UTC")
+        where = clock.zone(member.row.get("zone"), campaign.creator.get("zone") or "UTC")
         day = schedule.day_of(campaign.due_at)
         return schedule.on_clock(day, campaign.local, where, self.now, self.following)
 

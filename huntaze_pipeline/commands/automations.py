@@ -1,23 +1,20 @@
 """`huntaze automations …`: list, show, history, pause, resume, cancel; arguments in, text out."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from huntaze_pipeline.commands.tenant import Creator, Machine, tenant
 
+if TYPE_CHECKING:
     from huntaze_pipeline.rulebook.history import Journey, Standing, Turn
 
 automations = typer.Typer(
     name="automations", help="Automations: where fans are in them; pause, resume, cancel.",
     no_args_is_help=True,
 )  # fmt: skip
-Creator = Annotated[str, typer.Option("--creator", "-c", help="The creator's id.")]
-Machine = Annotated[bool, typer.Option("--json", help="For machines.")]
 Fan = Annotated[str | None, typer.Option("--fan", help="Only this fan's passages.")]
 Execution = Annotated[str | None, typer.Option("--execution", help="Only this passage.")]
 
@@ -27,32 +24,12 @@ def register(app: typer.Typer) -> None:
     app.add_typer(automations)
 
 
-@contextmanager
-def _tenant(creator: str) -> "Iterator[Connection]":
-    """Open a transaction that sees this creator only.
-
-    Raises:
-        NotFoundError: there is no such creator.
-    """
-    from huntaze_pipeline.errors import NotFoundError
-    from huntaze_pipeline.local import stack
-    from huntaze_pipeline.rulebook import registry
-    from huntaze_pipeline.settings import load
-    from huntaze_pipeline.store.session import Store
-
-    ready = stack.services(load(), need=("postgres",))
-    with ready as settings, Store(settings).tenant(creator) as connection:
-        if not registry.exists(connection, creator):
-            raise NotFoundError(f"there is no creator {creator!r}; see `huntaze creators list`")
-        yield connection
-
-
 @automations.command("list")
 def list_automations(creator: Creator, machine: Machine = False) -> None:
     """Show a creator's automations: status, trigger, and how many fans are where."""
     from huntaze_pipeline.rulebook import history
 
-    with _tenant(creator) as connection:
+    with tenant(creator) as (connection, _):
         found = history.automations(connection, creator)
     if machine:
         typer.echo(json.dumps([_standing(one) for one in found], default=str))
@@ -66,7 +43,7 @@ def show(automation: str, creator: Creator, machine: Machine = False) -> None:
     """Show an automation: its steps, and how many fans rest at each."""
     from huntaze_pipeline.rulebook import history, live
 
-    with _tenant(creator) as connection:
+    with tenant(creator) as (connection, _):
         one = history.automation(connection, creator, automation)
         name = (creator, automation, one.rule_hash)
         version = live.versions(connection, [name]).get(name)
@@ -107,7 +84,7 @@ def history(
 
     if state is not None and state not in room.STATES:
         raise typer.BadParameter(f"{state!r}: one of {', '.join(room.STATES)}")
-    with _tenant(creator) as connection:
+    with tenant(creator) as (connection, _):
         name = what
         if what is not None and fan is None and not room.automations(connection, creator, what):
             if not room.is_fan(connection, creator, what):
@@ -170,7 +147,7 @@ def _act(
         "pause": control.pause, "resume": control.resume, "cancel": control.cancel
     }  # fmt: skip
     which = control.Which(creator, automation, fan, execution)
-    with _tenant(creator) as connection:
+    with tenant(creator) as (connection, _):
         changed = acts[action](connection, which, now=system_clock(), actor="cli")
     past = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}[action]
     told = f"{automation}: {past}, {_many(changed.passages, 'passage')}"

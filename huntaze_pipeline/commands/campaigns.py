@@ -1,15 +1,13 @@
 """`huntaze campaigns …`: list, show, preview, start, pause and cancel; arguments in, text out."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from huntaze_pipeline.commands.tenant import Creator, Machine, tenant
 
+if TYPE_CHECKING:
     from huntaze_pipeline.campaigns.progress import Count, Standard
     from huntaze_pipeline.settings import Settings
 
@@ -17,33 +15,11 @@ campaigns = typer.Typer(
     name="campaigns", help="Campaigns: how far they are; start, pause, cancel.",
     no_args_is_help=True,
 )  # fmt: skip
-Creator = Annotated[str, typer.Option("--creator", "-c", help="The creator's id.")]
-Machine = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
     app.add_typer(campaigns)
-
-
-@contextmanager
-def _tenant(creator: str) -> "Iterator[tuple[Connection, Settings]]":
-    """Open a transaction that sees this creator only.
-
-    Raises:
-        NotFoundError: there is no such creator.
-    """
-    from huntaze_pipeline.errors import NotFoundError
-    from huntaze_pipeline.local import stack
-    from huntaze_pipeline.rulebook import registry
-    from huntaze_pipeline.settings import load
-    from huntaze_pipeline.store.session import Store
-
-    ready = stack.services(load(), need=("postgres",))
-    with ready as settings, Store(settings).tenant(creator) as connection:
-        if not registry.exists(connection, creator):
-            raise NotFoundError(f"there is no creator {creator!r}; see `huntaze creators list`")
-        yield connection, settings
 
 
 @campaigns.command("list")
@@ -61,7 +37,7 @@ def list_campaigns(
 
     if status is not None and status not in CAMPAIGN_STATUSES:
         raise typer.BadParameter(f"{status!r}: one of {', '.join(CAMPAIGN_STATUSES)}")
-    with _tenant(creator) as (connection, _):
+    with tenant(creator) as (connection, _):
         rows, total = lookup.listing(connection, creator, status=status, limit=limit)
     if machine:
         typer.echo(json.dumps([_described(row) for row in rows], default=str))
@@ -79,7 +55,7 @@ def show(campaign: str, creator: Creator, machine: Machine = False) -> None:
     from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.measurement import standing
 
-    with _tenant(creator) as (connection, ready):
+    with tenant(creator) as (connection, ready):
         row = lookup.get(connection, creator, campaign)
         counts = progress.counts(connection, creator, campaign)
         lines = progress.lines(connection, creator, campaign, system_clock(), _standard(ready))
@@ -120,7 +96,7 @@ def preview(
     from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.rulebook.policies import load_policies
 
-    with _tenant(creator) as (connection, ready):
+    with tenant(creator) as (connection, ready):
         row = lookup.get(connection, creator, campaign)
         with forecast.facts(ready, connection, row) as lake:
             found = forecast.of(
@@ -168,7 +144,7 @@ def start(
     from huntaze_pipeline.rulebook.policies import load_policies
 
     now = system_clock()
-    with _tenant(creator) as (connection, ready):
+    with tenant(creator) as (connection, ready):
         if not incomplete:
             readiness.require(connection, creator, campaign, load_policies(ready.rules_dir), now)
         row = lifecycle.start(
@@ -194,7 +170,7 @@ def reweigh(
     from huntaze_pipeline.clock import system_clock
 
     given = dict(_weight(text) for text in weights)
-    with _tenant(creator) as (connection, _):
+    with tenant(creator) as (connection, _):
         after = split.reweigh(connection, creator, campaign, given, now=system_clock(), actor="cli")
     typer.echo(", ".join(f"{name} {weight:g}" for name, weight in after.items()))
 
@@ -221,7 +197,7 @@ def _act(action: str, campaign: str, creator: str) -> None:
         "pause": lifecycle.pause,
         "cancel": lifecycle.cancel,
     }
-    with _tenant(creator) as (connection, _):
+    with tenant(creator) as (connection, _):
         row = acts[action](connection, creator, campaign, now=system_clock(), actor="cli")
     typer.echo(f"{row.id}: {row.status}{_next(row)}")
 

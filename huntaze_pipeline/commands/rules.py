@@ -1,8 +1,7 @@
 """`huntaze rules …`: arguments in, text out. `rules test`, `plan` and `apply` are `proving`'s."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,14 +9,12 @@ import typer
 
 from huntaze_pipeline.commands import backtest, proving
 from huntaze_pipeline.commands.folder import Folder, rules_folder
+from huntaze_pipeline.commands.tenant import tenant
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from huntaze_pipeline.errors import Problem
 
 rules = typer.Typer(name="rules", help="Rule files: check, preview, apply.", no_args_is_help=True)
-Creator = Annotated[str, typer.Option("--creator", "-c", help="The creator's id.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -25,31 +22,6 @@ def register(app: typer.Typer) -> None:
     proving.register(rules)
     rules.command("backtest")(backtest.backtest)
     app.add_typer(rules)
-
-
-@contextmanager
-def _tenant(creator: str) -> "Iterator[Connection]":
-    """Open a transaction that sees this creator only.
-
-    Raises:
-        NotFoundError: there is no such creator.
-    """
-    from huntaze_pipeline.local import stack
-    from huntaze_pipeline.settings import load
-    from huntaze_pipeline.store.session import Store
-
-    ready = stack.services(load(), need=("postgres",))
-    with ready as settings, Store(settings).tenant(creator) as connection:
-        _known(connection, creator)
-        yield connection
-
-
-def _known(connection: "Connection", creator: str) -> None:
-    from huntaze_pipeline.errors import NotFoundError
-    from huntaze_pipeline.rulebook import registry
-
-    if not registry.exists(connection, creator):
-        raise NotFoundError(f"there is no creator {creator!r}; see `huntaze creators list`")
 
 
 @rules.command()
@@ -189,7 +161,7 @@ def _profile(creator: str | None, fan: str) -> "dict[str, Any]":
 
     if creator is None:
         raise typer.BadParameter("say whose fan it is: --creator ID")
-    with _tenant(creator) as connection:
+    with tenant(creator) as (connection, _):
         found = people.profile(connection, creator, fan)
     if found is None:
         raise NotFoundError(f"creator {creator!r} has no fan {fan!r}")

@@ -1,52 +1,27 @@
 """`huntaze segments …`: arguments in, text out."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from huntaze_pipeline.commands.tenant import Creator, Machine, tenant
 
+if TYPE_CHECKING:
     from huntaze_pipeline.rulebook.live import LiveSegment
-    from huntaze_pipeline.settings import Settings
 
 segments = typer.Typer(
     name="segments", help="Segments: preview, sizes, members, history, export.",
     no_args_is_help=True,
 )  # fmt: skip
-Creator = Annotated[str, typer.Option("--creator", "-c", help="The creator's id.")]
-Machine = Annotated[bool, typer.Option("--json", help="For machines.")]
 At = Annotated[datetime | None, typer.Option(help="As of this moment (UTC unless it has a zone).")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
     app.add_typer(segments)
-
-
-@contextmanager
-def _tenant(creator: str) -> "Iterator[tuple[Connection, Settings]]":
-    """Open a transaction that sees this creator only.
-
-    Raises:
-        NotFoundError: there is no such creator.
-    """
-    from huntaze_pipeline.errors import NotFoundError
-    from huntaze_pipeline.local import stack
-    from huntaze_pipeline.rulebook import registry
-    from huntaze_pipeline.settings import load
-    from huntaze_pipeline.store.session import Store
-
-    ready = stack.services(load(), need=("postgres",))
-    with ready as settings, Store(settings).tenant(creator) as connection:
-        if not registry.exists(connection, creator):
-            raise NotFoundError(f"there is no creator {creator!r}; see `huntaze creators list`")
-        yield connection, settings
 
 
 def _moment(at: datetime | None) -> datetime | None:
@@ -62,7 +37,7 @@ def list_segments(creator: Creator, machine: Machine = False) -> None:
 
     from huntaze_pipeline.store.planning import Segment
 
-    with _tenant(creator) as (connection, _):
+    with tenant(creator) as (connection, _):
         columns = (Segment.id, Segment.name, Segment.size, Segment.refreshed_at)
         mine = select(*columns).where(Segment.creator_id == creator).order_by(Segment.id)
         rows = [row._asdict() for row in connection.execute(mine)]
@@ -95,7 +70,7 @@ def refresh(
     from huntaze_pipeline.warehouse import lake
 
     if creator is not None:
-        with _tenant(creator):
+        with tenant(creator):
             pass
     with stack.services(load(), need=("postgres",)) as ready, lake.connect(ready) as con:
         only = [creator] if creator else None
@@ -129,7 +104,7 @@ def preview(
     from huntaze_pipeline.warehouse import lake
 
     now = system_clock()
-    with _tenant(creator) as (connection, ready), lake.connect(ready, read_only=True) as con:
+    with tenant(creator) as (connection, ready), lake.connect(ready, read_only=True) as con:
         rules = {found.id: found for found in live.segments(connection, [creator])}
         name = segment
         if Path(segment).suffix in (".yaml", ".yml", ".json"):
@@ -174,7 +149,7 @@ def members(segment: str, creator: Creator, at: At = None) -> None:
     """Print the ids of a segment's fans, one a line."""
     from huntaze_pipeline.audience import segments as room
 
-    with _tenant(creator) as (connection, _):
+    with tenant(creator) as (connection, _):
         room.require(connection, creator, segment)
         for fan in room.members(connection, creator, segment, _moment(at)):
             typer.echo(fan)
@@ -188,7 +163,7 @@ def history(segment: str, creator: Creator, machine: Machine = False) -> None:
     from huntaze_pipeline.audience import history as room
     from huntaze_pipeline.audience import segments as audience
 
-    with _tenant(creator) as (connection, _):
+    with tenant(creator) as (connection, _):
         audience.require(connection, creator, segment)
         versions = room.versions(connection, creator, segment)
         days = room.days(connection, creator, segment)
@@ -221,7 +196,7 @@ def export(
     from huntaze_pipeline.warehouse import lake
 
     chosen = [name.strip() for name in columns.split(",") if name.strip()]
-    with _tenant(creator) as (connection, ready):
+    with tenant(creator) as (connection, ready):
         audience.require(connection, creator, segment)
         asks = any(name in room.FACTS for name in chosen)
         with lake.connect(ready, read_only=True) if asks else nullcontext() as con:

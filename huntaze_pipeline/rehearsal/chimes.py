@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from huntaze_pipeline import clock
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.rehearsal.cast import CREATOR, Actor
 from huntaze_pipeline.rulebook.live import LiveAutomation
@@ -73,7 +74,7 @@ class Clocks:
         if trigger.silence is not None:
             return self._silence(trigger, actor, log, after)
         zone = actor.person.zone if trigger.zone != "creator" else None
-        where, at = calendar.zone(zone, self.zone), after
+        where, at = clock.zone(zone, self.zone), after
         while (at := calendar.following(trigger.cron, where, at)) is not None:
             if at - after > _FAR:
                 return None

@@ -12,7 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from huntaze_pipeline.campaigns import gates, quiet
+from huntaze_pipeline import clock
+from huntaze_pipeline.campaigns import gates
 from huntaze_pipeline.rehearsal.past import Past
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
@@ -225,7 +226,7 @@ class _Known:
         return gates.Facts(
             platform=decision.platform,
             topic=decision.topic,
-            zone=quiet.zone(row["zone"], self.zones.get(decision.creator_id) or "UTC"),
+            zone=clock.zone(row["zone"], self.zones.get(decision.creator_id) or "UTC"),
             expires_at=decision.expires_at,
             not_before=decision.not_before,
             consent=row["consent"],

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from huntaze_pipeline import clock
 from huntaze_pipeline.campaigns import quiet
 from huntaze_pipeline.events.envelope import Event, micros
 from huntaze_pipeline.rehearsal import cast
@@ -37,7 +38,7 @@ class Scene:
         if when.tzinfo is not None:
             return when.astimezone(UTC)
         name = self.test.fans[fan or self.somebody].zone
-        zone = quiet.zone(name, self._creator()["zone"])
+        zone = clock.zone(name, self._creator()["zone"])
         return quiet.instants(when.date(), when.time(), zone)[0]
 
     @property

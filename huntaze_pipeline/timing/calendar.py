@@ -6,10 +6,9 @@ change. A time that is skipped comes when the gap ends; a doubled one once.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from itertools import takewhile
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter
 
@@ -31,18 +30,6 @@ class Moment(NamedTuple):
     def name(self) -> str:
         """The wall-clock time as text: the same occurrence has the same name in every zone."""
         return self.wall.strftime("%Y-%m-%dT%H:%M")
-
-
-@lru_cache(maxsize=1024)
-def zone(name: str | None, fallback: str | None = None) -> ZoneInfo:
-    """Return the IANA zone of this name; an unknown one gives the fallback, then UTC."""
-    for candidate in (name, fallback):
-        try:
-            if candidate:
-                return ZoneInfo(candidate)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            continue
-    return ZoneInfo("UTC")
 
 
 def between(cron: str, where: ZoneInfo, after: datetime, upto: datetime) -> list[Moment]:

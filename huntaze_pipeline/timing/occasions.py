@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from huntaze_pipeline import clock
 from huntaze_pipeline.rulebook.trigger import Trigger
 from huntaze_pipeline.timing import calendar, clocks
 
@@ -115,7 +116,7 @@ def _due(
         names = list(connection.execute(_ZONES, {"creator": row.creator_id}).scalars())
         upcoming.append(now + LOOK)
     for name in names:
-        where = calendar.zone(None if name in (NOBODY, EVERYBODY) else name, row.zone)
+        where = clock.zone(None if name in (NOBODY, EVERYBODY) else name, row.zone)
         found += _in_zone(
             row, trigger, name, calendar.between(trigger.cron, where, row.done_to, now), now
         )

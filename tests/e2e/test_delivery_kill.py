@@ -100,6 +100,7 @@ def states(store: Store) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("policy", ["resend", "park"])
 def test_killed_senders_lose_nothing_and_send_nothing_twice(
     settings: Settings, store: Store, world: list[str], policy: str, tmp_path: Path

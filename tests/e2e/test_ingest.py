@@ -99,6 +99,7 @@ def test_models_are_listed_tested_and_built_by_command(run) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_year_of_shopping_gives_the_totals_that_the_files_have(run, store: Store) -> None:
     with store.worker() as connection:
         connection.execute(

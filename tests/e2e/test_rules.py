@@ -125,6 +125,8 @@ def test_apply_makes_rules_live_and_segments_can_be_listed(rules, settings, stor
     assert (unknown.returncode, "no creator 'nobody'" in unknown.stderr) == (2, True)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_segments_are_refreshed_at_once_and_an_unknown_one_is_told(rules, settings, store, creator):
     env = {"PATH": "/usr/bin:/bin", **stack.environment(settings)}
     run("rules", "apply", "--creator", creator, "--rules", rules, env=env)
