@@ -79,7 +79,7 @@ def automation(
     found = _matched(past, rules[0], reading, trial)
     if found.is_empty():
         return trial
-    context = planner.Context(_people(past), policies, entered or {}, answers=_ask(past, reading))
+    context = planner.Context(addressed(past), policies, entered or {}, answers=_ask(past, reading))
     plan = planner.plan(found, NOBODY, rules, context, since)
     passing = Passing(past, rules, context, until, clock or {})
     passing.run(plan, found.iter_rows(named=True))
@@ -180,8 +180,8 @@ def _ask(past: Past, reading: Reading) -> Callable[..., matching.Answers]:
     return ask
 
 
-def _people(past: Past) -> people.People:
-    """The addresses of the numbered fans and what messages say of their creators."""
+def addressed(past: Past) -> people.People:
+    """Return the addresses of the numbered fans and what messages say of their creators."""
     rows = past.con.execute(
         "select i.creator_id, i.fan_id, i.platform, i.account_id, i.address, i.normalised,"
         f" i.last_inbound_at from {past.table('identities')} i semi join who"

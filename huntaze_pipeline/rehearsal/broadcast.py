@@ -34,6 +34,15 @@ def planned(
         creator: id, name, zone and currency.
         now: aware UTC.
     """
+    campaign = made(book, name, creator, now)
+    if campaign.end_at is not None and campaign.end_at <= now:
+        return None
+    due = schedule.first(campaign, campaign.local, now, creator["zone"])
+    return due and replace(campaign, due_at=due, start_at=campaign.start_at or now)
+
+
+def made(book: Rulebook, name: str, creator: Mapping[str, Any], now: datetime) -> Campaign:
+    """Return a file's campaign, due now."""
     rule = book.campaigns[name]
     values = registry.campaign_values(rule, creator["zone"])
     arms = [
@@ -49,11 +58,7 @@ def planned(
         "creator": creator, "experiment_id": name if test else None,
         "share": test.share if test else 1.0, "variants": arms,
     }  # fmt: skip
-    made = launch.campaign(row)
-    if made.end_at is not None and made.end_at <= now:
-        return None
-    due = schedule.first(made, made.local, now, creator["zone"])
-    return due and replace(made, due_at=due, start_at=made.start_at or now)
+    return launch.campaign(row)
 
 
 @dataclass
