@@ -60,6 +60,7 @@ def automation(
     *,
     clock: Mapping[tuple[str, int], datetime] | None = None,
     decided: Mapping[str, datetime] | None = None,
+    in_force: Callable[[datetime], Policies] | None = None,
 ) -> Trial:
     """Run one automation over what became known from `since` to before `until`.
 
@@ -72,6 +73,7 @@ def automation(
         entered: entries from before the period, of a rule that was live then.
         clock: when live took steps, by execution and turn: a replay takes them then.
         decided: when live decided messages, by id: a replay judges them then.
+        in_force: the policies of a moment, by which a replay judges; None: `policies`.
     """
     trial = Trial(since, until)
     reading = Reading.of(rules[0].rule, rules[0].templates)
@@ -94,7 +96,7 @@ def automation(
     imported = _imported(trial, found)
     trial.decisions = gatekeeper.screen(
         past, trial.decisions, policies, imported=imported,
-        instead_of=("automation", rules[0].id),
+        instead_of=("automation", rules[0].id), in_force=in_force,
     )  # fmt: skip
     return trial
 
