@@ -3,7 +3,7 @@
 Belongs here: reading YAML and JSON, and finding places again. What the data means is up to readers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ class Source:
     keys: dict[Where, yaml.Mark] = field(default_factory=dict)
     values: dict[Where, tuple[yaml.Mark, yaml.Mark]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    former: Mapping[str, Where] = field(default_factory=dict)
+    """Keys that were renamed after reading: where each stands in the file, from the same level."""
 
     def at(self, mark: "yaml.Mark | None", what: str) -> Problem:
         """Return a problem of this file at a mark (the file's first character when None)."""
@@ -60,8 +62,11 @@ class Source:
         """Drop the parts that are not in the file (names of union members, missing keys)."""
         found: Where = ()
         for part in path:
-            if (*found, part) in self.values:
-                found = (*found, part)
+            written = self.former.get(str(part), (part,))
+            for place in ((*found, part), (*found, *written)):
+                if place in self.values:
+                    found = place
+                    break
         return found
 
     def _find(

@@ -1,18 +1,18 @@
 """Campaigns that are due: their audience, one decision per member, and what comes next.
 
-The audience is frozen as rows at launch. What a member gets is `writing`, what becomes of those who
-wait for a winner is `rest`; starting and pausing by hand is `lifecycle`; when a campaign comes
-again is `schedule`.
+The audience is frozen as rows at launch. What a member gets is `writing`, when the next occurrence
+is `occasion`; what becomes of those who wait for a winner is `rest`; starting and pausing by hand
+is `lifecycle`.
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time
 from typing import Any
 
 import duckdb
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.campaigns import gates, schedule
+from huntaze_pipeline.campaigns import gates, occasion
 from huntaze_pipeline.campaigns.recipients import Member, audience, with_facts
 from huntaze_pipeline.campaigns.variants import Variant, capped
 from huntaze_pipeline.campaigns.writing import Campaign, Writer, used
@@ -130,10 +130,8 @@ def writer(
 ) -> Writer:
     """Return who decides the members of an occurrence."""
     known = live.templates(connection, [campaign.creator_id]).get(campaign.creator_id, {})
-    return Writer(
-        campaign, known, policies, now, snapshot_id, _until(campaign, now),
-        _seen(connection, campaign), following=next_day(campaign),
-    )  # fmt: skip
+    seen = _seen(connection, campaign)
+    return occasion.writer(campaign, known, policies, now, seen, snapshot_id)
 
 
 def write(
@@ -162,46 +160,11 @@ _SEEN = text(
 
 
 def _seen(connection: Connection, campaign: Campaign) -> dict[str, str]:
-    """Return the arms of earlier occurrences, by fan: a new split does not move anybody."""
-    if not campaign.recurring or not campaign.variants or campaign.closed:
+    """Return the arms of earlier occurrences, by fan."""
+    if not occasion.moored(campaign):
         return {}
     names = {"creator_id": campaign.creator_id, "id": campaign.id}
     return {row.fan_id: row.variant_id for row in connection.execute(_SEEN, names)}
-
-
-def _until(campaign: Campaign, now: datetime) -> datetime | None:
-    """Return when waiting for a winner ends: with the campaign, or when it comes again."""
-    ends = [at for at in (campaign.end_at, _following(campaign, now)) if at is not None]
-    return min(ends, default=None)
-
-
-def next_day(campaign: Campaign, after: date | None = None) -> date | None:
-    """Return the day of the repetition behind the one that is due, for fans' own clocks."""
-    if campaign.local is None or not campaign.recurring:
-        return None
-    return schedule.following_day(
-        campaign.recurring, campaign.start_at or campaign.due_at,
-        after or schedule.day_of(campaign.due_at), campaign.creator.get("zone") or "UTC",
-        campaign.local, campaign.end_at,
-    )  # fmt: skip
-
-
-def _following(campaign: Campaign, now: datetime) -> datetime | None:
-    if not campaign.recurring:
-        return None
-    if campaign.local is not None:
-        today = schedule.day_of(now)
-        if schedule.lead(today, campaign.local) > now:
-            today -= timedelta(days=1)
-        day = next_day(campaign, max(schedule.day_of(campaign.due_at), today))
-        return day and schedule.lead(day, campaign.local)
-    return schedule.following(
-        campaign.recurring,
-        campaign.start_at or campaign.due_at,
-        max(now, campaign.due_at),
-        campaign.creator.get("zone") or "UTC",
-        campaign.end_at,
-    )
 
 
 _ADVANCE = text(
@@ -239,12 +202,12 @@ def advance(connection: Connection, campaign: Campaign, now: datetime) -> dateti
     Occurrences that were missed meanwhile are passed over: nobody gets two of them at once. A test
     starts here, and where the campaign goes once, its size is known: those who are sent an arm.
     """
-    following = _following(campaign, now)
+    ahead = occasion.following(campaign, now)
     names = {"creator_id": campaign.creator_id, "id": campaign.id, "now": now}
-    connection.execute(_ADVANCE, {**names, "due": campaign.due_at, "next": following})
+    connection.execute(_ADVANCE, {**names, "due": campaign.due_at, "next": ahead})
     if campaign.experiment_id:
         connection.execute(_STARTED, names | {"once": campaign.recurring is None})
-    return following
+    return ahead
 
 
 def settle(connection: Connection, now: datetime, campaign: Campaign | None = None) -> int:

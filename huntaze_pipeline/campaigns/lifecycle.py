@@ -153,21 +153,12 @@ def _due(connection: Connection, creator_id: str, row: Row[Any], now: datetime) 
         return None
     if row.next_send_at is not None and (row.next_send_at > now or row.stopped is not None):
         return row.next_send_at
-    if row.recurring is None and row.local_time is None:
-        return max(row.start_at or now, now)
     zone = connection.scalar(select(Creator.zone).where(Creator.id == creator_id)) or "UTC"
-    due = _repeated(row, now, zone)
+    clock = row.local_time and time.fromisoformat(row.local_time)
+    due = schedule.first(cast(Any, row), clock, now, zone)
     if due is None:
         raise ConflictError(f"campaign {row.id} never repeats before its end date: nothing to send")
     return due
-
-
-def _repeated(row: Row[Any], now: datetime, zone: str) -> datetime | None:
-    if row.local_time is None:
-        return schedule.upcoming(cast(Any, row), now, zone)
-    clock = time.fromisoformat(row.local_time)
-    day = schedule.upcoming_day(cast(Any, row), clock, now, zone)
-    return day and schedule.lead(day, clock)
 
 
 def upcoming(connection: Connection, row: Row[Any], now: datetime) -> datetime | None:

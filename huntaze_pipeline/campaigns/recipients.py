@@ -1,6 +1,6 @@
 """The audience of a campaign: the members of its segments with what a message needs of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -65,6 +65,14 @@ def targeted(creator_id: str, targeting: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def outside(segments: Collection[str], targeting: Mapping[str, Any]) -> str | None:
+    """Say why a fan in these segments is not meant, as `CHOSEN` does: `audience` or `excluded`."""
+    wanted = targeting.get("segmentIds") or ()
+    if wanted and not set(segments) & set(wanted):
+        return "audience"
+    return "excluded" if set(segments) & set(targeting.get("excludeSegmentIds") or ()) else None
+
+
 def _member(row: dict[str, Any]) -> Member:
     addresses = [
         Address(platform, account, address, normalised, at and datetime.fromisoformat(at))
@@ -82,10 +90,11 @@ def with_facts(
     """Return the members with their facts, as of now, in their rows."""
     known = load_fans(connection, lake, [(creator_id, member.id) for member in members])
     states = {row["fan_id"]: row for row in known.fans.iter_rows(named=True)}
-    return [replace(m, row=_joined(m.row, states.get(m.id, {}))) for m in members]
+    return [replace(m, row=joined(m.row, states.get(m.id, {}))) for m in members]
 
 
-def _joined(row: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+def joined(row: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a profile with the facts that a fan's state amounts to."""
     found = facts.values(state)
     subscribed = found.pop("subscribed_at") or row["subscribed_at"]
     return {**row, **found, "subscribed_at": subscribed}

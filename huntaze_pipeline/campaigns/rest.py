@@ -5,7 +5,7 @@ A row leaves `held` once, in one transaction with its message: after a crash the
 either all of it or none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time
 from typing import Any
 
@@ -13,12 +13,13 @@ import duckdb
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline import clock
-from huntaze_pipeline.campaigns import launch, likeness, schedule
+from huntaze_pipeline.campaigns import launch, likeness, occasion, schedule
 from huntaze_pipeline.campaigns.recipients import audience
 from huntaze_pipeline.campaigns.writing import Campaign, Writer
 from huntaze_pipeline.rulebook import live
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
+from huntaze_pipeline.rulebook.schema import Template
 
 GONE = "left_audience"
 """Why a fan who waited is skipped: no longer in the segments that the campaign is for."""
@@ -41,9 +42,11 @@ _READY = text(
     for update of c skip locked
     """
 )
+KEPT = ("fan_id", "platform", "account_id", "address", "expires_at")
+"""What is known of those who wait."""
 _HELD = text(
-    """
-    select fan_id, platform, account_id, address, expires_at from messages
+    f"""
+    select {", ".join(KEPT)} from messages
     where creator_id = :creator_id and source = 'campaign' and source_id = :id
       and occurrence = :occurrence and state = 'held'
     order by fan_id
@@ -108,18 +111,40 @@ def plan(
         for member in audience(connection, campaign.creator_id, campaign.targeting)
         if member.id in waiting
     ]
-    writer = Writer(
-        campaign, live.templates(connection, [campaign.creator_id]).get(campaign.creator_id, {}),
-        policies, now, snapshot_id,
-        taken={likeness.key(*row) for row in connection.execute(_TAKEN, names)},
-        following=launch.next_day(campaign),
-    )  # fmt: skip
+    known = live.templates(connection, [campaign.creator_id]).get(campaign.creator_id, {})
+    taken = {likeness.key(*row) for row in connection.execute(_TAKEN, names)}
     here = {member.id for member in members}
-    gone = [row for row in held if row["fan_id"] not in here]
-    return launch.write(connection, writer, members, lake) + _gone(campaign, gone, now)
+    left = [row for row in held if row["fan_id"] not in here]
+    decides = writer(campaign, known, policies, now, taken, snapshot_id)
+    return launch.write(connection, decides, members, lake) + gone(campaign, left, now)
 
 
-def _gone(campaign: Campaign, rows: Sequence[Any], now: datetime) -> list[Decision]:
+def writer(
+    campaign: Campaign,
+    templates: Mapping[str, Template],
+    policies: Policies,
+    now: datetime,
+    taken: set[tuple[str, str]],
+    snapshot_id: int | None = None,
+) -> Writer:
+    """Return who decides those who waited; pure.
+
+    Args:
+        campaign: whose test is over.
+        templates: those that it may write with.
+        policies: the gates' rules.
+        now: the tick's instant.
+        taken: the addresses that the occurrence has written to (`likeness.key`).
+        snapshot_id: the lake snapshot that facts are read from.
+    """
+    return Writer(
+        campaign, templates, policies, now, snapshot_id, taken=taken,
+        following=occasion.next_day(campaign),
+    )  # fmt: skip
+
+
+def gone(campaign: Campaign, rows: Sequence[Any], now: datetime) -> list[Decision]:
+    """Return the refusals of those who left the audience while they waited (`KEPT` of each)."""
     return [
         Decision(
             creator_id=campaign.creator_id, source="campaign", source_id=campaign.id,

@@ -29,9 +29,17 @@ GRACE = timedelta(minutes=30)
 class Recurring(Protocol):
     """What of a campaign this module reads."""
 
-    start_at: datetime | None
-    end_at: datetime | None
-    recurring: str | None
+    @property
+    def start_at(self) -> datetime | None:
+        """The first occurrence."""
+
+    @property
+    def end_at(self) -> datetime | None:
+        """No occurrence lies after it."""
+
+    @property
+    def recurring(self) -> str | None:
+        """None: it goes once."""
 
 
 def upcoming(campaign: Recurring, now: datetime, zone_name: str) -> datetime | None:
@@ -43,6 +51,25 @@ def upcoming(campaign: Recurring, now: datetime, zone_name: str) -> datetime | N
         zone_name,
         campaign.end_at,
     )
+
+
+def first(
+    campaign: Recurring, clock: time | None, now: datetime, zone_name: str
+) -> datetime | None:
+    """Return when a campaign that begins now is decided first; None: never before its end.
+
+    Args:
+        campaign: its dates.
+        clock: the time of fans' own clocks at which it goes; None: it goes at its own instants.
+        now: the moment at which it begins.
+        zone_name: the creator's IANA zone.
+    """
+    if clock is not None:
+        day = upcoming_day(campaign, clock, now, zone_name)
+        return day and lead(day, clock)
+    if campaign.recurring is None:
+        return max(campaign.start_at or now, now)
+    return upcoming(campaign, now, zone_name)
 
 
 def following(

@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,13 +16,21 @@ if TYPE_CHECKING:
     from huntaze_pipeline.settings import Settings
 
 FORMATS = ("text", "json")
+KINDS = ("automations", "campaigns", "segments")
+"""Rules that have a past."""
 
 
 def backtest(
-    rule: Annotated[str, typer.Argument(help="The automation's id: its file's name.")],
-    since: Annotated[datetime, typer.Option("--from", help="First instant, UTC.")],
+    rule: Annotated[
+        str, typer.Argument(help="An automation's, campaign's or segment's id, or kind/ID.")
+    ],
+    since: Annotated[datetime | None, typer.Option("--from", help="First instant, UTC.")] = None,
     until: Annotated[
         datetime | None, typer.Option("--to", help="First instant after it, UTC; default: now.")
+    ] = None,
+    at: Annotated[
+        datetime | None,
+        typer.Option(help="A campaign as if it had been started then, UTC; not its schedule."),
     ] = None,
     creator: Annotated[
         list[str] | None, typer.Option("--creator", "-c", help="Whose past; default: everybody's.")
@@ -32,7 +40,8 @@ def backtest(
         typer.Option("--rules", help="Another folder than HUNTAZE_RULES_DIR or ./rules."),
     ] = None,
     live: Annotated[
-        bool, typer.Option("--live", help="The version that is live, not the one in the file.")
+        bool,
+        typer.Option("--live", help="An automation's version that is live, not the file's."),
     ] = False,
     punctual: Annotated[
         bool, typer.Option("--punctual", help="Take every event as known when it happened.")
@@ -46,27 +55,133 @@ def backtest(
 
     Each moment is judged by what was known then. Nothing is written and nothing is sent.
     """
-    from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.rehearsal import backtest as room
-    from huntaze_pipeline.rehearsal import meaning, showing
+    from huntaze_pipeline.rehearsal import showing
 
     if form not in FORMATS:
         raise typer.BadParameter(f"{form!r}: one of {', '.join(FORMATS)}")
     if chart is not None and chart.suffix not in (".svg", ".png"):
         raise typer.BadParameter(f"{chart.name!r}: end the name in .svg or .png")
-    start, end = _utc(since), _utc(until) if until else system_clock()
-    if end <= start:
-        raise typer.BadParameter(f"--to {end.isoformat()} is not after --from {start.isoformat()}")
     with room.uncollected(), _past(creator, punctual) as (past, settings):
         book = _book(folder or settings.rules_dir)
-        rules = _rules(past, settings, book, rule, live)
-        entered = room.entered(past, rules, start)
-        trial = room.automation(past, rules, book.policies, start, end, entered)
-        found = meaning.summary(past, trial, rules[0].id, book.policies)
-    typer.echo(showing.as_json(found) if form == "json" else showing.text(found))
+        kind, name = _meant(book, rule, live)
+        start, end = _period(kind, since, until, at)
+        _possible(kind, at, live, chart)
+        if kind == "automations":
+            rules = _rules(past, settings, book, name, live)
+            found, told = _automation(past, book, rules, start, end), showing.text
+        elif kind == "campaigns":
+            found, told = _campaign(past, book, name, start, end, at is not None), showing.mailing
+        else:
+            found, told = _segment(past, book, name, start, end), showing.tides
+    typer.echo(showing.as_json(found) if form == "json" else told(found))
     if chart is not None:
         chart.write_bytes(showing.picture(found, chart.suffix[1:]))
         typer.echo(f"chart written to {chart}", err=True)
+
+
+def _meant(book: "Rulebook", rule: str, live: bool) -> tuple[str, str]:
+    """Return the kind and the id of the rule that is meant.
+
+    Raises:
+        NotFoundError: there is none, or it is of a kind that has no past.
+        BadParameter: several kinds have one.
+    """
+    from huntaze_pipeline.errors import NotFoundError
+    from huntaze_pipeline.rulebook.fields import nearest
+
+    kind, slash, name = rule.rpartition("/")
+    if slash and kind not in KINDS:
+        raise NotFoundError(f"{rule!r}: {kind} have no past to run over; only {', '.join(KINDS)}")
+    kinds = [kind] if slash else KINDS
+    found = [k for k in kinds if name in getattr(book, k)]
+    if len(found) > 1:
+        raise typer.BadParameter(
+            f"{name!r} is several: write {' or '.join(f'{k}/{name}' for k in found)}"
+        )
+    if found:
+        return found[0], name
+    if live:
+        return "automations", name
+    if name in book.templates:
+        raise NotFoundError(f"{name!r} is a template: preview it with `huntaze templates preview`")
+    every = [known for k in kinds for known in getattr(book, k)]
+    raise NotFoundError(
+        f"there is no automation, campaign or segment {name!r}{nearest(name, every)}"
+    )
+
+
+def _period(
+    kind: str, since: datetime | None, until: datetime | None, at: datetime | None
+) -> tuple[datetime, datetime]:
+    """Return the period that is asked for: a moment of a campaign is the week behind it."""
+    from huntaze_pipeline.clock import system_clock
+    from huntaze_pipeline.rehearsal.meaning import AFTER
+
+    now = system_clock()
+    if at is not None:
+        if since is not None or until is not None:
+            raise typer.BadParameter("write either --at or --from and --to")
+        if _utc(at) > now:
+            raise typer.BadParameter(f"--at {_utc(at).isoformat()} is not in the past")
+        return _utc(at), min(now, _utc(at) + AFTER)
+    if since is None:
+        more = ", or --at: one moment" if kind == "campaigns" else ""
+        raise typer.BadParameter(f"--from is missing: where the period begins{more}")
+    start, end = _utc(since), _utc(until) if until else now
+    if end <= start:
+        raise typer.BadParameter(f"--to {end.isoformat()} is not after --from {start.isoformat()}")
+    return start, end
+
+
+def _possible(kind: str, at: datetime | None, live: bool, chart: Path | None) -> None:
+    """Refuse what a kind of rule cannot do."""
+    if at is not None and kind != "campaigns":
+        doing = "reacts to events" if kind == "automations" else "changes all the time"
+        raise typer.BadParameter(
+            f"--at is for campaigns: one of {kind} {doing}; write --from, --to"
+        )
+    if live and kind != "automations":
+        raise typer.BadParameter(f"--live is for automations; {kind} are run as their files say")
+    if chart is not None and kind == "segments":
+        raise typer.BadParameter("--chart draws messages, and a segment sends none")
+
+
+def _automation(
+    past: "Past", book: "Rulebook", rules: "Sequence[LiveAutomation]", start: datetime,
+    end: datetime,
+) -> dict[str, Any]:  # fmt: skip
+    from huntaze_pipeline.rehearsal import backtest as room
+    from huntaze_pipeline.rehearsal import meaning
+
+    entered = room.entered(past, rules, start)
+    trial = room.automation(past, rules, book.policies, start, end, entered)
+    return meaning.summary(past, trial, rules[0].id, book.policies)
+
+
+def _campaign(
+    past: "Past", book: "Rulebook", name: str, start: datetime, end: datetime, once: bool
+) -> dict[str, Any]:
+    from huntaze_pipeline.rehearsal import mailing, meaning
+
+    past.open(end)
+    found = []
+    for creator in past.people():
+        if once:
+            found.append(mailing.at(book, name, creator, start))
+        else:
+            found += mailing.occurrences(book, name, creator, start, end)
+    done = mailing.run(past, book, name, found, start, end)
+    return meaning.mailed(past, done, name, book.policies)
+
+
+def _segment(
+    past: "Past", book: "Rulebook", name: str, start: datetime, end: datetime
+) -> dict[str, Any]:
+    from huntaze_pipeline.rehearsal import tides
+
+    past.open(end)
+    return tides.summary(name, tides.run(past, book.segments, name, start, end))
 
 
 def _utc(at: datetime) -> datetime:
@@ -117,7 +232,7 @@ def _book(folder: Path) -> "Rulebook":
 
 
 def _rules(
-    past: "Past", settings: "Settings", book: "Rulebook", rule: str, live: bool
+    past: "Past", settings: "Settings", book: "Rulebook", name: str, live: bool
 ) -> "list[LiveAutomation]":
     """Return the rule for each creator, as its file says it or as it is live.
 
@@ -126,10 +241,8 @@ def _rules(
     """
     from huntaze_pipeline.errors import NotFoundError
     from huntaze_pipeline.rulebook import live as room
-    from huntaze_pipeline.rulebook.fields import nearest
     from huntaze_pipeline.store.session import Store
 
-    name = rule.removeprefix("automations/")
     if live:
         with Store(settings).worker() as connection:
             every = room.automations(connection, past.creators, [])
@@ -137,10 +250,6 @@ def _rules(
         if not found:
             raise NotFoundError(f"no automation {name!r} is live")
         return [a for a in found if a.rule_hash == found[0].rule_hash]
-    if name not in book.automations:
-        raise NotFoundError(
-            f"there is no automation {name!r}{nearest(name, list(book.automations))}"
-        )
     return [book_automation(book, creator, name) for creator in past.creators]
 
 

@@ -108,7 +108,7 @@ def replay(
 ) -> None:
     """Decide a period again and compare it with what live decided. Exit code 1 when it differs."""
     from huntaze_pipeline.errors import NotFoundError
-    from huntaze_pipeline.rehearsal import backtest
+    from huntaze_pipeline.rehearsal import backtest, rulings
     from huntaze_pipeline.rehearsal import replay as room
     from huntaze_pipeline.rulebook.policies import load_policies
 
@@ -124,7 +124,8 @@ def replay(
         for name in names:
             past.creators = [name]
             past.open(end)
-            found.append(room.run(connection, past, name, policies, start, end))
+            known = rulings.of(connection, name, policies)
+            found.append(room.run(connection, past, name, known, start, end))
     if machine:
         typer.echo(_json([asdict(one) | {"identical": one.identical} for one in found]))
     else:

@@ -41,7 +41,7 @@ def summary(results: Sequence[Result], covered: Sequence[Covered]) -> str:
     """Return the last line: how many tests, how many failed, how much was covered."""
     failed = sum(not result.passed for result in results)
     took = sum(result.seconds for result in results)
-    share = f", {coverage.total(covered):.0%} of the automations' ways" if covered else ""
+    share = f", {coverage.total(covered):.0%} of the rules' ways" if covered else ""
     state = f"{failed} of {len(results)} tests failed" if failed else f"{len(results)} tests passed"
     return f"{state} in {took:.1f} s{share}"
 

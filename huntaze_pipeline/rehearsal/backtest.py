@@ -60,6 +60,7 @@ def automation(
     *,
     clock: Mapping[tuple[str, int], datetime] | None = None,
     decided: Mapping[str, datetime] | None = None,
+    in_force: Callable[[datetime], Policies] | None = None,
 ) -> Trial:
     """Run one automation over what became known from `since` to before `until`.
 
@@ -72,6 +73,7 @@ def automation(
         entered: entries from before the period, of a rule that was live then.
         clock: when live took steps, by execution and turn: a replay takes them then.
         decided: when live decided messages, by id: a replay judges them then.
+        in_force: the policies of a moment, by which a replay judges; None: `policies`.
     """
     trial = Trial(since, until)
     reading = Reading.of(rules[0].rule, rules[0].templates)
@@ -79,7 +81,7 @@ def automation(
     found = _matched(past, rules[0], reading, trial)
     if found.is_empty():
         return trial
-    context = planner.Context(_people(past), policies, entered or {}, answers=_ask(past, reading))
+    context = planner.Context(addressed(past), policies, entered or {}, answers=_ask(past, reading))
     plan = planner.plan(found, NOBODY, rules, context, since)
     passing = Passing(past, rules, context, until, clock or {})
     passing.run(plan, found.iter_rows(named=True))
@@ -94,7 +96,7 @@ def automation(
     imported = _imported(trial, found)
     trial.decisions = gatekeeper.screen(
         past, trial.decisions, policies, imported=imported,
-        instead_of=("automation", rules[0].id),
+        instead_of=("automation", rules[0].id), in_force=in_force,
     )  # fmt: skip
     return trial
 
@@ -180,8 +182,8 @@ def _ask(past: Past, reading: Reading) -> Callable[..., matching.Answers]:
     return ask
 
 
-def _people(past: Past) -> people.People:
-    """The addresses of the numbered fans and what messages say of their creators."""
+def addressed(past: Past) -> people.People:
+    """Return the addresses of the numbered fans and what messages say of their creators."""
     rows = past.con.execute(
         "select i.creator_id, i.fan_id, i.platform, i.account_id, i.address, i.normalised,"
         f" i.last_inbound_at from {past.table('identities')} i semi join who"

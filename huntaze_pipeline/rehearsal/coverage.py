@@ -1,17 +1,22 @@
 """What the tests of rule files never tried: steps not taken, conditions that were never false.
 
-A rule has *ways*: entering and staying out, each step taken, each conditional step passed over, and
-every way behind a step that chooses. A way is covered when some test's story goes it.
+An automation has *ways*: entering and staying out, each step taken, each conditional step passed
+over, and every way behind a step that chooses; those of a campaign are `reach`'s. A way is covered
+when some test's story goes it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
+from huntaze_pipeline.rehearsal import reach
 from huntaze_pipeline.rehearsal.outcome import Outcome
+from huntaze_pipeline.rehearsal.reach import Reach
 from huntaze_pipeline.rulebook import flow
 from huntaze_pipeline.rulebook.flow import Op
 from huntaze_pipeline.rulebook.loader import Draft
-from huntaze_pipeline.rulebook.schema import Automation
+from huntaze_pipeline.rulebook.policies import Policies
+from huntaze_pipeline.rulebook.schema import Automation, Campaign, Template
 from huntaze_pipeline.rulebook.steps import ACTS
 
 Path = tuple[str | int, ...]
@@ -45,8 +50,8 @@ class Covered:
     """The ways of one rule, those gone and those not."""
 
     rule: str
-    gone: Sequence[Way]
-    missed: Sequence[tuple[Way, str]]
+    gone: Sequence[Way | Reach]
+    missed: Sequence[tuple[Way | Reach, str]]
     """With the place in the file, as `file:line:column`."""
 
     @property
@@ -103,16 +108,28 @@ def _choices(name: str, op: Op) -> list[Way]:
 
 
 def measure(draft: Draft, stories: Iterable[Sequence[Outcome]]) -> list[Covered]:
-    """Return how far stories cover the automations."""
+    """Return how far stories cover the automations and the campaigns."""
     outcomes = [outcome for story in stories for outcome in story]
-    rules: Mapping[str, object] = draft.rules["automations"]
     found = []
-    for name, rule in sorted(rules.items()):
-        assert isinstance(rule, Automation)
-        all_ways, source = ways(name, rule), draft.sources["automations", name]
+    for (kind, name), all_ways in _every(draft).items():
+        source = draft.sources[kind, name]
         gone = [way for way in all_ways if any(map(way.gone, outcomes))]
         missed = [(w, source.problem(w.path, "").where) for w in all_ways if w not in gone]
         found.append(Covered(name, gone, missed))
+    return found
+
+
+def _every(draft: Draft) -> dict[tuple[str, str], Sequence[Way | Reach]]:
+    """Return the ways of each rule that has some."""
+    found: dict[tuple[str, str], Sequence[Way | Reach]] = {}
+    templates = cast(dict[str, Template], draft.rules["templates"])
+    for name, rule in sorted(draft.rules["automations"].items()):
+        found["automations", name] = ways(name, cast(Automation, rule))
+    if draft.policies is not None:
+        policies = Policies(draft.policies)
+        for name, rule in sorted(draft.rules["campaigns"].items()):
+            made = reach.ways(name, cast(Campaign, rule), templates, policies)
+            found["campaigns", name] = made
     return found
 
 

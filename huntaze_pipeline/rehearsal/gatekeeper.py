@@ -5,7 +5,7 @@ messages that count for caps are those that really went, and those of the rule t
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,6 +35,7 @@ def screen(
     *,
     imported: Collection[str] = (),
     instead_of: tuple[str, str] | None = None,
+    in_force: Callable[[datetime], Policies] | None = None,
 ) -> list[Decision]:
     """Judge decisions in the order of their moments; return them in that order.
 
@@ -45,6 +46,7 @@ def screen(
         imported: ids of messages whose event came from a file.
         instead_of: source and id of the rule that is tried: its real messages do not count, for
             these stand in their place.
+        in_force: the policies of a moment, where they changed meanwhile.
     """
     batch = sorted(decisions, key=lambda d: (d.decided_at, d.not_before, d.step, d.message_id))
     open_ones = [d for d in batch if d.state == "decided"]
@@ -53,8 +55,9 @@ def screen(
     judged: dict[int, Decision] = {}
     for n, decision in enumerate(open_ones):
         mine = contacts[(decision.creator_id, decision.fan_id)]
-        facts = known.facts(n, decision, _moments(mine, decision, policies))
-        verdict = gates.judge(facts, policies, decision.decided_at)
+        ruling = in_force(decision.decided_at) if in_force else policies
+        facts = known.facts(n, decision, _moments(mine, decision, ruling))
+        verdict = gates.judge(facts, ruling, decision.decided_at)
         judged[id(decision)] = after = gates.applied(decision, verdict)
         if after.state == "decided":
             mine[after.message_id] = _simulated(after)

@@ -14,6 +14,7 @@ import polars as pl
 
 from huntaze_pipeline.campaigns.eta import LATENCY_S
 from huntaze_pipeline.rehearsal.backtest import Trial
+from huntaze_pipeline.rehearsal.mailing import Mailing
 from huntaze_pipeline.rehearsal.past import Past
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
@@ -70,7 +71,7 @@ def vars_of(queue: Queue) -> dict[str, Any]:
     return {k: v.total_seconds() if isinstance(v, timedelta) else v for k, v in found.items()}
 
 
-def _reasons(trial: Trial, state: str) -> list[tuple[str, int]]:
+def _reasons(trial: Trial | Mailing, state: str) -> list[tuple[str, int]]:
     told = (d.reason for d in trial.decisions if d.state == state and d.reason)
     return Counter(reason.split(":")[0] for reason in told).most_common()
 
@@ -148,7 +149,26 @@ def _times(past: Past, sent: Sequence[Decision]) -> None:
     past.con.unregister("went_frame")
 
 
-def overlap(past: Past, rule: str) -> dict[str, Any]:
+def mailed(past: Past, mailing: Mailing, rule: str, policies: Policies) -> dict[str, Any]:
+    """Return everything that is told of a campaign's backtest, as JSON-like data."""
+    sent = [d for d in mailing.decisions if d.state == "decided"]
+    waiting = [d for d in mailing.decisions if d.state == "held"]
+    _times(past, sent)
+    return {
+        "rule": rule, "from": mailing.since, "to": mailing.until,
+        "occurrences": mailing.occurrences,
+        "fans": len({(d.creator_id, d.fan_id) for d in mailing.decisions}),
+        "messages": len(sent), "waiting": len(waiting),
+        "arms": dict(sorted(Counter(d.variant_id for d in sent if d.variant_id).items())),
+        "blocked": dict(_reasons(mailing, "skipped")), "held": dict(_reasons(mailing, "decided")),
+        "days": days(sent), "queues": [vars_of(q) for q in queues(past, sent, policies)],
+        "overlap": overlap(past, rule, "campaign"), "bought": bought(past),
+        "live": against_live(past, mailing, rule, "campaign"),
+        "sample": [_shown(d) for d in sent[:_SAMPLE]],
+    }  # fmt: skip
+
+
+def overlap(past: Past, rule: str, source: str = "automation") -> dict[str, Any]:
     """Count the live messages to the same fans within a day of these, by what sent them."""
     hours = int(NEAR.total_seconds() // 3600)
     rows = past.con.execute(
@@ -160,10 +180,10 @@ def overlap(past: Past, rule: str) -> dict[str, Any]:
             and m.state in ('sent', 'unknown')
             and coalesce(m.sent_at, m.not_before) between w."at" - to_hours({hours})
                 and w."at" + to_hours({hours})
-        where m.source <> 'automation' or m.source_id <> ?
+        where m.source <> ? or m.source_id <> ?
         group by 1 order by 2 desc, 1
         """,
-        [rule],
+        [source, rule],
     ).fetchall()
     return {
         "within_hours": hours,
@@ -198,7 +218,9 @@ def bought(past: Past) -> dict[str, Any]:
 _SAME = ("state", "reason", "platform", "account_id", "content", "subject", "not_before")
 
 
-def against_live(past: Past, trial: Trial, rule: str) -> dict[str, Any] | None:
+def against_live(
+    past: Past, trial: Trial | Mailing, rule: str, source: str = "automation"
+) -> dict[str, Any] | None:
     """Compare with the decisions that live really made of this rule in the period.
 
     Returns:
@@ -208,9 +230,9 @@ def against_live(past: Past, trial: Trial, rule: str) -> dict[str, Any] | None:
     rows = past.con.execute(
         "select id, fan_id, rule_hash, state, reason, platform, account_id, content, subject,"
         f" not_before, decided_at, ended_at from {past.table('messages')} m"
-        " where source = 'automation' and source_id = $rule and decided_at >= $since"
+        " where source = $source and source_id = $rule and decided_at >= $since"
         " and decided_at < $until order by decided_at, id",
-        {"rule": rule, "since": trial.since, "until": trial.until},
+        {"source": source, "rule": rule, "since": trial.since, "until": trial.until},
     ).pl()
     if rows.is_empty():
         return None

@@ -1,7 +1,7 @@
 """What a rule did, as a row of the story: the value that worlds make and tests compare."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,25 @@ def message(decision: Decision, now: datetime) -> Outcome:
     }  # fmt: skip
     at = max(now, decision.not_before)
     return Outcome("send", at, decision.fan_id, decision.source_id, decision.step, detail)
+
+
+def planned(decision: Decision, now: datetime) -> Outcome:
+    """Return a campaign's decision as an outcome; it has no steps."""
+    about = (decision.fan_id, decision.source_id)
+    if decision.state == "held":
+        wait = decision.expires_at - now if decision.expires_at else None
+        return Outcome("wait", now, *about, None, {"wait": wait, "reason": decision.reason})
+    if decision.reason == "holdout":
+        return Outcome("hold", now, *about, None, {"reason": decision.reason})
+    told = message(decision, now)
+    variant = decision.variant_id or decision.followed_variant_id
+    more = {"variant": variant, "followed": decision.followed_variant_id}
+    return replace(told, step=None, detail={**told.detail, **more})
+
+
+def outside(campaign: str, fans: Mapping[str, str], now: datetime) -> list[Outcome]:
+    """Return who is not in a campaign's audience, and why."""
+    return [Outcome("out", now, fan, campaign, None, {"reason": why}) for fan, why in fans.items()]
 
 
 def of_plan(

@@ -11,6 +11,7 @@ happened, and what is known of their fans is the earliest that was ever recorded
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
 
@@ -107,6 +108,11 @@ class Past:
         return (
             f"(select * from {self.tables.prefix}{name} where {key} in ({listed(self.creators)}))"
         )
+
+    def people(self) -> list[dict[str, Any]]:
+        """Return what messages and schedules ask of the creators."""
+        query = f"select id, name, zone, currency from {self.table('creators')} order by id"
+        return list(self.con.execute(query).pl().iter_rows(named=True))
 
     def number(self, askers: str) -> None:
         """Give the fans of some askers numbers: long keys make every later step slow."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert
 
 from huntaze_pipeline.errors import StalePlanError
-from huntaze_pipeline.rehearsal import standing
+from huntaze_pipeline.rehearsal import rulings, standing
 from huntaze_pipeline.rehearsal.origin import Origin
 from huntaze_pipeline.rehearsal.standing import Rule
 from huntaze_pipeline.rulebook import registry
@@ -66,7 +66,8 @@ def _one(
 ) -> Applied:
     applied = registry.apply(connection, creator, rulebook, now, origin.commit)
     labels = {"create": applied.created, "change": applied.updated, "stop": applied.stopped}
-    if any(labels.values()):
+    ruling = rulings.change(connection, creator, rulebook.policies)
+    if any(labels.values()) or ruling:
         after = standing.rules(connection, creator)
         changes = [
             {
@@ -76,6 +77,7 @@ def _one(
             }
             for action, names in labels.items() for label in names
         ]  # fmt: skip
+        changes += [ruling] if ruling else []
         values = {
             "creator_id": creator, "applied_at": now, "git_commit": origin.commit,
             "dirty": origin.dirty, "files_hash": rulebook.content(),

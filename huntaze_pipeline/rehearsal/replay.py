@@ -16,9 +16,9 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline import hashing
 from huntaze_pipeline.rehearsal import backtest, meaning
 from huntaze_pipeline.rehearsal.past import Past
+from huntaze_pipeline.rehearsal.rulings import Rulings
 from huntaze_pipeline.rulebook import live
 from huntaze_pipeline.rulebook.decision import Decision
-from huntaze_pipeline.rulebook.policies import Policies
 
 _VERSIONS = text(
     """
@@ -114,7 +114,7 @@ def run(
     connection: Connection,
     past: Past,
     creator: str,
-    policies: Policies,
+    rulings: Rulings,
     since: datetime,
     until: datetime,
 ) -> Replay:
@@ -124,7 +124,8 @@ def run(
         connection: PostgreSQL.
         past: of this creator.
         creator: its id.
-        policies: those in force; what a policy said then is not kept.
+        rulings: the policies: gates judge by those of each decision's moment, texts and lives are
+            made by those that were in force when the rule's version became live.
         since: aware UTC.
         until: aware UTC; steps that live has taken since then are part of it.
     """
@@ -140,8 +141,9 @@ def run(
     for rule, start, end in _versions(connection, creator, since, until):
         before = backtest.entered(past, [rule], start)
         trial = backtest.automation(
-            past, [rule], policies, start, end, before, clock=clock, decided=decided
-        )
+            past, [rule], rulings.at(start), start, end, before, clock=clock, decided=decided,
+            in_force=rulings.at,
+        )  # fmt: skip
         mine |= {d.message_id: d for d in trial.decisions}
     _compare(result, theirs, mine, past)
     return result
@@ -232,7 +234,10 @@ def _cause(past: Past, creator: str, there: Row | None, here: Decision | None, f
     if fields.keys() <= {"content", "subject", "template_id"}:
         return "the text is made from something that was changed and is not kept"
     if fields.keys() <= {"state", "reason", "earliest_at", "not_before"}:
-        return "a gate answers differently: policies.yaml or what it asks about has changed"
+        return (
+            "a gate answers differently: what it asks about has changed, or policies.yaml was"
+            " changed without `huntaze rules apply`"
+        )
     return "unknown: neither the rule nor the events explain it"
 
 

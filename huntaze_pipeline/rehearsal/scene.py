@@ -7,8 +7,10 @@ from typing import Any
 
 from huntaze_pipeline import clock
 from huntaze_pipeline.campaigns import quiet
+from huntaze_pipeline.campaigns.writing import Campaign
 from huntaze_pipeline.events.envelope import Event, micros
-from huntaze_pipeline.rehearsal import cast
+from huntaze_pipeline.rehearsal import broadcast, cast
+from huntaze_pipeline.rehearsal.broadcast import Broadcast
 from huntaze_pipeline.rehearsal.cast import CREATOR, Actor
 from huntaze_pipeline.rehearsal.world import World
 from huntaze_pipeline.rulebook import flow, references
@@ -16,7 +18,7 @@ from huntaze_pipeline.rulebook.cases import Happening, Past, SegmentCase, Settin
 from huntaze_pipeline.rulebook.conditions import parse
 from huntaze_pipeline.rulebook.live import LiveAutomation
 from huntaze_pipeline.rulebook.loader import Rulebook
-from huntaze_pipeline.rulebook.schema import Automation
+from huntaze_pipeline.rulebook.schema import Automation, Settings
 
 LONGEST = timedelta(days=800)
 """A test that waits longer than this without an end is cut off."""
@@ -30,6 +32,8 @@ class Scene:
     test: Setting
     rulebook: Rulebook
     rules: Sequence[str]
+    """Automations."""
+    campaigns: Sequence[str] = ()
 
     def instant(self, when: timedelta | datetime, fan: str | None) -> datetime:
         """Return a moment of the test in UTC; without a zone it is the fan's own clock."""
@@ -37,14 +41,29 @@ class Scene:
             return self.test.clock + when
         if when.tzinfo is not None:
             return when.astimezone(UTC)
-        name = self.test.fans[fan or self.somebody].zone
-        zone = clock.zone(name, self._creator()["zone"])
+        person = self.test.fans[self.owner(fan or self.somebody)]
+        zone = clock.zone(person.zone, self._creator()["zone"])
         return quiet.instants(when.date(), when.time(), zone)[0]
 
     @property
     def somebody(self) -> str:
         """The fan who is meant when none is named."""
         return next(iter(self.test.fans))
+
+    def those(self, name: str | None) -> list[str]:
+        """Return the ids of the fans who are meant by a name of the test."""
+        name = name or self.somebody
+        times = self.test.fans[name].times
+        return [name] if times == 1 else [f"{name}-{i + 1}" for i in range(times)]
+
+    def owner(self, fan: str) -> str:
+        """Return the name in the test that a fan goes by."""
+        return fan if fan in self.test.fans else fan.rpartition("-")[0]
+
+    def planned(self) -> dict[str, Campaign | None]:
+        """Return the campaigns as they are started when the test begins; None: it is over then."""
+        creator, now = self._creator(), self.test.clock
+        return {n: broadcast.planned(self.rulebook, n, creator, now) for n in self.campaigns}
 
     def play(self) -> World:
         """Return the world after everything has happened."""
@@ -89,10 +108,11 @@ class Scene:
 
     def _world(self) -> World:
         actors = {
-            name: cast.actor(name, person, self.rulebook.policies, self.test.clock)
+            fan: cast.actor(fan, person, self.rulebook.policies, self.test.clock)
             for name, person in self.test.fans.items()
+            for fan in self.those(name)
         }
-        log = []
+        log: list[Event] = []
         for i, past in enumerate(self.test.before):
             at = self.test.clock - past.ago
             log += self._past(past, actors, at, f"before-{i + 1}")
@@ -102,34 +122,50 @@ class Scene:
             actors=actors,
             policies=self.rulebook.policies,
             automations=[_live(self.rulebook, name) for name in self.rules],
+            broadcasts=[Broadcast.of(self.rulebook, c) for c in self.planned().values() if c],
             segments=self.rulebook.segments,
             watched=self._watched(),
             log=sorted(log, key=lambda event: event.occurred_at),
+            contacts=self._contacts(log),
         )
 
     def _past(
         self, past: Past, actors: Mapping[str, Actor], at: datetime, name: str
     ) -> Iterable[Event]:
-        fan = actors[past.fan or self.somebody]
-        if past.event is None:
-            fan.consents.update(past.consents)
-            return []
-        event = self._event(past, fan, at, name)
-        fan.happens(event.name, event.platform or "", at)
-        return [event]
+        for i, fan in enumerate(self.those(past.fan)):
+            actors[fan].consents.update(past.consents)
+            if past.event is not None:
+                event = self._event(past, actors[fan], at, _each(name, i))
+                actors[fan].happens(event.name, event.platform or "", at)
+                yield event
+
+    def _contacts(self, log: Sequence[Event]) -> dict[tuple[str, str], dict[str, datetime]]:
+        """Return the messages that were sent before the test, as far as caps count them."""
+        found: dict[tuple[str, str], dict[str, datetime]] = {}
+        for event in log:
+            topic = str(event.properties.get("topic", Settings().topic))
+            if event.name == "sent" and self.rulebook.policies.topic(topic).capped:
+                mine = found.setdefault((event.creator_id, event.fan_id), {})
+                mine[event.event_id] = event.occurred_at
+        return found
 
     def _happen(self, world: World, happening: Happening, at: datetime, name: str) -> None:
-        fan = world.actors[happening.fan or self.somebody]
-        fan.consents.update(happening.consents)
-        if happening.event is not None:
-            world.react(self._event(happening, fan, at, name))
+        if happening.winner is not None:
+            arm = None if happening.winner == "none" else happening.winner
+            world.settle(happening.campaign, arm)
+            return
+        for i, fan in enumerate(self.those(happening.fan)):
+            actor = world.actors[fan]
+            actor.consents.update(happening.consents)
+            if happening.event is not None:
+                world.react(self._event(happening, actor, at, _each(name, i)))
 
     def _event(self, happening: Happening, fan: Actor, at: datetime, name: str) -> Event:
         assert happening.event is not None
         platform = happening.platform or self._platform(happening.event, fan)
         value = None if happening.value is None else micros(happening.value)
         return Event(
-            creator_id=CREATOR, event_id=happening.id or name, name=happening.event,
+            creator_id=CREATOR, event_id=_own(happening.id, name), name=happening.event,
             fan_id=fan.id, occurred_at=at, source="api", platform=platform,
             account_id=platform and f"{CREATOR}-{platform}", campaign_id=happening.campaign,
             message_id=happening.message, value_micros=value,
@@ -155,7 +191,19 @@ class Scene:
         seen: set[str] = set()
         for name in self.rules:
             seen |= _asked(self.rulebook.automations[name])
+        for name in self.campaigns:
+            aim = self.rulebook.campaigns[name].targeting
+            seen |= {*aim.segments, *aim.exclude}
         return sorted(name for name in seen if name in self.rulebook.segments)
+
+
+def _each(name: str, i: int) -> str:
+    return f"{name}#{i + 1}" if i else name
+
+
+def _own(wanted: str | None, name: str) -> str:
+    """Return an event's id as the test gives it; of a crowd's, each has its own."""
+    return name if wanted is None else wanted + "".join(name.partition("#")[1:])
 
 
 def _asked(rule: Automation) -> set[str]:

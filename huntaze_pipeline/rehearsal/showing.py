@@ -12,6 +12,8 @@ from huntaze_pipeline.reports.figures import Table
 from huntaze_pipeline.warehouse.reports import Chart, Column
 
 _BAR = 40
+_FANS = 6
+"""Fans that the text names of a day; JSON names all."""
 _DAYS = 100
 """Days that the text draws one by one; a longer period is drawn by week."""
 
@@ -47,6 +49,60 @@ def _head(found: Mapping[str, Any]) -> Iterator[str]:
     ):  # fmt: skip
         if counts:
             yield f"  {title:<9}" + ", ".join(f"{name} {n:,}" for name, n in counts.items())
+
+
+def mailing(found: Mapping[str, Any]) -> str:
+    """Return a campaign's summary as lines for a terminal."""
+    return "\n".join(
+        [
+            *_mailed(found), *_days(found["days"]), *_queues(found["queues"]), *_others(found),
+            *_bought(found["bought"]), *_live(found["live"]), *_sample(found["sample"]),
+        ]
+    )  # fmt: skip
+
+
+def _mailed(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{found['rule']}: {found['from']:%Y-%m-%d %H:%M} to {found['to']:%Y-%m-%d %H:%M} UTC"
+    for row in found["occurrences"]:
+        outside = "".join(f", {why} {n:,}" for why, n in row["outside"].items())
+        yield (
+            f"  {row['at']:%Y-%m-%d %H:%M} {row['creator_id']}: {row['audience']:,} of"
+            f" {row['fans']:,} fans{outside and ' (not meant: ' + outside[2:] + ')'}"
+        )
+    yield f"{found['messages']:,} messages to {found['fans']:,} fans"
+    if found["waiting"]:
+        yield f"  {found['waiting']:,} would wait for the winner of the test"
+    for title, counts in (
+        ("arms", found["arms"]), ("not sent", found["blocked"]), ("later", found["held"]),
+    ):  # fmt: skip
+        if counts:
+            yield f"  {title:<9}" + ", ".join(f"{name} {n:,}" for name, n in counts.items())
+
+
+def tides(found: Mapping[str, Any]) -> str:
+    """Return a segment's summary as lines for a terminal."""
+    size = found["size"]
+    lines = [
+        f"{found['segment']}: {found['from']:%Y-%m-%d %H:%M} to {found['to']:%Y-%m-%d %H:%M} UTC",
+        f"{size['first']:,} fans at first, {found['entered']:,} came, {found['left']:,} left,"
+        f" {size['last']:,} at last",
+        "",
+        f"{'until':<16}  {'fans':>8}  {'came':>7}  {'left':>7}",
+    ]
+    top = max((row["size"] for row in found["days"]), default=0) or 1
+    for row in found["days"]:
+        lines.append(
+            f"{row['at']:%Y-%m-%d %H:%M}  {row['size']:>8,}  {len(row['entered']):>7,}"
+            f"  {len(row['left']):>7,}  {'█' * round(row['size'] / top * _BAR)}"
+        )
+        lines += [f"    + {_names(row['entered'])}"] if row["entered"] else []
+        lines += [f"    - {_names(row['left'])}"] if row["left"] else []
+    return "\n".join(lines)
+
+
+def _names(fans: Sequence[str]) -> str:
+    more = f" and {len(fans) - _FANS:,} more" if len(fans) > _FANS else ""
+    return ", ".join(fans[:_FANS]) + more
 
 
 def _days(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

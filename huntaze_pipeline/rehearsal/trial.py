@@ -1,7 +1,7 @@
 """Running the tests of rule files: which there are, what came of each, and what they covered."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from huntaze_pipeline.errors import Problem
@@ -23,7 +23,8 @@ class Trial:
     """`automations/welcome`, `tests/first_week`"""
     name: str
     test: Setting | TemplateCase
-    rules: Sequence[str]
+    rules: Mapping[str, Sequence[str]]
+    """Ids of the rules that are live in it, by kind."""
     source: Source
     path: Path
 
@@ -65,15 +66,16 @@ def _meant(word: str, trial: Trial) -> bool:
 def _owned(draft: Draft) -> Iterator[Trial]:
     for (kind, name), source in draft.sources.items():
         for i, test in enumerate(getattr(draft.rules[kind].get(name), "tests", ())):
-            yield Trial(f"{kind}/{name}", test.name, test, [name], source, ("tests", i))
+            yield Trial(f"{kind}/{name}", test.name, test, {kind: [name]}, source, ("tests", i))
 
 
 def _suites(draft: Draft) -> Iterator[Trial]:
     for name, (source, suite) in draft.suites.items():
         if suite is None:
             continue
+        live = {"automations": suite.rules, "campaigns": suite.campaigns}
         for i, test in enumerate(suite.tests):
-            yield Trial(f"tests/{name}", test.name, test, suite.rules, source, ("tests", i))
+            yield Trial(f"tests/{name}", test.name, test, live, source, ("tests", i))
 
 
 def run(draft: Draft, only: Sequence[str] = ()) -> list[Result]:
@@ -94,7 +96,8 @@ def _run(trial: Trial, rulebook: Rulebook) -> Result:
     elif isinstance(trial.test, SegmentCase):
         mismatches = _members(Scene(trial.test, rulebook, ()), name)
     else:
-        mismatches = _story(Scene(trial.test, rulebook, trial.rules), result)
+        live = (trial.rules.get(kind, ()) for kind in ("automations", "campaigns"))
+        mismatches = _story(Scene(trial.test, rulebook, *live), result)
     result.problems = [_problem(trial, mismatch) for mismatch in mismatches]
     result.seconds = time.perf_counter() - began
     return result
@@ -102,6 +105,10 @@ def _run(trial: Trial, rulebook: Rulebook) -> Result:
 
 def _story(scene: Scene, result: Result) -> list[Mismatch]:
     assert isinstance(scene.test, Case)
+    over = [name for name, campaign in scene.planned().items() if campaign is None]
+    if over:
+        what = f"{', '.join(over)} is over when the test begins: give the test a `clock`"
+        return [Mismatch(("clock",), what)]
     result.story = scene.play().story
     told = sorted(result.story, key=lambda outcome: outcome.at)
     result.lines = [verdict.described(scene, outcome) for outcome in told]
@@ -113,7 +120,8 @@ def _members(scene: Scene, segment: str) -> list[Mismatch]:
     found = []
     answers = scene.memberships()
     for i, (wanted, inside) in enumerate(zip(scene.test.expect, answers, strict=True)):
-        expected, actual = set(wanted.members), inside[segment]
+        expected = {fan for name in wanted.members for fan in scene.those(name)}
+        actual = inside[segment]
         lacking, extra = sorted(expected - actual), sorted(actual - expected)
         words = [f"{', '.join(lacking)} not in it"] if lacking else []
         words += [f"{', '.join(extra)} in it"] if extra else []

@@ -10,7 +10,7 @@ from huntaze_pipeline.rehearsal.scene import Scene
 from huntaze_pipeline.rulebook.cases import EFFECTS, Case, Expect
 
 Path = tuple[str | int, ...]
-_FIELDS = ("platform", "priority", "topic", "reason", "subject")
+_FIELDS = ("platform", "priority", "topic", "variant", "reason", "subject")
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
@@ -30,13 +30,16 @@ def compare(scene: Scene, story: Sequence[Outcome]) -> list[Mismatch]:
     """
     test = scene.test
     assert isinstance(test, Case)
+    rules = (*scene.rules, *scene.campaigns)
     kinds = dict.fromkeys(["send", *(wanted.kind for wanted in test.expect)])
     found: list[Mismatch] = []
     for kind in kinds:
-        wanted = [(i, e) for i, e in enumerate(test.expect) if e.kind == kind]
-        actual = [o for o in story if o.kind == kind and o.rule in scene.rules]
+        wanted = [
+            (i, e) for i, e in enumerate(test.expect) if e.kind == kind for _ in range(e.times)
+        ]
+        actual = [o for o in story if o.kind == kind and o.rule in rules]
         found += _kind(scene, wanted, actual)
-    return sorted(found, key=lambda m: (not m.path, m.path and m.path[-1]))
+    return sorted(dict.fromkeys(found), key=lambda m: (not m.path, m.path and m.path[-1]))
 
 
 def _kind(
@@ -67,7 +70,7 @@ def differences(scene: Scene, expected: Expect, actual: Outcome) -> list[str]:
     found = [*_named(expected, actual), *_texts(expected, actual)]
     if expected.rule is not None and expected.rule != actual.rule:
         found.append(f"rule: expected {expected.rule}, was {actual.rule}")
-    if expected.fan is not None and expected.fan != actual.fan:
+    if expected.fan is not None and expected.fan != scene.owner(actual.fan):
         found.append(f"fan: expected {expected.fan}, was {actual.fan}")
     for name, was in (("at", actual.at), ("until", actual.detail.get("until"))):
         when = getattr(expected, name)
@@ -85,7 +88,9 @@ def _named(expected: Expect, actual: Outcome) -> list[str]:
     found = []
     if value is not True and not _same(expected.kind, value, was):
         wanted = span(value) if isinstance(value, timedelta) else value
-        found.append(f"{name}: expected {wanted}, was {span(was) if name == 'wait' else was}")
+        found.append(
+            f"{name}: expected {wanted}, was {span(was) if name == 'wait' and was else was}"
+        )
     for name in _FIELDS:
         wanted = getattr(expected, name)
         if wanted is not None and wanted != actual.detail.get(name):
@@ -128,10 +133,11 @@ def described(scene: Scene, outcome: Outcome) -> str:
     """Return an outcome in a few words."""
     detail = outcome.detail
     name, what = _subject(outcome)
-    what = span(what) if name == "wait" else what or detail.get("content") or ""
+    what = (span(what) if what else "") if name == "wait" else what or detail.get("content") or ""
     if outcome.kind == "member":
         what = "into the segment" if detail["change"] == "entered_segment" else "out of the segment"
-    why = f" ({detail['reason']})" if outcome.kind == "send" and detail.get("reason") else ""
+    why = f" [{detail['variant']}]" if detail.get("variant") else ""
+    why += f" ({detail['reason']})" if outcome.kind == "send" and detail.get("reason") else ""
     words = f"{outcome.kind} {str(what)[:60]}".strip()
     at = moment(scene.test.clock, outcome.at)
     return f"{words}{why} · {outcome.fan} · {outcome.rule} · {at}"

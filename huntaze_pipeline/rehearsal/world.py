@@ -12,8 +12,10 @@ from typing import Any
 import polars as pl
 
 from huntaze_pipeline.campaigns import gates
+from huntaze_pipeline.campaigns.recipients import Member, joined
 from huntaze_pipeline.events.envelope import Event
-from huntaze_pipeline.rehearsal import deeds, knowledge, outcome
+from huntaze_pipeline.rehearsal import deeds, knowledge, outcome, traces
+from huntaze_pipeline.rehearsal.broadcast import Broadcast
 from huntaze_pipeline.rehearsal.cast import CREATOR, Actor, known
 from huntaze_pipeline.rehearsal.chimes import Clocks
 from huntaze_pipeline.rehearsal.outcome import Outcome
@@ -36,6 +38,8 @@ class World:
     actors: dict[str, Actor]
     policies: Policies
     automations: Sequence[LiveAutomation]
+    broadcasts: Sequence[Broadcast] = ()
+    """The campaigns that have been started."""
     segments: dict[str, Segment] = field(default_factory=dict)
     watched: Sequence[str] = ()
     """The segments that are evaluated every hour."""
@@ -84,16 +88,20 @@ class World:
             self._deliver()
             self._ring()
             self._wake()
+            self._launch()
 
     def pending(self) -> datetime | None:
         """Return the next instant at which something is due by itself, or None."""
         waiting = [row["due_at"] for row in self.records.waiting()[:1]]
         silences = self.clocks.silences(self.actors, self.log, self.rung)
-        return min([*waiting, *silences, *(d.not_before for d in self.leaving)], default=None)
+        first = [b.due for b in self.broadcasts if b.due is not None and not b.begun]
+        leaving = (decision.not_before for decision in self.leaving)
+        return min([*waiting, *silences, *first, *leaving], default=None)
 
     def _next(self, until: datetime) -> datetime | None:
         chimes = self.clocks.upcoming(self.actors, self.log, self.rung)
-        found = [self.pending(), *(chime.at for chime in chimes)]
+        again = (broadcast.due for broadcast in self.broadcasts)
+        found = [self.pending(), *(chime.at for chime in chimes), *again]
         due = min((at for at in found if at is not None), default=None)
         return max(due, self.now) if due is not None and due <= until else None
 
@@ -113,6 +121,41 @@ class World:
             context = planner.Context(self._people(), self.policies)
             fans = context.people.fans
             self._keep(planner.resume(due, fans, self.automations, context, self.now))
+
+    def _launch(self) -> None:
+        """Decide the campaigns whose time has come, as the tick does."""
+        for broadcast in self.broadcasts:
+            if broadcast.due is None or broadcast.due > self.now:
+                continue
+            found = broadcast.come(self._members(), self.policies, self.now)
+            self.story += outcome.outside(broadcast.campaign.id, found.outside, self.now)
+            broadcast.note(self._planned(found.decisions))
+
+    def settle(self, campaign: str | None, arm: str | None) -> None:
+        """End a campaign's test now: whoever waited gets this arm, or nothing (None)."""
+        for broadcast in self.broadcasts:
+            if campaign in (None, broadcast.campaign.id):
+                waiting = broadcast.settled(arm, self._members(), self.policies, self.now)
+                self._planned(waiting)
+
+    def _planned(self, decisions: Sequence[Decision]) -> list[Decision]:
+        """Pass a campaign's decisions through the gates, tell them, and let go what goes now."""
+        judged = list(self._judged(decisions).values())
+        self.story += [outcome.planned(decision, self.now) for decision in judged]
+        self.leaving += [decision for decision in judged if decision.state == "decided"]
+        self._deliver()
+        return judged
+
+    def _members(self) -> list[tuple[Member, set[str]]]:
+        """Return everybody with their segments, as a campaign's audience is chosen from."""
+        known = self._people()
+        found = []
+        for row in known.fans.sort("fan_id").iter_rows(named=True):
+            fan = row["fan_id"]
+            about = joined({**row, "subscribed_at": row["profile_subscribed_at"]}, row)
+            member = Member(fan, about, known.addresses[CREATOR, fan])
+            found.append((member, self.actors[fan].segments))
+        return found
 
     def _keep(self, plan: Plan) -> None:
         """Do with a plan what `reactions`, `ledger` and `effects` do in PostgreSQL."""
@@ -142,7 +185,7 @@ class World:
         gone = [d for d in self.leaving if d.not_before <= self.now and not self._stopped(d)]
         self.leaving = [d for d in self.leaving if d.not_before > self.now]
         for decision in gone:
-            self.react(_sent(decision, self.now))
+            self.react(traces.sent(decision, self.now))
 
     def _stopped(self, decision: Decision) -> bool:
         """Say whether the sender would not send this any more, and tell it in the story."""
@@ -152,9 +195,10 @@ class World:
             reason = "consent_withdrawn"
         if reason is None:
             return False
-        self.story.remove(outcome.message(decision, decision.decided_at))
+        told = outcome.planned if decision.source == "campaign" else outcome.message
+        self.story.remove(told(decision, decision.decided_at))
         late = replace(decision, state="skipped", reason=reason, earliest_at=None)
-        self.story.append(outcome.message(late, self.now))
+        self.story.append(told(late, self.now))
         self.contacts.get((CREATOR, decision.fan_id), {}).pop(decision.message_id, None)
         return True
 
@@ -185,7 +229,7 @@ class World:
                 for name, segment, fan in changes:
                     detail = {"segment": segment, "change": name}
                     self.story.append(Outcome("member", moment, fan, segment, None, detail))
-                    self.react(_change(name, segment, fan, moment))
+                    self.react(traces.moved(name, segment, fan, moment))
                 return moment
         return None
 
@@ -239,19 +283,3 @@ def _holds(automation: LiveAutomation, frame: pl.DataFrame, known: People) -> bo
         return True
     questions = {automation.id: matching.triggered(automation.rule)}
     return bool(matching.answers(frame, known.fans, questions, around=known).hits)
-
-
-def _sent(decision: Decision, at: datetime) -> Event:
-    return Event(
-        creator_id=CREATOR, event_id=f"sent:{decision.message_id}", name="sent",
-        fan_id=decision.fan_id, occurred_at=at, source="sender", platform=decision.platform,
-        account_id=decision.account_id, message_id=decision.message_id,
-        properties={"automation": decision.source_id, "template": decision.template_id},
-    )  # fmt: skip
-
-
-def _change(name: str, segment: str, fan: str, at: datetime) -> Event:
-    return Event(
-        creator_id=CREATOR, event_id=f"segment:{segment}:{fan}:{name}:{at.isoformat()}", name=name,
-        fan_id=fan, occurred_at=at, source="rule", properties={"segment": segment},
-    )  # fmt: skip

@@ -73,11 +73,20 @@ class Person(Strict):
     """How long before the start the fan wrote last."""
 
 
+class Cast(Person):
+    """A fan of a story, or many who are alike."""
+
+    times: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """So many fans: of `crowd` they are crowd-1, crowd-2 …; `fan: crowd` means each of them."""
+
+
 class Happening(Strict):
-    """Something that happens to a fan: an event, or an answer about consent."""
+    """Something that happens: an event, an answer about consent, the end of a campaign's test."""
 
     event: EventName | None = None
     consents: dict[str, bool] = Field(default_factory=dict)
+    winner: str | None = None
+    """The campaign's test is over; whoever waited gets this variant, or with `none` nothing."""
     fan: FanId | None = None
     """None: the only fan."""
     at: When = timedelta(0)
@@ -92,8 +101,11 @@ class Happening(Strict):
 
     @model_validator(mode="after")
     def _one(self) -> "Happening":
-        if (self.event is None) == (not self.consents):
-            raise ValueError("write either `event` (its name) or `consents` (topic: true or false)")
+        if sum((self.event is not None, bool(self.consents), self.winner is not None)) != 1:
+            raise ValueError(
+                "write either `event` (its name), `consents` (topic: true or false) or `winner`"
+                " (a variant)"
+            )
         if self.event in MONEY and self.value is None:
             raise ValueError(f"a {self.event} needs a value")
         return self
@@ -108,6 +120,8 @@ class Past(Happening):
     def _before(self) -> "Past":
         if "at" in self.model_fields_set:
             raise ValueError("what was before the start says `ago`, not `at`")
+        if self.winner is not None:
+            raise ValueError("a test ends after its campaign's start: write `winner` in `events`")
         return self
 
 
@@ -129,8 +143,9 @@ class Expect(Strict):
     """A step that waits: for how long."""
     enter: Literal[True] | None = None
     """The fan enters."""
-    out: Literal["conditions", "entry"] | Literal[True] | None = None
-    """The trigger fits and the fan does not enter: because of what."""
+    out: Literal["conditions", "entry", "audience", "excluded", "cap"] | Literal[True] | None = None
+    """The trigger fits and the fan does not enter; or the campaign comes and is not for the fan:
+    because of what."""
     way: str | Literal[True] | None = None
     """How a step that chooses goes on: then, else, a way's id, event, timeout, exit, stays."""
     hold: Literal[True] | None = None
@@ -154,6 +169,8 @@ class Expect(Strict):
     rule: str | None = None
     fan: FanId | None = None
     at: When | None = None
+    times: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """So often."""
     says: Texts = ()
     """Texts that the message holds."""
     never_says: Texts = ()
@@ -161,6 +178,8 @@ class Expect(Strict):
     platform: Platform | None = None
     priority: Priority | None = None
     topic: str | None = None
+    variant: str | None = None
+    """The arm of a campaign that the fan is in."""
     reason: str | None = None
     """Why a message was put off, such as quiet_hours."""
     until: When | None = None
@@ -187,7 +206,7 @@ class Setting(Strict):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     clock: Instant = START
     creator: dict[Literal["name", "zone", "currency"], str] = Field(default_factory=dict)
-    fans: dict[FanId, Person] = Field(default_factory=lambda: {SOMEBODY: Person()})
+    fans: dict[FanId, Cast] = Field(default_factory=lambda: {SOMEBODY: Cast()})
     before: tuple[Past, ...] = ()
     events: tuple[Happening, ...] = ()
     until: When | None = None
@@ -201,7 +220,7 @@ class Setting(Strict):
 
 
 class Case(Setting):
-    """A test of automations. Of each kind of outcome that `expect` names, it names all.
+    """A test of automations and campaigns. Of each kind of outcome that it names, it names all.
 
     Messages are always compared: one that is not expected is a failure.
     """
@@ -248,9 +267,20 @@ class TemplateCase(Strict):
 
 
 class Suite(Strict):
-    """A file of rules/tests: stories in which several automations meet."""
+    """A file of rules/tests: stories in which several automations and campaigns meet."""
 
     description: str = ""
-    rules: Annotated[tuple[Annotated[str, Field(pattern=ID.pattern)], ...], Field(min_length=1)]
+    rules: tuple[Annotated[str, Field(pattern=ID.pattern)], ...] = ()
     """The automations that are live in these tests."""
+    campaigns: tuple[Annotated[str, Field(pattern=ID.pattern)], ...] = ()
+    """The campaigns that are started when a test begins."""
     tests: Annotated[tuple[Case, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _some(self) -> "Suite":
+        if not self.rules and not self.campaigns:
+            raise ValueError("name at least one automation (`rules`) or campaign (`campaigns`)")
+        both = sorted(set(self.rules) & set(self.campaigns))
+        if both:
+            raise ValueError(f"{both[0]!r} is an automation and a campaign: test them apart")
+        return self

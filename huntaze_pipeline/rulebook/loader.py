@@ -165,6 +165,7 @@ def _file(draft: Draft, kind: str, path: Path, root: Path) -> None:
         source.problems.append(source.at(None, what))
     if path.suffix == ".json" and isinstance(source.data, dict):
         source.data = seed.FORMS[kind](source.data)
+        source.former = seed.FORMER
     if kind == "segments":
         draft.named |= rosters.named(source)
         rosters.read(source, root)

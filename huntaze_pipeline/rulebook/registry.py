@@ -180,7 +180,7 @@ class _Writer:
         if current and current.status != "draft":
             same = current.rule_hash == self.rulebook.hash("campaigns", name)
             (self.applied.unchanged if same else self.applied.kept).append(label)
-        elif self._put(CampaignRow, name, "campaigns", _campaign_values(rule, self.zone)):
+        elif self._put(CampaignRow, name, "campaigns", campaign_values(rule, self.zone)):
             self._arms(name, rule)
 
     def _arms(self, name: str, rule: Campaign) -> None:
@@ -263,7 +263,8 @@ class _Writer:
         self.applied.stopped += [f"automations/{name}" for name in names]
 
 
-def _campaign_values(rule: Campaign, zone: str) -> dict[str, Any]:
+def campaign_values(rule: Campaign, zone: str) -> dict[str, Any]:
+    """Return a campaign's columns; a start that is a day begins on the clock of this zone."""
     data, schedule = rule.plain(), rule.schedule
     start = schedule.start
     if start is not None and not isinstance(start, datetime):

@@ -287,6 +287,7 @@ class Campaign(Named):
     costs: tuple[Cost, ...] = ()
     variants: tuple[Arm, ...] = ()
     experiment: Test | None = None
+    tests: Annotated[tuple[Case, ...], Field(exclude=True)] = ()
 
     @model_validator(mode="after")
     def _arms(self) -> "Campaign":

@@ -41,15 +41,36 @@ def segment(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def campaign(data: dict[str, Any]) -> dict[str, Any]:
-    """Turn a campaign as it is posted."""
+    """Turn a campaign as it is posted: what is under `settings` and `abTests` has its own keys."""
     result = _renamed(data, {"templateId": "template"})
-    _below(result, "schedule", {"startDate": "start", "endDate": "end"})
-    _below(
-        result,
-        "targeting",
-        {"segmentIds": "segments", "excludeSegmentIds": "exclude"},
-    )
+    _below(result, "schedule", {"startDate": "start", "endDate": "end", "localTime": "local"})
+    _below(result, "targeting", {"segmentIds": "segments", "excludeSegmentIds": "exclude"})
+    if isinstance(result.get("settings"), dict):
+        options = _renamed(result.pop("settings"), {"expiresAfter": "expires_after"})
+        result = {**{k: v for k, v in options.items() if v is not None}, **result}
+    tests = result.get("abTests")
+    if isinstance(tests, list) and len(tests) <= 1 and all(isinstance(t, dict) for t in tests):
+        del result["abTests"]
+        result |= _trial(tests[0]) if tests else {}
     return result
+
+
+def _trial(data: dict[str, Any]) -> dict[str, Any]:
+    """Turn an A/B test: a window that it does not name is a day, as where it is posted."""
+    names = {"plannedRecipients": "planned", "fallbackVariantId": "fallback"}
+    if data.get("fallbackVariantId") is None:
+        names, data = {"plannedRecipients": "planned"}, _without(data, "fallbackVariantId")
+    else:
+        data = _without(data, "fallback")
+    given = {k: v for k, v in _renamed(data, names).items() if v is not None}
+    arms = given.pop("variants", [])
+    if isinstance(arms, list):
+        arms = [_renamed(a, {"templateId": "template"}) if isinstance(a, dict) else a for a in arms]
+    return {"variants": arms, "experiment": {"window": "24h", **given}}
+
+
+def _without(data: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != key}
 
 
 def template(data: dict[str, Any]) -> dict[str, Any]:
@@ -74,3 +95,25 @@ FORMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "templates": template,
 }
 """Folder of rules/ to the turning of its JSON."""
+FORMER: dict[str, tuple[str | int, ...]] = {
+    "active": ("isActive",),
+    "template": ("templateId",),
+    "content": ("message",),
+    "where": ("criteria",),
+    "fans": ("members",),
+    "start": ("startDate",),
+    "end": ("endDate",),
+    "local": ("localTime",),
+    "segments": ("segmentIds",),
+    "exclude": ("excludeSegmentIds",),
+    "expires_after": ("settings", "expiresAfter"),
+    "variants": ("abTests", 0, "variants"),
+    "experiment": ("abTests", 0),
+    "planned": ("plannedRecipients",),
+    "fallback": ("fallbackVariantId",),
+    **{
+        key: ("settings", key)
+        for key in ("topic", "priority", "holdout", "variables", "costs", "goal")
+    },
+}
+"""Where a key of the internal form stands in the JSON, so that faults point there."""

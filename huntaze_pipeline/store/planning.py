@@ -292,7 +292,8 @@ class Release(Tenant, Base):
     live_hash: Mapped[str]
     """What was live after it (`rehearsal.standing`)."""
     changes: Mapped[list[Any]] = mapped_column(JSONB)
-    """[{kind, id, action, before, after}] with the rules' hashes"""
+    """[{kind, id, action, before, after}] with the rules' hashes; of policies the `body` as well,
+    for no other table keeps it."""
 
 
 class Execution(Followed, Tenant, Base):

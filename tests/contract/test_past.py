@@ -15,8 +15,19 @@ from huntaze_pipeline.campaigns import reactions
 from huntaze_pipeline.delivery import outbox
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
-from huntaze_pipeline.rehearsal import backtest, meaning, replay, showing, why, whynot
+from huntaze_pipeline.rehearsal import (
+    backtest,
+    meaning,
+    release,
+    replay,
+    rulings,
+    showing,
+    why,
+    whynot,
+)
+from huntaze_pipeline.rehearsal.origin import Origin
 from huntaze_pipeline.rehearsal.past import Past
+from huntaze_pipeline.rehearsal.rulings import Rulings
 from huntaze_pipeline.rulebook import live, loader, registry
 from huntaze_pipeline.rulebook.policies import Cap, Policies
 from huntaze_pipeline.rulebook.schema import Automation
@@ -46,6 +57,7 @@ SHIPPED = loader.load(RULES)
 BOOK = replace(SHIPPED, automations={**SHIPPED.automations, "nudge": NUDGE})
 CAP = Cap(count=2, per=timedelta(days=2))
 POLICIES = Policies(BOOK.policies.file.model_copy(update={"caps": (CAP,)}))
+KEPT = Rulings([], POLICIES)
 
 
 class Month:
@@ -209,13 +221,42 @@ def test_another_threshold_is_another_past(month):
 def test_a_replay_decides_the_same_bytes(month):
     with lake.connect(month.settings) as con, month.store.worker() as connection:
         past = Past(con, ["maya"])
-        found = replay.run(connection, past, "maya", POLICIES, START, END + timedelta(hours=1))
+        found = replay.run(connection, past, "maya", KEPT, START, END + timedelta(hours=1))
     assert found.identical, found.text()
     assert found.same == len([d for d in month.decisions if d.source == "automation"]) > 20
 
 
+def test_a_replay_goes_by_the_policies_that_were_in_force_then(month):
+    """Today's file knows no quiet hours; the releases of then do, and both are judged by theirs."""
+    today = POLICIES.without_quiet_hours()
+    middle = START + timedelta(days=3, hours=5)
+    with lake.connect(month.settings) as con, month.store.worker() as connection:
+        past = Past(con, ["maya"])
+        kept = Rulings([(START, POLICIES), (middle, POLICIES)], today)
+        found = replay.run(connection, past, "maya", kept, START, END + timedelta(hours=1))
+        assert found.identical, found.text()
+        half = Rulings([(START, POLICIES), (middle, today)], today)
+        wrong = replay.run(connection, past, "maya", half, START, END + timedelta(hours=1))
+    assert not wrong.identical
+    rows = {d.message_id: d.decided_at for d in month.decisions}
+    assert all(rows[one.id] >= middle for one in wrong.differences)
+
+
+def test_an_apply_notes_the_policies_once_and_a_changed_file_again(month):
+    other = replace(BOOK, policies=POLICIES)
+    with month.store.worker() as connection:
+        for book, day in ((BOOK, 40), (BOOK, 41), (other, 42), (other, 43)):
+            now = START + timedelta(days=day)
+            release.apply(connection, ["maya"], book, Origin(None), now)
+        kept = rulings.of(connection, "maya", POLICIES)
+        connection.rollback()
+    assert [at for at, _ in kept.noted] == [START + timedelta(days=day) for day in (40, 42)]
+    assert kept.at(START + timedelta(days=41)) == BOOK.policies
+    assert kept.at(START + timedelta(days=44)) == kept.at(START) == POLICIES
+
+
 def test_a_replay_names_the_cause_of_a_difference(month):
-    other = POLICIES.without_quiet_hours()
+    other = Rulings([], POLICIES.without_quiet_hours())
     with lake.connect(month.settings) as con, month.store.worker() as connection:
         past = Past(con, ["maya"])
         found = replay.run(connection, past, "maya", other, START, END)
