@@ -19,7 +19,7 @@ demo: setup ## a year of real shopping through the whole loop, in under three mi
 	@$(BIN)/huntaze demo
 
 test: setup ## the tests, without the slow ones
-	@$(BIN)/python -m pytest -m "not slow" -n 2
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
 check: setup ## everything that CI checks: format, lint, types, imports, rules, all tests
 	@$(BIN)/ruff format --check .
@@ -27,7 +27,7 @@ check: setup ## everything that CI checks: format, lint, types, imports, rules, 
 	@$(BIN)/basedpyright
 	@$(BIN)/lint-imports
 	@$(BIN)/huntaze rules check
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 dev: setup ## the whole system on this machine, until Ctrl-C
 	@$(BIN)/huntaze up

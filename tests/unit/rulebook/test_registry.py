@@ -104,7 +104,7 @@ def test_a_campaign_that_runs_is_kept_as_it_is(store, creator, rules):
 
 def test_a_draft_campaign_gets_its_new_arms(store, creator, rules):
     apply(store, creator, rules)
-    edit(rules, "campaigns/spring_drop.yaml", "id: last_call", "id: last_chance")
+    edit(rules, "campaigns/spring_drop.yaml", "last_call", "last_chance")
     apply(store, creator, rules)
     with store.worker() as c:
         arms = c.scalars(select(Variant.id).order_by(Variant.position)).all()
