@@ -15,7 +15,7 @@ setup: ## install into .venv (the others do it by themselves)
 	@$(or $(PYTHON),$(error Huntaze needs Python 3.11 or newer, and there is no python3 on PATH)) \
 		huntaze_pipeline/local/bootstrap.py
 
-demo: setup ## a year of real shopping through the whole loop, in under three minutes
+demo: setup ## a year of real shopping through the whole loop, in three to four minutes
 	@$(BIN)/huntaze demo
 
 test: setup ## the tests, without the slow ones
