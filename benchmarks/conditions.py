@@ -5,7 +5,8 @@
 Each of the rules has a condition on event and fan. Ours: the tables of a batch are made from frames
 and all rules are asked of all events by the compiled SQL (`matching`), up to the pairs of event and
 rule (`matching.pairs`). Live asks in small batches and takes the fields of the fans that were hit
-(`matching.answers`), which costs more than ten times as much an event; that is not measured here. Rivals (`--rivals`: an interpreter that has zen-engine, common-expression-language and
+(`matching.answers`), which costs more than ten times as much an event; that is not measured here.
+Rivals (`--rivals`: an interpreter that has zen-engine, common-expression-language and
 rule-engine) evaluate the same conditions, compiled beforehand, over dicts that are made beforehand
 too, for a sample of the events; their time is scaled to all of them. All must find the same hits on
 the sample. Interleaved rounds, the median counts; seconds of wall clock; prints one JSON line.

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
+from huntaze_pipeline.commands.tenant import Creator, Machine, tenant
+
 webhooks = typer.Typer(
     name="webhooks", help="Requests that rules send to servers outside.", no_args_is_help=True
 )
-Creator = Annotated[str, typer.Option("--creator", "-c", help="The creator's id.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,18 +24,14 @@ def list_webhooks(
         str | None, typer.Option(help="pending, delivered, failed or cancelled.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
-    machine: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    machine: Machine = False,
 ) -> None:
     """Show the newest webhooks: state, attempts, the last answer."""
-    from huntaze_pipeline.local import stack
-    from huntaze_pipeline.settings import load
-    from huntaze_pipeline.store.session import Store
     from huntaze_pipeline.webhooks import log
 
     if state is not None and state not in log.STATES:
         raise typer.BadParameter(f"{state!r}: one of {', '.join(log.STATES)}")
-    ready = stack.services(load(), need=("postgres",))
-    with ready as settings, Store(settings).tenant(creator) as connection:
+    with tenant(creator) as (connection, _):
         found = log.recent(connection, creator, state, limit)
     if machine:
         typer.echo(json.dumps(found, default=str))
@@ -53,13 +50,9 @@ def list_webhooks(
 def retry(webhook: str, creator: Creator) -> None:
     """Let a webhook that was given up be tried once more."""
     from huntaze_pipeline.clock import system_clock
-    from huntaze_pipeline.local import stack
-    from huntaze_pipeline.settings import load
-    from huntaze_pipeline.store.session import Store
     from huntaze_pipeline.webhooks import log
 
-    ready = stack.services(load(), need=("postgres",))
-    with ready as settings, Store(settings).tenant(creator) as connection:
+    with tenant(creator) as (connection, _):
         log.again(connection, creator, webhook, system_clock())
     typer.echo(f"{webhook} will be tried within seconds")
 
