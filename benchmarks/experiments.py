@@ -95,7 +95,9 @@ for line in sys.stdin:
 def tables(tests: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Recipients and conversions of both arms of many tests."""
     rng = np.random.default_rng(1)
-    na, nb = rng.integers(500, 20_000, tests), rng.integers(500, 20_000, tests)
+    both = rng.integers(1_000, 40_000, tests)
+    na = rng.binomial(both, 0.5)  # as a hash splits them: a wrong split ends a test at once
+    nb = both - na
     rate = rng.uniform(0.01, 0.3, tests)
     return na, rng.binomial(na, rate), nb, rng.binomial(nb, rate)
 

@@ -195,16 +195,21 @@ def _verdicts(
         winners[n] = counts.variants[arm[n]]
     for n in np.flatnonzero(code == 1).tolist():
         reasons[n] = f"{counts.variants[arm[n]]} wins, but {reasons[n]}"
-    for n in np.flatnonzero(invalid).tolist():
-        reasons[n] = (
-            f"the split of recipients is not the planned one (p {srm_p[last[n]]:.2g},"
-            f" e {worst[n]:.3g}); planned weights can be given in a weight column"
-        )
+    wrong = np.flatnonzero(invalid)
+    # Plain floats: formatting NumPy's own is ten times slower.
+    for n, *told in zip(
+        *(x.tolist() for x in (wrong, srm_p[last][wrong], worst[wrong])), strict=True
+    ):
+        reasons[n] = _SPLIT.format(*told)
     for n in np.flatnonzero((last > first) & (arm >= 0) & ~harmed & ~invalid).tolist():
         reasons[n] += f" at look {counts.looks[block[n]]}"
     return states, winners, reasons
 
 
+_SPLIT = (
+    "the split of recipients is not the planned one (p {:.2g}, e {:.3g});"
+    " planned weights can be given in a weight column"
+)
 _ORDER = (
     "invalid_srm", "stopped_by_guardrail", "winner", "insufficient_data", "no_difference",
     "no_winner",
