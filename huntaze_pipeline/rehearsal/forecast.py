@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from huntaze_pipeline.audience import preview
 from huntaze_pipeline.errors import Problem, WarehouseError
-from huntaze_pipeline.rehearsal import differences, passengers, standing
+from huntaze_pipeline.rehearsal import differences, passengers, rulings, standing
 from huntaze_pipeline.rehearsal.differences import Difference
 from huntaze_pipeline.rehearsal.passengers import Fate
 from huntaze_pipeline.rehearsal.standing import Rest, Rule
@@ -116,6 +116,7 @@ def forecast(
     trial.rollback()
     changes = _changes(applied, before, after)
     changes += _moved_along(changes, old, new, now)
+    changes += _ruled(connection, creator_id, rulebook)
     for change in changes:
         if change.kind == "automations" and change.action != "create":
             mine = [rest for rest in rests if rest.automation_id == change.id]
@@ -149,6 +150,19 @@ def _changes(
                     change.note = "only the templates that it sends change"
             found.append(change)
     return found
+
+
+def _ruled(connection: Connection, creator_id: str, rulebook: Rulebook) -> list[Change]:
+    """Return what the policies say that the last release did not; they hold for every message."""
+    told = rulings.change(connection, creator_id, rulebook.policies)
+    if told is None:
+        return []
+    last = rulings.noted(connection, creator_id)
+    change = Change(rulings.KIND, rulings.KIND, told["action"], told["before"], told["after"])
+    if last is not None:
+        change.differences = differences.between(last.body, told["body"])
+    change.note = "live goes by the file, for all creators; the apply notes since when"
+    return [change]
 
 
 def _moved_along(

@@ -7,7 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from huntaze_pipeline import hashing
 from huntaze_pipeline.errors import Problem, RuleError, StalePlanError
+from huntaze_pipeline.rehearsal import rulings
 from huntaze_pipeline.rehearsal.forecast import Forecast
 from huntaze_pipeline.rehearsal.origin import Origin
 from huntaze_pipeline.rulebook.loader import Rulebook
@@ -22,7 +24,7 @@ class Proposal:
 
     made_at: datetime
     files: Mapping[str, str]
-    """Content hash of every rule, by `kind/id`."""
+    """Content hash of every rule, by `kind/id`, and of the policies."""
     origin: Origin
     live: Mapping[str, str]
     """By creator: the hash of what is live."""
@@ -52,7 +54,7 @@ def made(
 ) -> Proposal:
     """Return the plan of some forecasts."""
     live = {forecast.creator_id: forecast.live for forecast in forecasts}
-    return Proposal(now, rulebook.hashes(), origin, live, forecasts)
+    return Proposal(now, _files(rulebook), origin, live, forecasts)
 
 
 def read(path: Path) -> Proposal:
@@ -81,10 +83,14 @@ def fresh(plan: Proposal, rulebook: Rulebook) -> None:
     Raises:
         StalePlanError: they are not; the rules that differ are named.
     """
-    now = rulebook.hashes()
+    now = _files(rulebook)
     other = sorted(name for name in {*now, *plan.files} if now.get(name) != plan.files.get(name))
     if other:
         raise StalePlanError(
             f"the plan of {plan.made_at:%Y-%m-%d %H:%M} is of other files: {', '.join(other[:10])}"
             " changed since; make it again with `huntaze rules plan`"
         )
+
+
+def _files(rulebook: Rulebook) -> dict[str, str]:
+    return rulebook.hashes() | {rulings.KIND: hashing.content(rulebook.policies.file.plain())}

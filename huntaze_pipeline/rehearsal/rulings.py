@@ -41,15 +41,29 @@ class Rulings:
 
 def change(connection: Connection, creator: str, policies: Policies) -> dict[str, Any] | None:
     """Return what a release notes of policies; None when the last note says the same."""
-    rows = connection.execute(_NOTED, {"creator": creator, "kind": KIND}).all()
+    last = noted(connection, creator)
     body = policies.file.plain()
-    before, after = rows[-1].hash if rows else None, hashing.content(body)
+    before, after = last.hash if last else None, hashing.content(body)
     if before == after:
         return None
-    action = "change" if before else "create"
+    action = "change" if last else "create"
     return {
         "kind": KIND, "id": KIND, "action": action, "before": before, "after": after, "body": body,
     }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the last release said of policies."""
+
+    hash: str
+    body: dict[str, Any]
+
+
+def noted(connection: Connection, creator: str) -> Note | None:
+    """Return the last note of a creator's policies."""
+    rows = connection.execute(_NOTED, {"creator": creator, "kind": KIND}).all()
+    return Note(rows[-1].hash, rows[-1].body) if rows else None
 
 
 def of(connection: Connection, creator: str, today: Policies) -> Rulings:

@@ -21,8 +21,7 @@ def text(plan: Proposal) -> str:
         first = group[0]
         lines.append(_names(group))
         for change in first.changes:
-            kind = change.kind.removesuffix("s")
-            lines.append(f"  {_SIGNS[change.action]} {kind} {change.id}: {_WORDS[change.action]}")
+            lines.append(f"  {_SIGNS[change.action]} {_name(change)}: {_WORDS[change.action]}")
             lines += [f"      {line}" for line in _details(change)]
         lines += [] if first.changes else ["  nothing changes"]
     return "\n".join([*lines, _sum(plan)])
@@ -37,15 +36,21 @@ def markdown(plan: Proposal) -> str:
             continue
         lines += [f"### {_names(group)}", "", "| rule | what | consequences |", "|---|---|---|"]
         for change in first.changes:
-            kind = change.kind.removesuffix("s")
             details = "<br>".join(_cell(line) for line in _consequences(change)) or "–"
-            lines.append(f"| {kind} `{change.id}` | {_WORDS[change.action]} | {details} |")
+            lines.append(f"| {_name(change, '`')} | {_WORDS[change.action]} | {details} |")
         lines.append("")
         for change in first.changes:
             if change.differences:
                 lines += [f"<details><summary><code>{change.kind}/{change.id}</code></summary>", ""]
                 lines += ["```diff", *_diff(change), "```", "", "</details>", ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _name(change: Change, mark: str = "") -> str:
+    """Name a rule; of policies there is one file."""
+    if change.kind == change.id:
+        return change.kind
+    return f"{change.kind.removesuffix('s')} {mark}{change.id}{mark}"
 
 
 def _alike(forecasts: Sequence[Forecast]) -> list[list[Forecast]]:

@@ -14,7 +14,7 @@ from huntaze_pipeline.delivery import outbox
 from huntaze_pipeline.errors import RuleError, StalePlanError
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
-from huntaze_pipeline.rehearsal import forecast, proposal, release, sheet, standing
+from huntaze_pipeline.rehearsal import forecast, proposal, release, rulings, sheet, standing
 from huntaze_pipeline.rehearsal.origin import Origin
 from huntaze_pipeline.rulebook import loader
 from huntaze_pipeline.store.people import Creator
@@ -113,6 +113,10 @@ def test_a_plan_promises_what_the_apply_does_and_changes_nothing_itself(store, c
     assert live(store) == {}
     done = applied(store, plan, rules)[creator]
     promised = {f"{c.kind}/{c.id}": c.after for c in plan.forecasts[0].changes}
+    with store.worker() as connection:
+        noted = rulings.noted(connection, creator)
+    assert noted is not None
+    assert promised.pop("policies/policies") == noted.hash
     assert promised == {label: rule.hash for label, rule in live(store).items()}
     assert sorted(promised) == sorted(done.created)
     again = planned(store, [creator], rules)
@@ -247,3 +251,22 @@ def test_the_plan_of_many_creators_is_told_once_and_fits_a_pull_request(store, c
     assert page.startswith("## Rules plan: 2 changed, 2 changes along (2 creators)")
     assert "| segment `lapsed` | changed | who is in it is not known: there is no lake |" in page
     assert "+ fan.purchases >= 1 and days_since(fan.last_purchase_at) > 70 or" in page
+
+
+def test_changed_policies_are_planned_with_what_differs_and_noted_by_the_apply(
+    store, creator, rules
+):
+    path = rules / "policies.yaml"
+    with store.worker() as connection:
+        release.apply(connection, [creator], loader.load(rules), Origin(None), NOW)
+        path.write_text(path.read_text("utf-8").replace("21:30", "20:15"), "utf-8")
+        book = loader.load(rules)
+        plan = forecast.forecast(connection, None, creator, book, LATER)
+        told = sheet.text(proposal.made([plan], book, Origin(None), LATER))
+        release.apply(connection, [creator], book, Origin(None), LATER)
+        after = forecast.forecast(connection, None, creator, book, LATER)
+
+    assert [(c.kind, c.action) for c in plan.changes] == [("policies", "change")]
+    assert "~ policies: changed" in told
+    assert "20:15" in told
+    assert not after.changed
