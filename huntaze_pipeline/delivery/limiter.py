@@ -83,6 +83,8 @@ class Claimed:
     grants: list[Grant]
     wake_s: float | None
     """Seconds until the next message can go; 0 when more can go at once; None when all is empty."""
+    epoch: str = ""
+    """The limiter's, when it gave these: intents are accepted under no other."""
 
 
 class Permit(str, Enum):

@@ -11,7 +11,7 @@ from huntaze_pipeline.delivery.platforms.base import Platform
 from huntaze_pipeline.delivery.queue import Queue
 from huntaze_pipeline.delivery.relay import Direct
 from huntaze_pipeline.delivery.rollout import Rollout
-from huntaze_pipeline.delivery.shards import RedisLimiter
+from huntaze_pipeline.delivery.standby import Standby
 from huntaze_pipeline.store.session import Store
 
 
@@ -40,7 +40,7 @@ class Parts:
     """What a sender is made of."""
 
     store: Store
-    limiter: RedisLimiter
+    limiter: Standby
     queue: Queue | None
     platforms: Mapping[str, Platform]
     directory: Directory

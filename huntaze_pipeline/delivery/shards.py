@@ -109,10 +109,10 @@ class RedisLimiter:
 
     def claim(self, budget: int, *, lease_s: float) -> Claimed:
         """Take permits over all shards in one round trip; see `Limiter.claim`."""
-        chosen = self._choose(budget)
+        chosen, epoch = self._choose(budget), self.epoch
         token = uuid.uuid4().hex[:12] + "-"
         room = max(1, budget // self._shards)
-        common = [self.epoch, self._latest(), room, round(lease_s * 1000), token, SHARE]
+        common = [epoch, self._latest(), room, round(lease_s * 1000), token, SHARE]
         sent = time.monotonic()
         answers = self._run("claim", dict.fromkeys(chosen, common))
         self._inspect(answers, sent)
@@ -120,7 +120,7 @@ class RedisLimiter:
         wakes = [answer[2] for answer in answers if answer[2] >= 0]
         if len(chosen) < self._shards:
             wakes.append(0)
-        return Claimed(grants, min(wakes) / 1000 if wakes else None)
+        return Claimed(grants, min(wakes) / 1000 if wakes else None, epoch)
 
     def commit(self, settlements: Sequence[Settlement]) -> None:
         """Settle permits."""

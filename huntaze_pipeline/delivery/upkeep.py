@@ -8,6 +8,7 @@ from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.stamina import Stamina
 
 REFRESH_S = 15.0
+LOOK_S = 2.0
 
 
 class Upkeep:
@@ -40,6 +41,14 @@ class Upkeep:
                 await self._s.steady("accounts", self._p.limiter.configure, changed)
             await self._s.steady("sweep", self._sweep)
 
+    async def watch(self) -> None:
+        """While the books do the limiting, look for Redis; hand over once all senders see it."""
+        while not self._halt.is_set():
+            await asyncio.sleep(LOOK_S)
+            limiter = self._p.limiter
+            if limiter.away and await self._s.steady("limiter", limiter.returns):
+                await self._s.recover()
+
     def pending(self) -> bool:
         """Whether a message is on its way (or due to be, when this sender relays too)."""
         with self._p.store.worker() as connection:
@@ -48,4 +57,4 @@ class Upkeep:
     def _sweep(self) -> None:
         limiter = self._p.limiter
         if limiter.turn("sweep", self._p.worker, max(1, round(self._o.sweep_s))):
-            epoch.repark(self._p.store, limiter, self._p.directory)
+            epoch.repark(self._p.store, limiter.redis, self._p.directory)

@@ -30,6 +30,7 @@ from huntaze_pipeline.delivery.sender import Sender
 from huntaze_pipeline.delivery.shards import RedisLimiter
 from huntaze_pipeline.delivery.sqs import SqsQueue
 from huntaze_pipeline.delivery.stamina import AWAY, growing
+from huntaze_pipeline.delivery.standby import Standby
 from huntaze_pipeline.rulebook.policies import load_policies
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
@@ -85,13 +86,13 @@ def parts(
     """Put together what a sender needs; anything given is used instead of what settings say."""
     worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     store = store or Store(settings)
-    limiter = RedisLimiter(connect(settings))
+    directory = Directory(store, limits or standard_limits(settings), own_limits(settings))
     return Parts(
         store=store,
-        limiter=limiter,
+        limiter=Standby(RedisLimiter(connect(settings)), store, directory),
         queue=queue or SqsQueue(settings),
         platforms=open_platforms(settings) if platforms is None else platforms,
-        directory=Directory(store, limits or standard_limits(settings), own_limits(settings)),
+        directory=directory,
         breaker=Breaker(connect(settings), worker, tuning),
         clock=clock,
         worker=worker,
@@ -152,8 +153,7 @@ def relay_until(settings: Settings, stop: threading.Event, *, once: bool = False
 
 def close(made: Parts) -> None:
     """Release connections."""
-    made.limiter.client.close()
-    made.limiter.client.connection_pool.disconnect()
+    made.limiter.close()
     made.breaker.close()
     if isinstance(made.queue, SqsQueue):
         made.queue.close()
