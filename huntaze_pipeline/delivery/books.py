@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.delivery.limiter import (
     AGING_MS,
+    EVERYBODY,
     SHARE,
     Claimed,
     Grant,
@@ -38,12 +39,12 @@ BUSY_S = 0.05
 _ASKED = """
     asked as (
         select * from jsonb_to_recordset(cast(:limits as jsonb))
-            as l(account text, count int, window_s float8)
+            as l(account text, count int, window_s float8, pool text)
     )
 """
 _USED = """
     used as (
-        select l.account, l.count, u.ends, l.count - cardinality(u.ends) as free,
+        select l.account, l.pool, l.count, u.ends, l.count - cardinality(u.ends) as free,
             greatest(r.until,
                 u.ends[cardinality(u.ends) - l.count + 1] + make_interval(secs => l.window_s)
             ) as due
@@ -102,7 +103,7 @@ _LOCK = text("""
 _TAKE = text(f"""
     with {_ASKED}, {_USED},
     heads as (
-        select u.account, m.creator_id, m.id, m.score, m.rank
+        select u.account, u.pool, m.creator_id, m.id, m.score, m.rank
         from used u
         cross join lateral (
             select m.creator_id, m.id, {_SCORE} as score,
@@ -113,9 +114,15 @@ _TAKE = text(f"""
         ) m
         where u.due is null or u.due <= statement_timestamp()
     ),
+    ranked as (
+        select *, row_number() over w as place, row_number() over (partition by pool
+            order by (rank - 1) / {SHARE}, score, account) as nth
+        from heads window w as (order by (rank - 1) / {SHARE}, score, account)
+    ),
     chosen as (
-        select *, row_number() over (order by (rank - 1) / {SHARE}, score, account) as place
-        from heads order by place limit :budget
+        select r.* from ranked r
+        left join jsonb_each_text(cast(:rooms as jsonb)) q on q.key = r.pool
+        where r.nth <= coalesce(q.value::int, :budget) order by place limit :budget
     ),
     written as (
         insert into permits (creator_id, handle, account_id, message_id, until)
@@ -126,6 +133,22 @@ _TAKE = text(f"""
     )
     select w.*, c.place from written w join chosen c on :token || c.place = w.handle
     order by c.place
+""")
+_ROOMS = text("""
+    select t.pool, greatest(0, t.count - count(e.at)) as room
+    from jsonb_to_recordset(cast(:totals as jsonb)) as t(pool text, count int, window_s float8)
+    left join lateral (
+        select case when c.result_at is not null and c.outcome <> 'unknown' then c.result_at
+            else c.intent_at + make_interval(secs => :lease) end as at
+        from attempts c join accounts a on a.id = c.account_id
+        where t.pool in (a.platform, '*') and c.outcome is distinct from 'unused'
+            and c.intent_at > statement_timestamp()
+                - make_interval(secs => t.window_s + :lease + :margin)
+        union all
+        select p.until from permits p join accounts a on a.id = p.account_id
+        where t.pool in (a.platform, '*')
+    ) e on e.at > statement_timestamp() - make_interval(secs => t.window_s)
+    group by t.pool, t.count
 """)
 _FORGET = text("""
     with l as (
@@ -198,8 +221,13 @@ class BooksLimiter:
         self._store = store
         self._limits = limits
         self._lease_s = lease_s
+        self._totals: Mapping[str, Limits] = {}
         self.epoch = ""
         """The one under which the books do the limiting; `epoch.retreat` sets it."""
+
+    def share(self, totals: Mapping[str, Limits]) -> None:
+        """Set the limits that all accounts of a pool share."""
+        self._totals = dict(totals)
 
     def configure(self, limits: Mapping[str, Limits]) -> None:
         """Do nothing: limits are asked at every claim, and no call of a longer window is lost."""
@@ -283,10 +311,26 @@ class BooksLimiter:
         if not mine:
             return []
         packed = {"limits": _packed(limits, mine)}
-        connection.execute(_FORGET, packed)
+        rooms = self._rooms(connection, values)
+        budget = min(budget, rooms.pop(EVERYBODY, budget))
+        packed["rooms"] = json.dumps(rooms)
+        if not self._totals:  # a permit may count for longer in a pool than in its account
+            connection.execute(_FORGET, packed)
         token = f"{_MARK}{uuid.uuid4().hex[:12]}-"
         rows = connection.execute(_TAKE, values | packed | {"budget": budget, "token": token})
         return [Grant(r.account_id, r.creator_id, r.message_id, r.handle) for r in rows]
+
+    def _rooms(self, connection: Connection, values: dict[str, Any]) -> dict[str, int]:
+        """Count what is free of the limits that accounts share; nobody else does so meanwhile."""
+        if not self._totals:
+            return {}
+        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": LOCK + 1})
+        totals = [
+            {"pool": name, "count": total.count, "window_s": total.window_s}
+            for name, total in self._totals.items()
+        ]
+        rows = connection.execute(_ROOMS, values | {"totals": json.dumps(totals)})
+        return {row.pool: row.room for row in rows}
 
 
 def gave(grant: Grant) -> bool:
@@ -305,7 +349,12 @@ def position(connection: Connection) -> dict[str, Any]:
 def _packed(limits: Mapping[str, Limits], names: Sequence[str]) -> str:
     return json.dumps(
         [
-            {"account": n, "count": limits[n].count, "window_s": limits[n].window_s}
+            {
+                "account": n,
+                "count": limits[n].count,
+                "window_s": limits[n].window_s,
+                "pool": limits[n].pool,
+            }
             for n in names
             if n in limits
         ]

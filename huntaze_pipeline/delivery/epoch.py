@@ -72,7 +72,8 @@ def adopt(store: Store, limiter: RedisLimiter, directory: Directory, *, lease_s:
         if held := _held(connection):
             raise HeldError(held)
         limits = directory.every(connection)
-        limiter.rest_s = max((limit.window_s for limit in limits.values()), default=60.0)
+        windows = [limit.window_s for limit in [*limits.values(), *limiter.totals.values()]]
+        limiter.rest_s = max(windows, default=60.0)
         server = limiter.server_id()
         known = books.position(connection)
         if known.get("run_id") == server and limiter.epochs() == {known.get("epoch")}:

@@ -10,7 +10,7 @@ received, refused and sent back.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -19,6 +19,8 @@ from huntaze_pipeline.errors import HuntazeError
 BANDS = ("high", "medium", "low")
 AGING_MS = 600_000
 """A message that has waited this long ranks with fresh ones of the next higher priority."""
+EVERYBODY = "*"
+"""The pool of all accounts, whatever their platform."""
 SHARE = 10
 """Messages one account gets in one claim before the next account has its turn."""
 
@@ -41,6 +43,8 @@ class Limits:
 
     count: int
     window_s: float
+    pool: str = field(default="", compare=False)
+    """The accounts' platform, which may have a limit for all of them together."""
 
     @property
     def window_ms(self) -> int:
@@ -149,4 +153,8 @@ class Limiter(Protocol):
 
     def peek(self, account_id: str) -> View:
         """Return what is known of an account."""
+        ...
+
+    def share(self, totals: Mapping[str, Limits]) -> None:
+        """Set the limits that all accounts of a pool, or `EVERYBODY`, share; others have none."""
         ...

@@ -51,6 +51,11 @@ class Standby:
         """Set the limits of accounts."""
         self._try(self._limiter.configure, limits)
 
+    def share(self, totals: Mapping[str, Limits]) -> None:
+        """Set the limits that all accounts of a platform, or all accounts, share."""
+        self.redis.share(totals)
+        self.books.share(totals)
+
     def enqueue(self, parcels: Sequence[Parcel], limits: Mapping[str, Limits]) -> int:
         """Put messages on their queues; while the books do the limiting, their rows suffice."""
         if self._away:

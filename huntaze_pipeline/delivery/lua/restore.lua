@@ -16,8 +16,12 @@ for i = 4 + 2 * n, #ARGV, 3 do
     redis.call('HINCRBY', busy, account, 1)
   end
 end
-for band = 1, 3 do
-  for _, account in ipairs(redis.call('ZRANGE', due[band], 0, -1)) do place(account, now) end
+for _, pool in ipairs(pools_of_shard()) do
+  for band = 1, 3 do
+    for _, account in ipairs(redis.call('ZRANGE', due_of(band, pool), 0, -1)) do
+      place(account, now)
+    end
+  end
 end
 redis.call('HSET', meta, 'epoch', ARGV[2])
 return now
