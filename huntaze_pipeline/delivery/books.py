@@ -284,7 +284,7 @@ class BooksLimiter:
         return View(
             limits=known[account_id], calls_in_window=row.calls, in_flight=row.flying,
             waiting=row.waiting, blocked_s=row.rest_s or 0.0,
-            next_s=(row.wait_s or 0.0) if row.waiting else None,
+            next_s=(row.wait_s or 0.0) if row.waiting else None, slot_s=row.wait_s or 0.0,
         )  # fmt: skip
 
     def check(self) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.delivery import books
+from huntaze_pipeline.delivery import books, pauses
 from huntaze_pipeline.delivery.limiter import Grant, LostError
 from huntaze_pipeline.delivery.platforms.base import Outgoing
 from huntaze_pipeline.store.session import Store
 
-_CLAIM = text("""
+_CLAIM = text(f"""
     with asked as (
         select * from jsonb_to_recordset(cast(:asked as jsonb))
             as a(creator_id text, id text, handle text)
@@ -42,6 +42,7 @@ _CLAIM = text("""
                 when c.status = 'cancelled' then 'campaign_cancelled'
                 when c.status = 'paused' then 'campaign_paused'
                 when r.paused_at is not null then 'automation_paused'
+{pauses.VERDICTS}
                 when a.status is distinct from 'active'
                     then 'account_' || coalesce(a.status, 'missing')
                 else 'go'
@@ -93,9 +94,9 @@ _CLAIM = text("""
 
 
 _REPLACED = text("delete from permits where handle = any(:handles)")
-_PENDING = text("""
+_PENDING = text(f"""
     select exists (select 1 from messages where state in ('queued', 'claimed')
-        or :decided and state = 'decided' and not_before <= :now)
+        or :decided and state = 'decided' and not_before <= :now and {pauses.OPEN})
 """)
 
 
@@ -115,7 +116,8 @@ class Stop:
     """A message that may not go now, and why.
 
     gone, missing, void (the permit ended), expired, suppressed, consent_withdrawn,
-    campaign_cancelled, campaign_paused, automation_paused, account_<status>: done with here.
+    campaign_cancelled, campaign_paused, automation_paused, all_paused, platform_paused,
+    account_<status>: done with here.
     early, locked: look again after `wait_s`.
     """
 

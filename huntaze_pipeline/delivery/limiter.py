@@ -125,6 +125,8 @@ class View:
     blocked_s: float
     next_s: float | None
     """Seconds until the next message can go; None when nothing waits."""
+    slot_s: float | None = None
+    """Seconds until a call could start, if one waited; None: that hangs on calls under way."""
 
 
 class Limiter(Protocol):

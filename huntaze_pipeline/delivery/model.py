@@ -101,7 +101,7 @@ class MemoryLimiter:
         account = self._accounts.get(account_id)
         if account is None:
             return View(None, 0, 0, 0, 0.0, None)
-        due = self._due(account, now)
+        due, slot = self._due(account, now), self._slot(account, now)
         return View(
             limits=account.limits,
             calls_in_window=len(self._live(account, now)),
@@ -109,6 +109,7 @@ class MemoryLimiter:
             waiting=len(account.queue) + len(account.later),
             blocked_s=max(0, account.blocked - now) / 1000,
             next_s=None if due is None else max(0, due - now) / 1000,
+            slot_s=None if slot is None else max(0, slot - now) / 1000,
         )
 
     def _grant(self, name: str, room: int, expires: int) -> list[Grant]:
@@ -197,8 +198,10 @@ class MemoryLimiter:
 
     def _due(self, account: _Account, now: int) -> int | None:
         """Return when the account's head may go; None: nothing waits, or all hangs on answers."""
-        if not account.queue:
-            return None
+        return self._slot(account, now) if account.queue else None
+
+    def _slot(self, account: _Account, now: int) -> int | None:
+        """Return when a call could start, if one waited."""
         for total, used, frees in self._shared(account.limits.pool, now):
             if used >= total.count:
                 return max(now + 1, min(frees))

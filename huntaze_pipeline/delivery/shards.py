@@ -173,10 +173,11 @@ class RedisLimiter:
         answer = self._run("peek", {self.shard(account_id): [account_id]})[0]
         if not answer:
             return View(None, 0, 0, 0, 0.0, None)
-        count, window, calls, busy, waiting, rest, wait = answer
+        count, window, calls, busy, waiting, rest, wait, slot = answer
         return View(
             limits=Limits(count, window / 1000), calls_in_window=calls, in_flight=busy,
             waiting=waiting, blocked_s=rest / 1000, next_s=None if wait < 0 else wait / 1000,
+            slot_s=None if slot < 0 else slot / 1000,
         )  # fmt: skip
 
     def restore(

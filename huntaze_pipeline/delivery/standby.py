@@ -87,6 +87,12 @@ class Standby:
         """Return what is known of an account."""
         return self._try(self._limiter.peek, account_id)
 
+    def look(self, account_id: str) -> View:
+        """Return what is known of an account, by the limiter that the books name."""
+        if epoch.away(self._store):
+            self._away = True
+        return self.peek(account_id)
+
     def turn(self, task: str, worker: str, seconds: int) -> bool:
         """Take a task of upkeep; there is none while the rows are the queues."""
         return not self._away and self._try(self.redis.turn, task, worker, seconds)

@@ -104,10 +104,7 @@ def parts(
 ) -> Parts:
     """Put together what a sender needs; anything given is used instead of what settings say."""
     worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    store = store or Store(settings)
-    directory = Directory(store, limits or standard_limits(settings), own_limits(settings))
-    limiter = Standby(RedisLimiter(connect(settings), pools=PLATFORMS), store, directory)
-    limiter.share(totals(settings))
+    store, limiter, directory = counters(settings, store, limits)
     return Parts(
         store=store,
         limiter=limiter,
@@ -121,6 +118,19 @@ def parts(
         rollout=Rollout.of(settings),
         totals=partial(totals, settings),
     )
+
+
+def counters(
+    settings: Settings,
+    store: Store | None = None,
+    limits: Callable[[str], Limits] | None = None,
+) -> tuple[Store, Standby, Directory]:
+    """Put together the limiter and what it reads."""
+    store = store or Store(settings)
+    directory = Directory(store, limits or standard_limits(settings), own_limits(settings))
+    limiter = Standby(RedisLimiter(connect(settings), pools=PLATFORMS), store, directory)
+    limiter.share(totals(settings))
+    return store, limiter, directory
 
 
 async def run(made: Parts, options: Options | None = None, *, until_idle: bool = False) -> None:

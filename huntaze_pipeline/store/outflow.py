@@ -155,6 +155,19 @@ class Rest(Tenant, Base):
     until: Mapped[Instant]
 
 
+class Pause(Base):
+    """What an operator has stopped: all sending, a platform, or the way in."""
+
+    __tablename__ = "pauses"
+    __table_args__ = (CheckConstraint("scope in ('all','platform','intake')", name="scope"),)
+
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True, server_default="")
+    """The platform's; empty for the others."""
+    actor: Mapped[str]
+    at: Mapped[Now]
+
+
 class Cost(Tenant, Base):
     """Money spent on a campaign; ROI divides by these and by nothing else."""
 

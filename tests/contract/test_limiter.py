@@ -385,6 +385,8 @@ def test_peek_shows_calls_in_flight_and_in_the_window(bench: Bench) -> None:
     view = bench.limiter.peek("a")
 
     assert (view.calls_in_window, view.in_flight, view.waiting) == (1, 2, 1)
+    assert view.slot_s is not None
+    assert 0 < view.slot_s <= 0.402 * bench.scale
 
 
 def test_a_flushed_redis_is_noticed(settings: Settings) -> None:
