@@ -29,6 +29,9 @@ def register(app: typer.Typer) -> None:
     queue_app.command("stats")(stats)
     queue_app.command("redrive")(redrive)
     queue_app.command("purge")(purge)
+    queue_app.command("pause")(pause)
+    queue_app.command("resume")(resume)
+    queue_app.command("drain")(drain)
     limiter_app.command("show")(show)
     app.add_typer(messages_app, name="messages")
     app.add_typer(queue_app, name="queue")
@@ -155,15 +158,71 @@ def purge(
     typer.echo("purged")
 
 
+def pause(
+    account: str | None = typer.Option(None, help="An account, by its id."),
+    platform: str | None = typer.Option(None, help="All accounts of a platform."),
+    campaign: str | None = typer.Option(None, help="A campaign; needs --creator."),
+    everything: bool = typer.Option(False, "--all", help="All sending."),
+    creator: str | None = typer.Option(None, "--creator", "-c", help="Whose campaign."),
+) -> None:
+    """Stop sending from the next call on; calls under way end, waiting messages stay."""
+    _switch("pause", account, platform, campaign, creator, everything=everything)
+
+
+def resume(
+    account: str | None = typer.Option(None, help="An account, by its id."),
+    platform: str | None = typer.Option(None, help="All accounts of a platform."),
+    campaign: str | None = typer.Option(None, help="A campaign; needs --creator."),
+    everything: bool = typer.Option(False, "--all", help="All sending, and what drain closed."),
+    creator: str | None = typer.Option(None, "--creator", "-c", help="Whose campaign."),
+) -> None:
+    """End a pause; what it held goes at once."""
+    _switch("resume", account, platform, campaign, creator, everything=everything)
+
+
+def drain(
+    timeout: float | None = typer.Option(None, help="Give up waiting after so many seconds."),
+) -> None:
+    """Take nothing new in, and return when all that was taken in has been sent or has ended.
+
+    New messages wait in the outbox until `huntaze queue resume --all`.
+    """
+    import time
+
+    from huntaze_pipeline.clock import system_clock
+    from huntaze_pipeline.delivery import pauses
+    from huntaze_pipeline.errors import ServiceError
+    from huntaze_pipeline.store.session import Store
+
+    began = time.monotonic()
+    with stack.services(settings.load(), need=ALL) as ready:
+        store = Store(ready)
+        with store.worker() as connection:
+            pauses.pause(connection, "intake", "", actor="cli", now=system_clock())
+        while True:
+            with store.worker() as connection:
+                left = pauses.left(connection)
+            if not left:
+                break
+            if timeout is not None and time.monotonic() - began > timeout:
+                raise ServiceError(f"{left} messages are still waiting or under way")
+            time.sleep(0.5)
+    typer.echo("drained; nothing new is taken in until `huntaze queue resume --all`")
+
+
 def show(account: str, as_json: bool = JSON) -> None:
-    """Show an account's calls in the window, in flight and waiting."""
+    """Show an account's calls in the window, in flight and waiting, its next slot and pauses."""
     from dataclasses import asdict
 
-    from huntaze_pipeline.delivery.scripts import connect
-    from huntaze_pipeline.delivery.shards import RedisLimiter
+    from huntaze_pipeline.delivery import pauses, worker
 
-    with stack.services(settings.load(), need=("redis",)) as ready:
-        view = RedisLimiter(connect(ready)).peek(account)
+    with stack.services(settings.load(), need=("postgres", "redis")) as ready:
+        store, limiter, directory = worker.counters(ready)
+        found = directory.of([account]).get(account)
+        view = limiter.look(account)
+        with store.worker() as connection:
+            held = pauses.over(connection, found.platform if found else None, account)
+        limiter.close()
     if view.limits is None:
         text = f"{account}: nothing was ever queued for it"
     else:
@@ -172,7 +231,44 @@ def show(account: str, as_json: bool = JSON) -> None:
         text += f", {view.in_flight} in flight, {view.waiting} waiting"
         text += f", rests {view.blocked_s:.1f} s" if view.blocked_s else ""
         text += f", next in {view.next_s:.1f} s" if view.next_s is not None else ""
-    _say(asdict(view), text, as_json)
+        if view.next_s is None and view.slot_s is not None:
+            text += (
+                f", a slot is free in {view.slot_s:.1f} s" if view.slot_s else ", a slot is free"
+            )
+    text += f" ({', '.join(held)})" if held else ""
+    text += "; the books do the limiting" if limiter.away else ""
+    _say(asdict(view) | {"paused": held, "books": limiter.away}, text, as_json)
+
+
+def _switch(
+    action: str, account: str | None, platform: str | None, campaign: str | None,
+    creator: str | None, *, everything: bool,
+) -> None:  # fmt: skip
+    from huntaze_pipeline.campaigns import lifecycle
+    from huntaze_pipeline.clock import system_clock
+    from huntaze_pipeline.delivery import pauses
+    from huntaze_pipeline.store.session import Store
+
+    named = {"account": account, "platform": platform, "campaign": campaign}
+    chosen = [(scope, name) for scope, name in named.items() if name]
+    chosen += [("all", "")] if everything else []
+    if len(chosen) != 1 or (campaign and not creator):
+        raise typer.BadParameter(
+            "name one: --account, --platform, --campaign with --creator, --all"
+        )
+    scope, name = chosen[0]
+    now = system_clock()
+    with stack.services(settings.load(), need=("postgres",)) as ready:
+        store = Store(ready)
+        if campaign and creator:
+            work = lifecycle.pause if action == "pause" else lifecycle.start
+            with store.tenant(creator) as connection:
+                work(connection, creator, campaign, now=now, actor="cli")
+        else:
+            act = pauses.pause if action == "pause" else pauses.resume
+            with store.worker() as connection:
+                act(connection, scope, name, actor="cli", now=now)
+    typer.echo(f"{f'{scope} {name}'.strip()}: {action}d")
 
 
 def _change(action: str, message_id: str, creator: str) -> None:

@@ -101,5 +101,5 @@ class Directory:
     def _account(self, row: object) -> Account:
         id_, creator, platform, status, count, window = row  # type: ignore[misc]
         standard = self._own.get(id_) or self._standard(platform)
-        limits = Limits(count or standard.count, window or standard.window_s)
+        limits = Limits(count or standard.count, window or standard.window_s, platform)
         return Account(id_, creator, platform, status, limits)

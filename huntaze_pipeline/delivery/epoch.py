@@ -1,24 +1,27 @@
-"""Noticing that Redis lost its memory, and rebuilding it from the books.
+"""Which limiter counts: noticing that Redis is away or lost its memory, and rebuilding it.
 
 The books are PostgreSQL's `attempts`: every call's intent is committed there before the call. The
-checkpoint ``limiter`` names the epoch and the server whose memory is valid; a sender's intents
-are accepted only under that epoch (`intents`), so no call slips past a rebuild unseen.
+checkpoint ``limiter`` names the epoch and the server whose memory is valid, or says that the books
+themselves do the limiting. A sender's intents are accepted only under that epoch (`intents`), so
+no call slips past a rebuild or a change of limiters unseen.
 """
 
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from sqlalchemy import Connection, text
 
+from huntaze_pipeline.delivery import books
 from huntaze_pipeline.delivery.accounts import Directory
 from huntaze_pipeline.delivery.limiter import Limits, Parcel
 from huntaze_pipeline.delivery.shards import RedisLimiter
+from huntaze_pipeline.errors import HuntazeError
 from huntaze_pipeline.store.session import Store
 
-CHECKPOINT = "limiter"
-LOCK = 0x48554E4C  # "HUNL": one rebuild at a time, and no intent in the meantime
-_MARGIN_S = 1.0
+HOLD_S = 10.0
+"""The books go on limiting until no sender has missed Redis for so long."""
 _PAGE = 5000
 
 _CALLS = text("""
@@ -31,6 +34,11 @@ _CALLS = text("""
     where intent_at > clock_timestamp() - make_interval(secs => :since)
         and outcome is distinct from 'unused'
 """)
+_MISSED = text("""
+    update checkpoints set position = position
+        || jsonb_build_object('missed_at', extract(epoch from clock_timestamp()))
+    where name = :name and position ? 'books'
+""")
 _WAITING = text("""
     select m.creator_id, m.id, m.account_id, m.priority,
         (extract(epoch from greatest(m.decided_at, m.not_before)) * 1000)::bigint as wanted
@@ -40,20 +48,34 @@ _WAITING = text("""
 """)
 
 
+class HeldError(HuntazeError):
+    """The books do the limiting: some sender has missed Redis a moment ago."""
+
+    def __init__(self, epoch: str) -> None:
+        super().__init__("the books do the limiting while some sender misses Redis")
+        self.epoch = epoch
+
+
 def adopt(store: Store, limiter: RedisLimiter, directory: Directory, *, lease_s: float) -> bool:
     """Make the limiter usable: accept its memory when it is whole, else rebuild it.
 
     Returns:
         Whether the memory had to be rebuilt (the first start counts as such).
+
+    Raises:
+        HeldError: the books do the limiting; the error names their epoch.
     """
     limiter.run_id = None
     limiter.client.connection_pool.disconnect()
     with store.worker() as connection:
-        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": LOCK})
+        _alone(connection)
+        if held := _held(connection):
+            raise HeldError(held)
         limits = directory.every(connection)
-        limiter.rest_s = max((limit.window_s for limit in limits.values()), default=60.0)
+        windows = [limit.window_s for limit in [*limits.values(), *limiter.totals.values()]]
+        limiter.rest_s = max(windows, default=60.0)
         server = limiter.server_id()
-        known = _known(connection)
+        known = books.position(connection)
         if known.get("run_id") == server and limiter.epochs() == {known.get("epoch")}:
             limiter.epoch = str(known["epoch"])
             limiter.run_id = server
@@ -65,6 +87,55 @@ def adopt(store: Store, limiter: RedisLimiter, directory: Directory, *, lease_s:
     limiter.run_id = server
     repark(store, limiter, directory)
     return True
+
+
+def retreat(store: Store) -> str:
+    """Let the books do the limiting, from now on and for every sender; return their epoch.
+
+    Grants of Redis that are no intents yet are void; those that are, are in `attempts`.
+    """
+    with store.worker() as connection:
+        _alone(connection)
+        known = books.position(connection)
+        if not known.get("books"):
+            known = {"epoch": uuid.uuid4().hex[:12], "books": True}
+            connection.execute(text("delete from permits"))
+        _remember(connection, known | {"missed_at": _now(connection)})
+    return str(known["epoch"])
+
+
+def miss(store: Store) -> None:
+    """Say that Redis is still away for one sender, which keeps all of them with the books."""
+    with store.worker() as connection:
+        connection.execute(_MISSED, {"name": books.CHECKPOINT})
+
+
+def held(store: Store) -> bool:
+    """Whether the books do the limiting and should go on."""
+    with store.worker() as connection:
+        return _held(connection) is not None
+
+
+def away(store: Store) -> bool:
+    """Whether the books do the limiting."""
+    with store.worker() as connection:
+        return bool(books.position(connection).get("books"))
+
+
+def _alone(connection: Connection) -> None:
+    """No intent and no other change of limiters until this transaction ends."""
+    connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": books.LOCK})
+
+
+def _held(connection: Connection) -> str | None:
+    known = books.position(connection)
+    if known.get("books") and _now(connection) - known["missed_at"] < HOLD_S:
+        return str(known["epoch"])
+    return None
+
+
+def _now(connection: Connection) -> float:
+    return float(connection.scalar(text("select extract(epoch from clock_timestamp())")) or 0)
 
 
 def repark(store: Store, limiter: RedisLimiter, directory: Directory) -> int:
@@ -90,20 +161,13 @@ def waiting(store: Store) -> Iterator[list[Parcel]]:
             return
 
 
-def _known(connection: Connection) -> dict[str, str]:
-    row = connection.execute(
-        text("select position from checkpoints where name = :name"), {"name": CHECKPOINT}
-    ).scalar()
-    return row or {}
-
-
-def _remember(connection: Connection, position: dict[str, str]) -> None:
+def _remember(connection: Connection, position: dict[str, Any]) -> None:
     connection.execute(
         text("""
             insert into checkpoints (name, position) values (:name, cast(:position as jsonb))
             on conflict (name) do update set position = excluded.position, updated_at = now()
         """),
-        {"name": CHECKPOINT, "position": json.dumps(position)},
+        {"name": books.CHECKPOINT, "position": json.dumps(position)},
     )
 
 
@@ -114,8 +178,8 @@ def _rebuild(
     epoch: str,
     lease_s: float,
 ) -> None:
-    since = limiter.rest_s + lease_s + _MARGIN_S
-    rows = connection.execute(_CALLS, {"lease": lease_s + _MARGIN_S, "since": since})
+    since = limiter.rest_s + lease_s + books.MARGIN_S
+    rows = connection.execute(_CALLS, {"lease": lease_s + books.MARGIN_S, "since": since})
     calls = [_call(row.account_id, row.age, row.remaining) for row in rows]
     limiter.restore(epoch, calls, {a: limits[a] for a, _, _ in calls if a in limits})
 

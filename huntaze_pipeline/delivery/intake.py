@@ -9,7 +9,7 @@ import time
 from huntaze_pipeline.delivery import epoch, relay
 from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.queue import Queue
-from huntaze_pipeline.delivery.stamina import AWAY, growing
+from huntaze_pipeline.delivery.stamina import AWAY, LOST, growing
 
 RECALL_S = 15
 """Rows that may have lost their note are looked for at most this often, by one sender at a time."""
@@ -32,9 +32,10 @@ class Intake:
                 if received:
                     self._p.direct.park([parcel for item in received for parcel in item.parcels])
                     queue.delete(band, received)
+                doubtful = band == "medium" and (doubtful or self._p.limiter.away)
                 doubtful = doubtful and not self._recalled()
                 failures = 0
-            except AWAY as error:
+            except (*AWAY, *LOST) as error:
                 failures += 1
                 doubtful = band == "medium"
                 self._p.journal.pause(f"receive {band}", error)
@@ -63,5 +64,5 @@ class Intake:
         p = self._p
         if not p.limiter.turn("recall", p.worker, RECALL_S):
             return False
-        epoch.repark(p.store, p.limiter, p.directory)
+        epoch.repark(p.store, p.limiter.redis, p.directory)
         return True

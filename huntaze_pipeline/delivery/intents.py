@@ -12,20 +12,23 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.delivery.epoch import CHECKPOINT, LOCK
+from huntaze_pipeline.delivery import books, pauses
 from huntaze_pipeline.delivery.limiter import Grant, LostError
 from huntaze_pipeline.delivery.platforms.base import Outgoing
 from huntaze_pipeline.store.session import Store
 
-_EPOCH = text("select position ->> 'epoch' from checkpoints where name = :name")
-_CLAIM = text("""
+_CLAIM = text(f"""
     with asked as (
-        select * from jsonb_to_recordset(cast(:asked as jsonb)) as a(creator_id text, id text)
+        select * from jsonb_to_recordset(cast(:asked as jsonb))
+            as a(creator_id text, id text, handle text)
     ),
     judged as materialized (
         select m.creator_id, m.id,
             case
                 when m.state not in ('queued', 'decided') then 'gone'
+                when :books and not exists (select from permits p
+                    where p.creator_id = m.creator_id and p.handle = asked.handle
+                        and p.until > clock_timestamp()) then 'void'
                 when m.expires_at <= :now then 'expired'
                 when m.not_before > :now then 'early'
                 when exists (select 1 from suppressions s
@@ -39,6 +42,7 @@ _CLAIM = text("""
                 when c.status = 'cancelled' then 'campaign_cancelled'
                 when c.status = 'paused' then 'campaign_paused'
                 when r.paused_at is not null then 'automation_paused'
+{pauses.VERDICTS}
                 when a.status is distinct from 'active'
                     then 'account_' || coalesce(a.status, 'missing')
                 else 'go'
@@ -65,7 +69,8 @@ _CLAIM = text("""
             ended_at = case when j.verdict in ('expired', 'suppressed', 'consent_withdrawn',
                 'campaign_cancelled') then :now end
         from judged j
-        where m.creator_id = j.creator_id and m.id = j.id and j.verdict not in ('gone', 'early')
+        where m.creator_id = j.creator_id and m.id = j.id
+            and j.verdict not in ('gone', 'early', 'void')
         returning m.*
     ),
     written as (
@@ -88,9 +93,10 @@ _CLAIM = text("""
 """)
 
 
-_PENDING = text("""
+_REPLACED = text("delete from permits where handle = any(:handles)")
+_PENDING = text(f"""
     select exists (select 1 from messages where state in ('queued', 'claimed')
-        or :decided and state = 'decided' and not_before <= :now)
+        or :decided and state = 'decided' and not_before <= :now and {pauses.OPEN})
 """)
 
 
@@ -109,8 +115,10 @@ class Intent:
 class Stop:
     """A message that may not go now, and why.
 
-    gone, missing, expired, suppressed, consent_withdrawn, campaign_cancelled, campaign_paused,
-    automation_paused, account_<status>: done with here. early, locked: look again after `wait_s`.
+    gone, missing, void (the permit ended), expired, suppressed, consent_withdrawn,
+    campaign_cancelled, campaign_paused, automation_paused, all_paused, platform_paused,
+    account_<status>: done with here.
+    early, locked: look again after `wait_s`.
     """
 
     reason: str
@@ -125,15 +133,21 @@ def commit(
     Raises:
         LostError: the limiter's memory was replaced after these grants were given.
     """
-    asked = {(g.creator_id, g.message_id) for g in grants}
-    payload = json.dumps([{"creator_id": c, "id": m} for c, m in sorted(asked)])
+    asked = {(g.creator_id, g.message_id): g.handle for g in grants}
+    payload = json.dumps(
+        [{"creator_id": c, "id": m, "handle": h} for (c, m), h in sorted(asked.items())]
+    )
+    values = {"asked": payload, "now": now, "worker": worker, "lease": lease_s}
     with store.worker() as connection:
-        connection.execute(text("select pg_advisory_xact_lock_shared(:key)"), {"key": LOCK})
-        if connection.scalar(_EPOCH, {"name": CHECKPOINT}) != epoch:
+        connection.execute(text("select pg_advisory_xact_lock_shared(:key)"), {"key": books.LOCK})
+        known = books.position(connection)
+        if known.get("epoch") != epoch:
             raise LostError("the limiter was rebuilt after these permits were given")
-        rows = connection.execute(
-            _CLAIM, {"asked": payload, "now": now, "worker": worker, "lease": lease_s}
-        ).all()
+        ours = bool(known.get("books"))
+        rows = connection.execute(_CLAIM, values | {"books": ours}).all()
+        if ours:  # the attempt counts from here on in the permit's place
+            went = [asked[r.creator_id, r.id] for r in rows if r.verdict == "go"]
+            connection.execute(_REPLACED, {"handles": went})
     found = {(row.creator_id, row.id): row for row in rows}
     given: set[tuple[str, str]] = set()
     answers: list[Intent | Stop] = []

@@ -13,7 +13,7 @@ from huntaze_pipeline.clock import Clock
 from huntaze_pipeline.delivery.limiter import Grant
 from huntaze_pipeline.delivery.results import Result
 
-_QUIET = frozenset({"gone", "early", "locked"})
+_QUIET = frozenset({"gone", "early", "locked", "void"})
 """Stops that are part of the machinery and change nothing."""
 _REPEAT_S = 10.0
 

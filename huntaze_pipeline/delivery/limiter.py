@@ -10,7 +10,7 @@ received, refused and sent back.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -19,6 +19,8 @@ from huntaze_pipeline.errors import HuntazeError
 BANDS = ("high", "medium", "low")
 AGING_MS = 600_000
 """A message that has waited this long ranks with fresh ones of the next higher priority."""
+EVERYBODY = "*"
+"""The pool of all accounts, whatever their platform."""
 SHARE = 10
 """Messages one account gets in one claim before the next account has its turn."""
 
@@ -41,6 +43,8 @@ class Limits:
 
     count: int
     window_s: float
+    pool: str = field(default="", compare=False)
+    """The accounts' platform, which may have a limit for all of them together."""
 
     @property
     def window_ms(self) -> int:
@@ -83,6 +87,8 @@ class Claimed:
     grants: list[Grant]
     wake_s: float | None
     """Seconds until the next message can go; 0 when more can go at once; None when all is empty."""
+    epoch: str = ""
+    """The limiter's, when it gave these: intents are accepted under no other."""
 
 
 class Permit(str, Enum):
@@ -119,6 +125,8 @@ class View:
     blocked_s: float
     next_s: float | None
     """Seconds until the next message can go; None when nothing waits."""
+    slot_s: float | None = None
+    """Seconds until a call could start, if one waited; None: that hangs on calls under way."""
 
 
 class Limiter(Protocol):
@@ -147,4 +155,8 @@ class Limiter(Protocol):
 
     def peek(self, account_id: str) -> View:
         """Return what is known of an account."""
+        ...
+
+    def share(self, totals: Mapping[str, Limits]) -> None:
+        """Set the limits that all accounts of a pool, or `EVERYBODY`, share; others have none."""
         ...

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline import hashing
-from huntaze_pipeline.delivery import estimate, outbox, recipients
+from huntaze_pipeline.delivery import estimate, outbox, pauses, recipients
 from huntaze_pipeline.delivery.accounts import STANDARD
 from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.platforms.directory import capabilities
@@ -162,8 +162,11 @@ def status(store: Store, creator_id: str, message_id: str) -> Status:
         row = connection.execute(_STATUS, key).mappings().one_or_none()
         if row is None:
             raise NotFoundError(f"no message {message_id}")
+        held = pauses.over(connection, row["platform"], row["account_id"])
         calls = tuple(Call(*call) for call in connection.execute(_CALLS, key))
     fields = dict(row)
+    if held and fields["state"] in CANCELLABLE:
+        fields["reason"] = fields["reason"] or held[0]
     return Status(
         message_id=fields.pop("id"), failures=fields.pop("attempts"), attempts=calls,
         status=PUBLIC[fields["state"]], **fields,

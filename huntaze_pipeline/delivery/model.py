@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from huntaze_pipeline.delivery.limiter import (
     BANDS,
+    EVERYBODY,
     SHARE,
     Claimed,
     Grant,
@@ -49,6 +50,13 @@ class MemoryLimiter:
         self._accounts: dict[str, _Account] = {}
         self._leases: dict[str, _Lease] = {}
         self._serial = 0
+        self._totals: Mapping[str, Limits] = {}
+        self._ended: list[tuple[int, str]] = []
+        """When calls ended, and of which pool: what the shared limits count."""
+
+    def share(self, totals: Mapping[str, Limits]) -> None:
+        """Set the limits that all accounts of a pool share."""
+        self._totals = dict(totals)
 
     def configure(self, limits: Mapping[str, Limits]) -> None:
         """Set limits; a longer window means older calls were forgotten, so rest for it."""
@@ -93,7 +101,7 @@ class MemoryLimiter:
         account = self._accounts.get(account_id)
         if account is None:
             return View(None, 0, 0, 0, 0.0, None)
-        due = self._due(account, now)
+        due, slot = self._due(account, now), self._slot(account, now)
         return View(
             limits=account.limits,
             calls_in_window=len(self._live(account, now)),
@@ -101,6 +109,7 @@ class MemoryLimiter:
             waiting=len(account.queue) + len(account.later),
             blocked_s=max(0, account.blocked - now) / 1000,
             next_s=None if due is None else max(0, due - now) / 1000,
+            slot_s=None if slot is None else max(0, slot - now) / 1000,
         )
 
     def _grant(self, name: str, room: int, expires: int) -> list[Grant]:
@@ -130,7 +139,7 @@ class MemoryLimiter:
                 del self._leases[grant.handle]
                 account.busy -= 1
             if settlement.permit is not Permit.UNUSED:
-                insort(account.stamps, now)
+                self._stamp(account, now)
         if settlement.requeue_s is not None and parcel:
             key = (grant.creator_id, grant.message_id)
             account.later[key] = (now + round(settlement.requeue_s * 1000), parcel)
@@ -145,7 +154,7 @@ class MemoryLimiter:
             account = self._accounts[lease.account]
             del self._leases[handle]
             account.busy -= 1
-            insort(account.stamps, lease.expires)
+            self._stamp(account, lease.expires)
             if lease.parcel:
                 key = (lease.parcel.creator_id, lease.parcel.message_id)
                 account.queue.setdefault(key, lease.parcel)
@@ -155,16 +164,47 @@ class MemoryLimiter:
                     del account.later[key]
                     account.queue.setdefault(key, parcel)
 
+    def _stamp(self, account: _Account, at: int) -> None:
+        insort(account.stamps, at)
+        self._ended.append((at, account.limits.pool))
+
     def _live(self, account: _Account, now: int) -> list[int]:
         return [s for s in account.stamps if s + account.limits.window_ms > now]
 
     def _free(self, account: _Account, now: int) -> int:
-        return account.limits.count - account.busy - len(self._live(account, now))
+        own = account.limits.count - account.busy - len(self._live(account, now))
+        shared = [total.count - used for total, used, _ in self._shared(account.limits.pool, now)]
+        return min([own, *shared])
+
+    def _shared(self, pool: str, now: int) -> list[tuple[Limits, int, list[int]]]:
+        """The shared limits of a pool: each with how much is used and when that is free again.
+
+        Ended calls count by whole seconds, the oldest one wholly.
+        """
+        found = []
+        for name in {pool, EVERYBODY} & self._totals.keys():
+            total = self._totals[name]
+            lasts = (-int(-total.window_s // 1) + 1) * 1000
+            mine = [at for at, its in self._ended if name in (its, EVERYBODY)]
+            frees = sorted(f for at in mine if (f := at // 1000 * 1000 + lasts) > now)
+            flying = [
+                lease
+                for lease in self._leases.values()
+                if name in (self._accounts[lease.account].limits.pool, EVERYBODY)
+            ]
+            frees += [lease.expires + lasts for lease in flying]
+            found.append((total, len(frees), frees))
+        return found
 
     def _due(self, account: _Account, now: int) -> int | None:
         """Return when the account's head may go; None: nothing waits, or all hangs on answers."""
-        if not account.queue:
-            return None
+        return self._slot(account, now) if account.queue else None
+
+    def _slot(self, account: _Account, now: int) -> int | None:
+        """Return when a call could start, if one waited."""
+        for total, used, frees in self._shared(account.limits.pool, now):
+            if used >= total.count:
+                return max(now + 1, min(frees))
         live = self._live(account, now)
         over = account.busy + len(live) - account.limits.count + 1
         if over <= 0:

@@ -1,17 +1,18 @@
 """What a sender is made of, and how it works. Plain values; `worker` puts them together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from huntaze_pipeline.clock import Clock
 from huntaze_pipeline.delivery.accounts import Directory
 from huntaze_pipeline.delivery.breaker import Breaker
 from huntaze_pipeline.delivery.journal import Journal
+from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.platforms.base import Platform
 from huntaze_pipeline.delivery.queue import Queue
 from huntaze_pipeline.delivery.relay import Direct
 from huntaze_pipeline.delivery.rollout import Rollout
-from huntaze_pipeline.delivery.shards import RedisLimiter
+from huntaze_pipeline.delivery.standby import Standby
 from huntaze_pipeline.store.session import Store
 
 
@@ -42,7 +43,7 @@ class Parts:
     """What a sender is made of."""
 
     store: Store
-    limiter: RedisLimiter
+    limiter: Standby
     queue: Queue | None
     platforms: Mapping[str, Platform]
     directory: Directory
@@ -51,6 +52,8 @@ class Parts:
     worker: str
     journal: Journal
     rollout: Rollout = field(default_factory=Rollout)
+    totals: Callable[[], Mapping[str, Limits]] = dict
+    """Reads the limits that accounts share; asked again and again."""
 
     @property
     def direct(self) -> Direct:

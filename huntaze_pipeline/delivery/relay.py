@@ -12,6 +12,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection, text
 
+from huntaze_pipeline.delivery import pauses
 from huntaze_pipeline.delivery.accounts import Directory
 from huntaze_pipeline.delivery.limiter import Limits, Parcel
 from huntaze_pipeline.delivery.queue import Queue, QueueError
@@ -24,7 +25,7 @@ its row is committed, does not wait long for it."""
 HOLD_S = 30.0
 """Rows of a paused campaign, automation or account are looked at again after this long."""
 
-_DUE = text("""
+_DUE = text(f"""
     with due as materialized (
         select m.creator_id, m.id,
             case
@@ -32,6 +33,7 @@ _DUE = text("""
                 when c.status = 'cancelled' then 'campaign_cancelled'
                 when c.status = 'paused' then 'campaign_paused'
                 when r.paused_at is not null then 'automation_paused'
+{pauses.VERDICTS}
                 when a.status is distinct from 'active'
                     then 'account_' || coalesce(a.status, 'missing')
                 else 'go'
@@ -42,7 +44,7 @@ _DUE = text("""
         left join automations r on m.source = 'automation'
             and r.creator_id = m.creator_id and r.id = m.source_id
         left join accounts a on a.id = m.account_id
-        where m.state = 'decided' and m.not_before <= :now
+        where m.state = 'decided' and m.not_before <= :now and {pauses.OPEN}
         order by m.not_before limit :limit
         for update of m skip locked
     )

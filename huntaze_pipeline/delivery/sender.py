@@ -10,14 +10,15 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from huntaze_pipeline.delivery import intents
+from huntaze_pipeline.delivery.breaker import Admission
 from huntaze_pipeline.delivery.closing import Call, Closing
 from huntaze_pipeline.delivery.intake import Intake
 from huntaze_pipeline.delivery.intents import Stop
-from huntaze_pipeline.delivery.limiter import BANDS, Grant, Permit, Settlement
+from huntaze_pipeline.delivery.limiter import BANDS, Claimed, Grant, Permit, Settlement
 from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.platforms.base import Kind, Outcome
 from huntaze_pipeline.delivery.stamina import AWAY, LOST, Stamina, growing
@@ -65,7 +66,7 @@ class Sender:
         intake = Intake(self._p, self._o, self._halt)
         loops: list[Coroutine[Any, Any, None]] = [
             self._closing.write(), self._closing.settle(), self._upkeep.reap(),
-            self._upkeep.keep(),
+            self._upkeep.keep(), self._upkeep.watch(),
         ]  # fmt: skip
         if self._p.queue is not None:
             loops += [
@@ -94,7 +95,7 @@ class Sender:
             if claimed.grants:
                 self._closing.active += len(claimed.grants)
                 self._open_batches += 1
-                self._spawn(self._dispatch(claimed.grants, started))
+                self._spawn(self._dispatch(claimed, started))
             else:
                 wake = self._o.poll_s if claimed.wake_s is None else claimed.wake_s
                 await asyncio.sleep(min(self._o.poll_s, max(0.001, wake)))
@@ -111,13 +112,13 @@ class Sender:
             waited += 0.005
         return max(1, room)
 
-    async def _dispatch(self, grants: list[Grant], started: float) -> None:
+    async def _dispatch(self, claimed: Claimed, started: float) -> None:
         """Gates, intents, calls. Whatever happens, every grant is settled."""
-        left = list(grants)
+        left = list(claimed.grants)
         try:
-            left = await self._admitted(grants)
+            left = await self._admitted(claimed.grants)
             answers = await self._s.run(
-                intents.commit, self._p.store, left, epoch=self._p.limiter.epoch,
+                intents.commit, self._p.store, left, epoch=claimed.epoch,
                 worker=self._p.worker, lease_s=self._o.lease_s, now=self._p.clock(),
             )  # fmt: skip
         except (*AWAY, *LOST) as error:
@@ -125,6 +126,8 @@ class Sender:
             self._failures += 1
             self._p.journal.pause("intents", error)
             self._closing.give_back([Settlement(g, Permit.UNUSED, requeue_s=0.2) for g in left])
+            if isinstance(error, LOST):
+                await self._s.recover()
             return
         finally:
             self._open_batches -= 1
@@ -147,7 +150,7 @@ class Sender:
             known = accounts.get(grant.account_id)
             by[known.platform if known else ""].append(grant)
         wanted = {p: len(g) for p, g in by.items() if p in self._p.platforms}
-        allowed = await self._s.run(self._p.breaker.admit, wanted) if wanted else {}
+        allowed = await self._s.run(self._allowed, wanted) if wanted else {}
         kept, refused = list(by.get("", [])), []
         for platform, theirs in by.items():
             if not platform:
@@ -158,6 +161,12 @@ class Sender:
             refused += [Settlement(g, Permit.UNUSED, 0, rest) for g in theirs[calls:]]
         self._closing.give_back(refused)
         return kept
+
+    def _allowed(self, wanted: dict[str, int]) -> Mapping[str, Admission]:
+        """Ask the breakers, which are in Redis; without it, every call may go."""
+        if self._p.limiter.away:
+            return {platform: Admission(calls, 0.0) for platform, calls in wanted.items()}
+        return self._p.breaker.admit(wanted)
 
     async def _call(self, call: Call) -> None:
         platform = self._p.platforms[call.intent.platform]

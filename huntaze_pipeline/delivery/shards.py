@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from huntaze_pipeline.delivery import scripts
 from huntaze_pipeline.delivery.limiter import (
     BANDS,
+    EVERYBODY,
     SHARE,
     Claimed,
     Grant,
@@ -30,6 +31,7 @@ from huntaze_pipeline.delivery.limiter import (
     StepError,
     View,
 )
+from huntaze_pipeline.delivery.pools import Chunk, Pools, dealt
 
 SHARDS = 16
 GUARD_S = 5.0
@@ -39,6 +41,8 @@ TREMOR_S = 0.5
 _SEP, _ID = "\x1e", "\x1f"
 _TABLES = ("meta", "log", "busy", "lease", "later", "limits", "blocked", "due:0", "due:1", "due:2")
 _ENQUEUE = 1000
+_TOKEN = 13
+"""Characters of a claim's token."""
 
 
 class ChangedServerError(RedisError):
@@ -49,8 +53,21 @@ class RedisLimiter:
     """The limiter that many processes share. Safe to use from several threads."""
 
     def __init__(
-        self, client: redis.Redis, *, namespace: str = "huntaze", shards: int = SHARDS
+        self,
+        client: redis.Redis,
+        *,
+        namespace: str = "huntaze",
+        shards: int = SHARDS,
+        pools: Sequence[str] = (),
     ) -> None:
+        """Count in a Redis.
+
+        Args:
+            client: the connection.
+            namespace: how all keys begin.
+            shards: over how many hash tags accounts are spread; the same in every process.
+            pools: all names that `Limits.pool` may have; what everybody shares concerns them all.
+        """
         self.client = client
         self.epoch = ""
         """The memory that the books know; `epoch.adopt` sets it."""
@@ -59,8 +76,10 @@ class RedisLimiter:
         """The longest window in use: how long claims rest after a clock step."""
         self._prefix = f"{namespace}:{shards}"
         self._shards = shards
-        self._turn = 0
+        self._turn = self._rotor = 0
         self._baseline: tuple[int, float] | None = None
+        self._pools = Pools(client, f"{namespace}:{{pools}}")
+        self._names = ("", *pools)
         client.connection_pool.connection_kwargs["redis_connect_func"] = self._greet
 
     def _greet(self, connection: Any) -> None:
@@ -109,18 +128,22 @@ class RedisLimiter:
 
     def claim(self, budget: int, *, lease_s: float) -> Claimed:
         """Take permits over all shards in one round trip; see `Limiter.claim`."""
-        chosen = self._choose(budget)
+        chosen, epoch = self._choose(budget), self.epoch
         token = uuid.uuid4().hex[:12] + "-"
         room = max(1, budget // self._shards)
-        common = [self.epoch, self._latest(), room, round(lease_s * 1000), token, SHARE]
+        chunk = self._lease(chosen, room, token, lease_s)
+        common = [epoch, self._latest(), room, round(lease_s * 1000), token, SHARE]
         sent = time.monotonic()
-        answers = self._run("claim", dict.fromkeys(chosen, common))
+        answers = self._run("claim", {s: common + chunk.of(s) for s in chosen})
         self._inspect(answers, sent)
         grants = [_grant(handle) for answer in answers for handle in answer[3:]]
-        wakes = [answer[2] for answer in answers if answer[2] >= 0]
+        self._pools.end(chunk.unused(pooled for g in grants if (pooled := _pooled(g))))
+        wakes = [answer[2] / 1000 for answer in answers if answer[2] >= 0]
         if len(chosen) < self._shards:
-            wakes.append(0)
-        return Claimed(grants, min(wakes) / 1000 if wakes else None)
+            wakes.append(0.0)
+        if chunk.wait_s is not None:
+            wakes.append(chunk.wait_s)
+        return Claimed(grants, min(wakes) if wakes else None, epoch)
 
     def commit(self, settlements: Sequence[Settlement]) -> None:
         """Settle permits."""
@@ -130,16 +153,31 @@ class RedisLimiter:
                 item.grant.handle, item.permit.value, _ms(item.requeue_s), _ms(item.block_s),
             ]  # fmt: skip
         self._run("commit", calls)
+        self._pools.end(
+            (*pooled, item.permit is not Permit.UNUSED)
+            for item in settlements
+            if item.permit is not Permit.HELD and (pooled := _pooled(item.grant))
+        )
+
+    def share(self, totals: Mapping[str, Limits]) -> None:
+        """Set the limits that all accounts of a pool share."""
+        self._pools.totals = dict(totals)
+
+    @property
+    def totals(self) -> Mapping[str, Limits]:
+        """The limits that all accounts of a pool share."""
+        return self._pools.totals
 
     def peek(self, account_id: str) -> View:
         """Return what is known of an account."""
         answer = self._run("peek", {self.shard(account_id): [account_id]})[0]
         if not answer:
             return View(None, 0, 0, 0, 0.0, None)
-        count, window, calls, busy, waiting, rest, wait = answer
+        count, window, calls, busy, waiting, rest, wait, slot = answer
         return View(
             limits=Limits(count, window / 1000), calls_in_window=calls, in_flight=busy,
             waiting=waiting, blocked_s=rest / 1000, next_s=None if wait < 0 else wait / 1000,
+            slot_s=None if slot < 0 else slot / 1000,
         )  # fmt: skip
 
     def restore(
@@ -154,8 +192,10 @@ class RedisLimiter:
             limits: of the accounts named in the calls.
         """
         told: dict[int, list[Any]] = defaultdict(list)
+        pooled = []
         for account, age, remaining in calls:
             told[self.shard(account)] += [account, age, remaining]
+            pooled.append((limits[account].pool if account in limits else "", age, remaining))
         heads: dict[int, list[Any]] = defaultdict(list)
         for account, limit in limits.items():
             heads[self.shard(account)] += [account, _limit(limit)]
@@ -164,6 +204,7 @@ class RedisLimiter:
             for shard in range(self._shards)
         }
         self._baseline = None
+        self._pools.restore(pooled)
         self._run("restore", packed)
 
     def _packed(
@@ -177,6 +218,23 @@ class RedisLimiter:
             member = f"{BANDS.index(p.priority)}{_ID}{p.creator_id}{_ID}{p.message_id}"
             tails[self.shard(p.account_id)] += [p.account_id, member, p.score]
         return {s: [len(head) // 2, *head, *tails[s]] for s, head in heads.items()}
+
+    def _lease(self, chosen: Sequence[int], room: int, token: str, lease_s: float) -> Chunk:
+        """Take permits of the shared limits for what could go now, shard by shard."""
+        totals = self._pools.totals
+        names = [n for n in self._names if n in totals or EVERYBODY in totals]
+        if not names:
+            return Chunk()
+        self._rotor += 1
+        order = [chosen[(self._rotor + i) % len(chosen)] for i in range(len(chosen))]
+        asked = self._run("demand", {s: [room, *names] for s in order})
+        demand = dict(zip(order, asked, strict=True))
+        wanted = {
+            name: [sum(demand[s][3 * i + band] for s in chosen) for band in range(3)]
+            for i, name in enumerate(names)
+        }
+        given, wait_s = self._pools.lease(token, wanted, lease_s=lease_s)
+        return dealt(demand, given, token, wait_s)
 
     def _choose(self, budget: int) -> list[int]:
         """All shards, or, when there are fewer permits than shards, those whose turn it is."""
@@ -233,8 +291,14 @@ def _grant(handle: bytes) -> Grant:
     return Grant(account, creator, message, text)
 
 
+def _pooled(grant: Grant) -> tuple[str, str] | None:
+    """The pool and the chunk that a grant came from, if any."""
+    mark, pooled, _serial = grant.handle.split(_SEP)[3].rpartition(":")
+    return (mark[_TOKEN:], mark[:_TOKEN]) if pooled else None
+
+
 def _limit(limit: Limits) -> str:
-    return f"{limit.count}:{limit.window_ms}"
+    return f"{limit.count}:{limit.window_ms}:{limit.pool}"
 
 
 def _ms(seconds: float | None) -> int:

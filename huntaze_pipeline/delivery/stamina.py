@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from redis.exceptions import RedisError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from huntaze_pipeline.delivery import epoch
 from huntaze_pipeline.delivery.limiter import LostError, StepError
 from huntaze_pipeline.delivery.outfit import Parts
 from huntaze_pipeline.delivery.shards import ChangedServerError
@@ -54,25 +53,25 @@ class Stamina:
             except AWAY as error:
                 failures += 1
                 self._parts.journal.pause(what, error)
+                if self._parts.limiter.overdue and not self._parts.limiter.away:
+                    await self.recover()
                 await asyncio.sleep(growing(failures))
 
     async def recover(self) -> None:
-        """Adopt the limiter's memory, or rebuild it from the books; one at a time."""
+        """Use the limiter that all senders use, rebuilt if need be; one at a time."""
         failures = 0
         p = self._parts
         async with self._recovering:
             while True:
                 try:
-                    rebuilt = await self.run(
-                        epoch.adopt, p.store, p.limiter, p.directory, lease_s=self._lease_s
-                    )
+                    news = await self.run(p.limiter.agree, lease_s=self._lease_s)
                 except AWAY as error:
                     failures += 1
                     p.journal.pause("adopt", error)
                     await asyncio.sleep(growing(failures))
                     continue
-                if rebuilt:
-                    p.journal.note("limiter rebuilt from the attempts")
+                if news:
+                    p.journal.note(news)
                 return
 
     def close(self) -> None:

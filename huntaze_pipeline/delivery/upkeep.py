@@ -2,12 +2,16 @@
 
 import asyncio
 import threading
+from collections.abc import Mapping
 
 from huntaze_pipeline.delivery import epoch, intents, reaper
+from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.stamina import Stamina
+from huntaze_pipeline.errors import RuleError
 
 REFRESH_S = 15.0
+LOOK_S = 2.0
 
 
 class Upkeep:
@@ -35,17 +39,34 @@ class Upkeep:
         """Follow changed limits; look for queued rows that no queue knows any more."""
         while not self._halt.is_set():
             await asyncio.sleep(min(REFRESH_S, self._o.sweep_s))
+            self._p.limiter.share(self._totals())
             changed = await self._s.steady("accounts", self._p.directory.changed)
             if changed:
                 await self._s.steady("accounts", self._p.limiter.configure, changed)
             await self._s.steady("sweep", self._sweep)
+
+    async def watch(self) -> None:
+        """While the books do the limiting, look for Redis; hand over once all senders see it."""
+        while not self._halt.is_set():
+            await asyncio.sleep(LOOK_S)
+            limiter = self._p.limiter
+            if limiter.away and await self._s.steady("limiter", limiter.returns):
+                await self._s.recover()
 
     def pending(self) -> bool:
         """Whether a message is on its way (or due to be, when this sender relays too)."""
         with self._p.store.worker() as connection:
             return intents.pending(connection, self._p.clock(), decided=self._o.relay)
 
+    def _totals(self) -> Mapping[str, Limits]:
+        """Read the shared limits again; while their file holds faults, those before stay."""
+        try:
+            return self._p.totals()
+        except (RuleError, OSError) as error:
+            self._p.journal.pause("policies", error)
+            return self._p.limiter.redis.totals
+
     def _sweep(self) -> None:
         limiter = self._p.limiter
         if limiter.turn("sweep", self._p.worker, max(1, round(self._o.sweep_s))):
-            epoch.repark(self._p.store, limiter, self._p.directory)
+            epoch.repark(self._p.store, limiter.redis, self._p.directory)

@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TextIO
 
 from huntaze_pipeline.clock import Clock, system_clock
@@ -19,7 +20,7 @@ from huntaze_pipeline.delivery import relay
 from huntaze_pipeline.delivery.accounts import STANDARD, Directory
 from huntaze_pipeline.delivery.breaker import Breaker, Tuning
 from huntaze_pipeline.delivery.journal import Journal
-from huntaze_pipeline.delivery.limiter import Limits
+from huntaze_pipeline.delivery.limiter import EVERYBODY, Limits
 from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.platforms.base import Platform
 from huntaze_pipeline.delivery.platforms.directory import platforms as open_platforms
@@ -30,8 +31,10 @@ from huntaze_pipeline.delivery.sender import Sender
 from huntaze_pipeline.delivery.shards import RedisLimiter
 from huntaze_pipeline.delivery.sqs import SqsQueue
 from huntaze_pipeline.delivery.stamina import AWAY, growing
+from huntaze_pipeline.delivery.standby import Standby
 from huntaze_pipeline.rulebook.policies import load_policies
 from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.store.people import PLATFORMS
 from huntaze_pipeline.store.session import Store
 
 RELAY_POLL_S = 0.2
@@ -71,6 +74,23 @@ def own_limits(settings: Settings) -> dict[str, Limits]:
     }
 
 
+def totals(settings: Settings) -> dict[str, Limits]:
+    """Return the limits that all accounts of a platform, or all accounts, share.
+
+    Raises:
+        RuleError: rules/policies.yaml holds faults.
+    """
+    if not (settings.rules_dir / "policies.yaml").is_file():
+        return {}
+    file = load_policies(settings.rules_dir).file
+    shared = {name: policy.total for name, policy in file.platforms.items()}
+    return {
+        name: Limits(total.count, total.per.total_seconds())
+        for name, total in {**shared, EVERYBODY: file.total}.items()
+        if total is not None
+    }
+
+
 def parts(
     settings: Settings,
     *,
@@ -84,20 +104,33 @@ def parts(
 ) -> Parts:
     """Put together what a sender needs; anything given is used instead of what settings say."""
     worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    store = store or Store(settings)
-    limiter = RedisLimiter(connect(settings))
+    store, limiter, directory = counters(settings, store, limits)
     return Parts(
         store=store,
         limiter=limiter,
         queue=queue or SqsQueue(settings),
         platforms=open_platforms(settings) if platforms is None else platforms,
-        directory=Directory(store, limits or standard_limits(settings), own_limits(settings)),
+        directory=directory,
         breaker=Breaker(connect(settings), worker, tuning),
         clock=clock,
         worker=worker,
         journal=Journal(worker, clock, out),
         rollout=Rollout.of(settings),
+        totals=partial(totals, settings),
     )
+
+
+def counters(
+    settings: Settings,
+    store: Store | None = None,
+    limits: Callable[[str], Limits] | None = None,
+) -> tuple[Store, Standby, Directory]:
+    """Put together the limiter and what it reads."""
+    store = store or Store(settings)
+    directory = Directory(store, limits or standard_limits(settings), own_limits(settings))
+    limiter = Standby(RedisLimiter(connect(settings), pools=PLATFORMS), store, directory)
+    limiter.share(totals(settings))
+    return store, limiter, directory
 
 
 async def run(made: Parts, options: Options | None = None, *, until_idle: bool = False) -> None:
@@ -152,8 +185,7 @@ def relay_until(settings: Settings, stop: threading.Event, *, once: bool = False
 
 def close(made: Parts) -> None:
     """Release connections."""
-    made.limiter.client.close()
-    made.limiter.client.connection_pool.disconnect()
+    made.limiter.close()
     made.breaker.close()
     if isinstance(made.queue, SqsQueue):
         made.queue.close()

@@ -52,6 +52,13 @@ _AFTER = text(
 _LIMIT = text(
     "select limit_count, limit_window_s from accounts where creator_id = :creator and id = :account"
 )
+_PAUSED = text(
+    """
+    select scope || '_paused' from pauses
+    where scope = 'all' or scope = 'platform' and name = :platform
+    union all select 'account_paused' from accounts where id = :account and status = 'paused'
+    """
+)
 
 
 @dataclass
@@ -172,7 +179,19 @@ def _limiter(connection: Connection, found: Why, policies: Policies) -> dict[str
         "account": row["account_id"], "limit": f"{count or limit.count} in any"
         f" {window or limit.window_s} s", "due_at": row["not_before"],
         "slot_at": calls[0] if calls else None, "waited_s": waited,
+        "paused": ", ".join(_paused(connection, row)) or None,
     }  # fmt: skip
+
+
+def _paused(connection: Connection, row: dict[str, Any]) -> list[str]:
+    """What holds the message now, if it waits."""
+    if row["state"] not in ("held", "decided", "queued"):
+        return []
+    return list(
+        connection.execute(
+            _PAUSED, {"platform": row["platform"], "account": row["account_id"]}
+        ).scalars()
+    )
 
 
 def text_of(found: Why) -> str:

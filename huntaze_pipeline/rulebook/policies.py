@@ -34,6 +34,8 @@ class PlatformPolicy(Strict):
     """What one platform allows."""
 
     limit: Limit
+    total: Limit | None = None
+    """What all accounts of the platform share, besides their own limits."""
     max_length: Annotated[int, Field(gt=0)]
     """Characters of the body."""
     subject: bool = False
@@ -103,6 +105,8 @@ class PolicyFile(Strict):
     platforms: dict[Platform, PlatformPolicy]
     accounts: dict[str, AccountPolicy] = Field(default_factory=dict)
     """By the account's id."""
+    total: Limit | None = None
+    """What all accounts of all platforms share."""
     topics: dict[str, TopicPolicy]
     quiet_hours: QuietHours | None = None
     caps: tuple[Cap, ...] = ()

@@ -133,6 +133,41 @@ class Attempt(Followed, Tenant, Base):
     detail: Mapped[str | None]
 
 
+class Permit(Tenant, Base):
+    """The right to one call, given by the books while Redis is away; the intent takes its place."""
+
+    __tablename__ = "permits"
+    __table_args__ = (Index("ix_permits_account", "account_id", "until"),)
+
+    handle: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str]
+    message_id: Mapped[str]
+    until: Mapped[Instant]
+    """It counts until then and one window more."""
+
+
+class Rest(Tenant, Base):
+    """An account that a platform asked to wait while the books did the limiting."""
+
+    __tablename__ = "rests"
+
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    until: Mapped[Instant]
+
+
+class Pause(Base):
+    """What an operator has stopped: all sending, a platform, or the way in."""
+
+    __tablename__ = "pauses"
+    __table_args__ = (CheckConstraint("scope in ('all','platform','intake')", name="scope"),)
+
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True, server_default="")
+    """The platform's; empty for the others."""
+    actor: Mapped[str]
+    at: Mapped[Now]
+
+
 class Cost(Tenant, Base):
     """Money spent on a campaign; ROI divides by these and by nothing else."""
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from huntaze_pipeline.clock import system_clock
 from huntaze_pipeline.delivery import outbox, relay, worker
 from huntaze_pipeline.delivery.breaker import Tuning
-from huntaze_pipeline.delivery.limiter import Limits
+from huntaze_pipeline.delivery.limiter import EVERYBODY, Limits
 from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.platforms.base import (
     Capabilities,
@@ -91,14 +91,18 @@ class Bench:
     store: Store
     platform: FakePlatform
     limits: Limits = AMPLE
+    totals: dict[str, Limits] = field(default_factory=dict)
     tuning: Tuning | None = None
     log: io.StringIO = field(default_factory=io.StringIO)
 
     def parts(self) -> Parts:
-        return worker.parts(
+        made = worker.parts(
             self.settings, store=self.store, platforms={"onlyfans": self.platform},
             limits=lambda _: self.limits, clock=system_clock, out=self.log, tuning=self.tuning,
         )  # fmt: skip
+        made.totals = lambda: self.totals
+        made.limiter.share(self.totals)
+        return made
 
     def run(self, options: Options = QUICK, *, seconds: float | None = None) -> None:
         asyncio.run(self._run(options, seconds))
@@ -147,6 +151,23 @@ def test_never_more_than_the_limit_in_a_window(bench: Bench) -> None:
     times = [t for t, _ in bench.platform.calls]
     assert len(times) == 17
     assert max(sum(t <= u < t + 0.5 for u in times) for t in times) <= 5
+
+
+@pytest.mark.parametrize("pool", ["onlyfans", EVERYBODY])
+def test_accounts_never_send_more_than_they_share(bench: Bench, pool: str) -> None:
+    with bench.store.worker() as c:
+        c.execute(
+            text("""insert into accounts (creator_id, id, platform, handle)
+            select 'maya', 'acc-' || n, 'onlyfans', 'acc-' || n from generate_series(0, 3) n""")
+        )
+    made = [decision(occurrence=str(i), account_id=f"acc-{i % 4}") for i in range(20)]
+    decide(bench.store, *made)
+    bench.totals = {pool: Limits(8, 1)}
+    bench.run()
+
+    times = [t for t, _ in bench.platform.calls]
+    assert len(times) == 20
+    assert max(sum(t <= u < t + 1 for u in times) for t in times) <= 8
 
 
 def test_a_failing_message_is_tried_three_times_and_then_failed(

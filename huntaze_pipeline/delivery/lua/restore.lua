@@ -1,8 +1,10 @@
 -- ARGV: queues, epoch, n, n x (account, count:window), then m x (account, age, remaining).
 -- One call each: `age` milliseconds since it ended, or -1 and `remaining` until it must have.
--- Adds to what the shard still knows, then makes the shard valid for the epoch.
+-- Adds to the ended calls that the shard still knows, then makes the shard valid for the epoch.
+-- Permits of the epoch before are void: those that became calls are among the calls told here.
 local now = instant()
 local n = tonumber(ARGV[3])
+redis.call('DEL', busy, lease)
 for i = 4, 3 + 2 * n, 2 do configure(ARGV[i], ARGV[i + 1], now) end
 for i = 4 + 2 * n, #ARGV, 3 do
   local account, age, remaining = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
@@ -14,8 +16,12 @@ for i = 4 + 2 * n, #ARGV, 3 do
     redis.call('HINCRBY', busy, account, 1)
   end
 end
-for band = 1, 3 do
-  for _, account in ipairs(redis.call('ZRANGE', due[band], 0, -1)) do place(account, now) end
+for _, pool in ipairs(pools_of_shard()) do
+  for band = 1, 3 do
+    for _, account in ipairs(redis.call('ZRANGE', due_of(band, pool), 0, -1)) do
+      place(account, now)
+    end
+  end
 end
 redis.call('HSET', meta, 'epoch', ARGV[2])
 return now

@@ -6,9 +6,10 @@
 --   busy     hash  account -> permits in flight
 --   lease    zset  account|member|score|token -> instant at which the lease ends
 --   later    zset  account|member|score -> instant at which the message may queue again
---   limits   hash  account -> count:window
+--   limits   hash  account -> count:window:pool, the pool being the platform or nothing
 --   blocked  hash  account -> no calls before this instant
---   due      zset  one a priority: account -> earliest instant at which its head may go
+--   due      zset  one a priority and pool: account -> earliest instant at which its head may go
+--   meta:pools set the pools of all accounts
 --   queues.. zset  one an account: member (priority digit + ids) -> score
 local meta, log, busy, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local later, limits, blocked = KEYS[5], KEYS[6], KEYS[7]
@@ -41,10 +42,14 @@ end
 
 local function limit_of(account)
   local text = redis.call('HGET', limits, account)
-  if not text then return nil, nil end
-  local count, window = string.match(text, '^(%d+):(%d+)$')
-  return tonumber(count), tonumber(window)
+  if not text then return nil, nil, '' end
+  local count, window, pool = string.match(text, '^(%d+):(%d+):?(.*)$')
+  return tonumber(count), tonumber(window), pool
 end
+
+local function pools_of_shard() return redis.call('SMEMBERS', meta .. ':pools') end
+
+local function due_of(band, pool) return pool == '' and due[band] or due[band] .. ':' .. pool end
 
 local function stamps_of(account, now, window)
   local packed = redis.call('HGET', log, account)
@@ -94,11 +99,12 @@ local function place(account, now)
   local head = redis.call('ZRANGE', queues .. account, 0, 0)[1]
   local at = head and earliest(account, now)
   local band = head and tonumber(string.sub(head, 1, 1)) + 1
+  local _, _, pool = limit_of(account)
   for i = 1, 3 do
     if at and i == band then
-      redis.call('ZADD', due[i], string.format('%.0f', at), account)
+      redis.call('ZADD', due_of(i, pool), string.format('%.0f', at), account)
     else
-      redis.call('ZREM', due[i], account)
+      redis.call('ZREM', due_of(i, pool), account)
     end
   end
 end
@@ -130,12 +136,17 @@ end
 
 -- A longer window asks about calls that have been forgotten: rest for it.
 local function configure(account, text, now)
-  local known, window = limit_of(account)
-  if known and window < tonumber(string.match(text, ':(%d+)$')) then
-    local rest = now + tonumber(string.match(text, ':(%d+)$'))
+  local known, window, pool = limit_of(account)
+  local asked, wanted = string.match(text, '^%d+:(%d+):(.*)$')
+  if known and window < tonumber(asked) then
+    local rest = now + tonumber(asked)
     if rest > tonumber(redis.call('HGET', blocked, account) or '0') then
       redis.call('HSET', blocked, account, string.format('%.0f', rest))
     end
   end
+  if known and pool ~= wanted then
+    for band = 1, 3 do redis.call('ZREM', due_of(band, pool), account) end
+  end
+  redis.call('SADD', meta .. ':pools', wanted)
   redis.call('HSET', limits, account, text)
 end

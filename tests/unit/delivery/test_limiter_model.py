@@ -24,11 +24,14 @@ class World:
     """For each call: what becomes of it, when it ends (ms), and how early it arrives (share)."""
     polls: list[int]
     now: int = 1_000_000
+    total: Limits | None = None
+    """What all accounts share."""
     arrivals: list[tuple[int, str, str]] = field(default_factory=list)
     ends: list[tuple[int, int, Settlement]] = field(default_factory=list)
 
     def run(self, parcels: list[Parcel]) -> None:
         limiter = MemoryLimiter(lambda: self.now)
+        limiter.share({"email": self.total} if self.total else {})
         limiter.enqueue(parcels, {p.account_id: self.limits for p in parcels})
         serial, step = count(), count()
         for turn in range(400):
@@ -59,6 +62,10 @@ class World:
         if settlement:
             heappush(self.ends, (self.now + took, serial, settlement))
 
+    def together(self, window_ms: int) -> int:
+        times = sorted(t for t, _, _ in self.arrivals)
+        return max((bisect_left(times, t + window_ms) - i for i, t in enumerate(times)), default=0)
+
     def worst(self) -> int:
         worst = 0
         for account in {a for _, a, _ in self.arrivals}:
@@ -87,6 +94,27 @@ def test_no_window_holds_more_arrivals_than_the_limit(
     world = World(Limits(limit, window), fates, polls)
     world.run([Parcel("c", f"m{i}", f"a{i % accounts}", "medium", i) for i in range(messages)])
 
+    assert world.worst() <= limit
+
+
+@given(
+    limit=st.integers(1, 6),
+    total=st.integers(1, 9),
+    window=st.sampled_from([1.0, 1.5, 3.0]),
+    fates=st.lists(calls, min_size=1, max_size=40),
+    polls=st.lists(st.integers(0, 2500), min_size=1, max_size=10),
+    accounts=st.integers(1, 5),
+)
+@settings(max_examples=300, deadline=None)
+def test_no_window_holds_more_arrivals_of_all_accounts_than_they_share(
+    limit: int, total: int, window: float, fates: list[tuple[str, int, int]], polls: list[int],
+    accounts: int,
+) -> None:  # fmt: skip
+    shared = Limits(total, window)
+    world = World(Limits(limit, 1.0, "email"), fates, polls, total=shared)
+    world.run([Parcel("c", f"m{i}", f"a{i % accounts}", "medium", i) for i in range(40)])
+
+    assert world.together(shared.window_ms) <= total
     assert world.worst() <= limit
 
 
