@@ -1,7 +1,7 @@
 # Every target needs nothing but Python 3.11 or newer; .venv makes itself the first time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check dev bench clean lock
+.PHONY: help setup demo test check dev bench chaos clean lock
 
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; do \
 	command -v $$name && break; done)
@@ -34,6 +34,9 @@ dev: setup ## the whole system on this machine, until Ctrl-C
 
 bench: setup ## measure the figures in the README
 	@set -e; for script in benchmarks/[a-z]*.py; do $(BIN)/python "$$script"; done
+
+chaos: setup ## kill everything at every point while sending, and count; about five minutes
+	@$(BIN)/huntaze chaos
 
 clean: ## remove .venv and the local data
 	@$(or $(PYTHON),python3) huntaze_pipeline/local/bootstrap.py clean

@@ -11,7 +11,7 @@ from huntaze_pipeline.settings import version
 ROOMS = (
     "demo", "local", "store", "ingest", "warehouse", "quality", "report", "rules", "segments",
     "automations", "webhooks", "campaigns", "suppressions", "experiments", "goals", "delivery",
-    "monitoring", "api", "simulator", "looking",
+    "monitoring", "api", "simulator", "looking", "chaos",
 )  # fmt: skip
 
 app = typer.Typer(

@@ -10,6 +10,7 @@ from huntaze_pipeline.delivery.journal import Journal
 from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.platforms.base import Platform
 from huntaze_pipeline.delivery.queue import Queue
+from huntaze_pipeline.delivery.reaper import GIVE_UP_S
 from huntaze_pipeline.delivery.relay import Direct
 from huntaze_pipeline.delivery.rollout import Rollout
 from huntaze_pipeline.delivery.standby import Standby
@@ -36,6 +37,7 @@ class Options:
     drain_s: float = 20.0
     patience_s: float | None = None
     """Run until idle: how far away the next free slot may be to be waited for; None: any."""
+    give_up_s: float = GIVE_UP_S
 
 
 @dataclass(slots=True)

@@ -76,17 +76,23 @@ def take(store: Store) -> list[Lapsed]:
 
 
 async def ask(
-    lapsed: Sequence[Lapsed], platforms: Mapping[str, Platform], *, timeout_s: float
+    lapsed: Sequence[Lapsed],
+    platforms: Mapping[str, Platform],
+    *,
+    timeout_s: float,
+    give_up_s: float = GIVE_UP_S,
 ) -> list[Result]:
     """Find out, or decide by policy, what became of calls whose answer was lost."""
     mine = [item for item in lapsed if item.intent.platform in platforms]
     answers = await asyncio.gather(
-        *(_ask(item, platforms[item.intent.platform], timeout_s) for item in mine)
+        *(_ask(item, platforms[item.intent.platform], timeout_s, give_up_s) for item in mine)
     )
     return [answer for answer in answers if answer is not None]
 
 
-async def _ask(item: Lapsed, platform: Platform, timeout_s: float) -> Result | None:
+async def _ask(
+    item: Lapsed, platform: Platform, timeout_s: float, give_up_s: float
+) -> Result | None:
     """None: no answer yet; asked again when the new lease ends."""
     intent, capabilities = item.intent, platform.capabilities
     if item.proved:
@@ -98,7 +104,7 @@ async def _ask(item: Lapsed, platform: Platform, timeout_s: float) -> Result | N
     outcome = await platform.look_up(intent.outgoing, timeout_s=timeout_s)
     if outcome.kind in (Kind.SENT, Kind.RETRY):
         return Result(intent, outcome, _resolution(intent, outcome, capabilities))
-    if item.age_s < GIVE_UP_S:
+    if item.age_s < give_up_s:
         return None
     reason = "the platform could not say whether it took the message"
     return Result(intent, outcome, Resolution("unknown", Permit.HELD, reason=reason))

@@ -29,7 +29,9 @@ class Upkeep:
         """Find out what became of claims whose lease ended."""
         while not self._halt.is_set():
             lapsed = await self._s.steady("reap", reaper.take, self._p.store)
-            found = await reaper.ask(lapsed, self._p.platforms, timeout_s=self._o.timeout_s)
+            found = await reaper.ask(
+                lapsed, self._p.platforms, timeout_s=self._o.timeout_s, give_up_s=self._o.give_up_s
+            )
             now = self._p.clock()
             await self._s.steady("reap", reaper.settle, self._p.store, found, now=now)
             if len(lapsed) < reaper.BATCH:

@@ -29,12 +29,16 @@ FOREIGN = ("DATABASE_URL", "REDIS_URL", "SQS_RATE_LIMITER_QUEUE", "AWS_ENDPOINT_
 
 
 @contextmanager
-def folder(settings: Settings) -> Iterator[Path]:
+def folder(settings: Settings, what: str = "demo") -> Iterator[Path]:
     """Give a demo its empty home; a second demo at the same time gets another one.
 
     The home stays afterwards, so that its data and Dagster runs can be looked at.
+
+    Args:
+        settings: of the home in which the demo's home is made.
+        what: who asks; each kind has its own folder.
     """
-    base = settings.root / "demo"
+    base = settings.root / what
     base.mkdir(parents=True, exist_ok=True)
     for name in ("home", *(f"home-{number}" for number in range(2, 10))):
         lock = lease.Lock(base / f"{name}.lock")
@@ -42,7 +46,7 @@ def folder(settings: Settings) -> Iterator[Path]:
             break
         lock.close()
     else:
-        raise ServiceError(f"nine demos are running in {base}; wait for one to end")
+        raise ServiceError(f"nine of these are running in {base}; wait for one to end")
     try:
         _wipe(base / name)
         yield base / name
