@@ -66,7 +66,7 @@ def adopt(store: Store, limiter: RedisLimiter, directory: Directory, *, lease_s:
         HeldError: the books do the limiting; the error names their epoch.
     """
     limiter.run_id = None
-    limiter.client.connection_pool.disconnect()
+    limiter.reconnect()
     with store.worker() as connection:
         _alone(connection)
         if held := _held(connection):

@@ -92,6 +92,12 @@ class RedisLimiter:
         if self.run_id is not None and found != self.run_id:
             raise ChangedServerError("Redis was restarted or replaced")
 
+    def reconnect(self) -> None:
+        """Trust no connection any more; a call under way ends on its own, which is then dropped."""
+        pool = self.client.connection_pool
+        pool.disconnect(inuse_connections=False)
+        pool.reset()
+
     def server_id(self) -> str:
         """Return the id of the running server; it changes at every restart and failover."""
         return str(self.client.info("server")["run_id"])

@@ -407,6 +407,22 @@ def test_another_server_is_noticed_on_connecting(settings: Settings) -> None:
         limiter.claim(10, lease_s=5)
 
 
+def test_no_connection_is_trusted_after_a_rebuild_and_no_call_under_way_is_torn(
+    settings: Settings,
+) -> None:
+    limiter = _redis(settings)
+    with ThreadPoolExecutor(1) as thread:
+        under_way = thread.submit(limiter.client.blpop, ["nothing"], 1)
+        while not limiter.client.info("clients")["blocked_clients"]:
+            time.sleep(0.01)
+        limiter.reconnect()
+        assert under_way.result() is None
+
+    limiter.run_id = "the one before"
+    with pytest.raises(ChangedServerError):
+        limiter.peek("a")
+
+
 def test_a_clock_that_jumps_forward_stops_claims_for_a_window(settings: Settings) -> None:
     limiter = _redis(settings)
     limiter.rest_s = 0.3
