@@ -120,6 +120,10 @@ class Pool:
         end = b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n"
         try:
             _bound(connection, deadline)
+        except OSError as error:
+            connection.close()
+            return _failed(error, self._server.password)
+        try:
             connection.send(content + end)
             _bound(connection, deadline)
             code, text = connection.getreply()

@@ -1,8 +1,10 @@
 """What the HTTP adapters make of answers, from a server that says exactly what a test tells it."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -237,3 +239,43 @@ def test_an_account_without_a_token_is_refused_by_name() -> None:
         outcome = asyncio.run(make(Wire("http://127.0.0.1:1"), tokens).send(MESSAGE, timeout_s=1))
         assert outcome.kind is Kind.REFUSED
         assert "maya" in (outcome.detail or "")
+
+
+class Standstill(Mapping[str, str]):
+    """Headers that take a while to read: the process was stopped on the way to the socket."""
+
+    def __getitem__(self, name: str) -> str:
+        raise KeyError(name)
+
+    def __len__(self) -> int:
+        return 0
+
+    def __iter__(self) -> Iterator[str]:
+        time.sleep(0.2)
+        return iter(())
+
+
+def test_a_call_whose_time_is_over_before_its_first_byte_is_not_made() -> None:
+    """Its permit may have ended, and another call may have taken its place."""
+    requests: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                requests.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(raw(200, {}))
+        writer.close()
+
+    async def run() -> object:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        wire = Wire(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", clock=CLOCK)
+        await wire.call("POST", "/", timeout_s=2, headers={})  # the connection is kept
+        outcome = await wire.call("POST", "/", timeout_s=0.1, headers=Standstill())
+        await wire.close()
+        server.close()
+        await asyncio.sleep(0.05)
+        return outcome
+
+    outcome = asyncio.run(run())
+    assert isinstance(outcome, Outcome)
+    assert (outcome.kind, len(requests)) == (Kind.RETRY, 1)

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import smtplib
+import time
 from collections.abc import Sequence
 
 import pytest
 
 from huntaze_pipeline.delivery.platforms.base import Kind, Outcome, Outgoing
 from huntaze_pipeline.delivery.platforms.email import Email
-from huntaze_pipeline.delivery.platforms.letter import Letterhead
+from huntaze_pipeline.delivery.platforms.letter import Letter, Letterhead
 from huntaze_pipeline.delivery.platforms.smtp import Pool, server
 
 WELL = {"EHLO": "250 x", "MAIL": "250 ok", "RCPT": "250 ok", "DATA": "354 go", ".": "250 ok ref"}
@@ -99,6 +101,23 @@ def test_silence_ends_at_the_time_out(step: str, kind: Kind) -> None:
     (outcome,) = sent(Script({step: "silence"}), timeout_s=0.3)
     assert outcome.kind is kind
     assert "time-out" in (outcome.detail or "")
+
+
+def test_a_letter_whose_time_is_over_before_its_first_byte_is_not_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when the process was stopped for long: its permit may have ended."""
+    offer, script = Pool._offer, Script({})
+
+    def stopped(pool: Pool, connection: smtplib.SMTP, letter: Letter, deadline: float):
+        found = offer(pool, connection, letter, deadline)
+        time.sleep(max(0.0, deadline - time.monotonic()) + 0.01)
+        return found
+
+    monkeypatch.setattr(Pool, "_offer", stopped)
+    (outcome,) = sent(script, timeout_s=0.8)
+    assert outcome.kind is Kind.RETRY
+    assert script.letters == [], outcome
 
 
 def test_letters_share_a_connection() -> None:
