@@ -1,7 +1,8 @@
 """Results: what came of calls, committed for a whole batch, with the facts that follow.
 
 A result counts only under the fence of its claim. `sent` and `failed` become inbox events in the
-same transaction, so no send is ever without its event. A late "sent" wins over a guess.
+same transaction, so no send is ever without its event. A late "sent" wins over a guess. What
+failed for the last time after an answer was lost is unknown: the lost one may have been a yes.
 """
 
 import json
@@ -44,7 +45,10 @@ _COMMIT = text(f"""
     with {_ROWS},
     kept as (
         update messages m set
-            state = r.state,
+            state = case when r.state = 'failed' and r.outcome = 'retry' and exists (
+                select from attempts a where a.creator_id = m.creator_id
+                    and a.message_id = m.id and a.outcome = 'unknown'
+            ) then 'unknown' else r.state end,
             attempts = m.attempts + r.counted,
             not_before = coalesce(r.not_before, m.not_before),
             platform_ref = coalesce(r.platform_ref, m.platform_ref),

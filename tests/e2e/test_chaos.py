@@ -57,7 +57,7 @@ def test_nothing_is_left_running_or_lying_about(
     done: "subprocess.CompletedProcess[str]", tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     base = tmp_path_factory.getbasetemp()
-    (home,) = base.glob("chaos*/chaos")
+    (home,) = base.glob("chaos[0-9]*/chaos")
     assert not (home / "home" / "stack").exists()
     assert [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(home) in _read(p)] == []
 

@@ -229,6 +229,22 @@ def test_a_lost_answer_is_resent_where_the_key_makes_it_safe(
     assert rows(bench.store, "state, attempts")[message] == ("sent", 1)
 
 
+def test_a_message_that_fails_for_good_after_a_lost_answer_is_not_called_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huntaze_pipeline.delivery.verdicts.BASE_S", 0.02)
+    bench.platform.capabilities = Capabilities(
+        "onlyfans", 1000, honours_idempotency=True, unknown="resend"
+    )
+    bench.platform.script = lambda _m, n: Outcome(Kind.UNKNOWN if n == 0 else Kind.RETRY)
+    (message,) = decide(bench.store, decision())
+    bench.run()
+
+    assert rows(bench.store, "state, attempts")[message] == ("unknown", 3)
+    with bench.store.worker() as connection:
+        assert connection.scalar(text("select count(*) from inbox")) == 0
+
+
 @pytest.mark.parametrize(("found", "calls"), [(SENT, 1), (Outcome(Kind.RETRY), 2)])
 def test_a_lost_answer_is_asked_for_once_the_lease_has_ended(
     bench: Bench, found: Outcome, calls: int, monkeypatch: pytest.MonkeyPatch
