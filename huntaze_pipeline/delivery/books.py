@@ -29,6 +29,8 @@ from huntaze_pipeline.store.session import Store
 
 CHECKPOINT = "limiter"
 LOCK = 0x48554E4C  # "HUNL": one rebuild at a time, and no intent in the meantime
+IDLE_S = 10.0
+"""Whoever holds it and is not heard of for so long loses it, and its transaction."""
 MARGIN_S = 1.0
 _MARK = "books-"
 """How the handles of our own grants begin."""
@@ -238,7 +240,7 @@ class BooksLimiter:
 
     def claim(self, budget: int, *, lease_s: float) -> Claimed:
         """Take permits; see `Limiter.claim`."""
-        with self._store.worker() as connection:
+        with self._store.worker(idle_s=IDLE_S) as connection:
             self._check(connection)
             names = [row.id for row in connection.execute(_NAMES)]
             limits = self._limits(names)
@@ -293,7 +295,7 @@ class BooksLimiter:
         Raises:
             LostError: another limiter is in use by now.
         """
-        with self._store.worker() as connection:
+        with self._store.worker(idle_s=IDLE_S) as connection:
             self._check(connection)
 
     def _check(self, connection: Connection) -> None:

@@ -67,7 +67,7 @@ def adopt(store: Store, limiter: RedisLimiter, directory: Directory, *, lease_s:
     """
     limiter.run_id = None
     limiter.reconnect()
-    with store.worker() as connection:
+    with store.worker(idle_s=books.IDLE_S) as connection:
         _alone(connection)
         if held := _held(connection):
             raise HeldError(held)
@@ -94,7 +94,7 @@ def retreat(store: Store) -> str:
 
     Grants of Redis that are no intents yet are void; those that are, are in `attempts`.
     """
-    with store.worker() as connection:
+    with store.worker(idle_s=books.IDLE_S) as connection:
         _alone(connection)
         known = books.position(connection)
         if not known.get("books"):

@@ -138,7 +138,7 @@ def commit(
         [{"creator_id": c, "id": m, "handle": h} for (c, m), h in sorted(asked.items())]
     )
     values = {"asked": payload, "now": now, "worker": worker, "lease": lease_s}
-    with store.worker() as connection:
+    with store.worker(idle_s=books.IDLE_S) as connection:
         connection.execute(text("select pg_advisory_xact_lock_shared(:key)"), {"key": books.LOCK})
         known = books.position(connection)
         if known.get("epoch") != epoch:

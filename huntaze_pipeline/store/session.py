@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from psycopg.errors import IdleInTransactionSessionTimeout
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -53,6 +54,13 @@ def _pooled(address: str) -> Engine:
     )
 
 
+_BEGIN = text("""
+    select set_config('role', :role, true), set_config('huntaze.creator_id', :id, true),
+        set_config('idle_in_transaction_session_timeout', coalesce(:idle,
+            current_setting('idle_in_transaction_session_timeout')), true)
+""")
+
+
 class Store:
     """The database, seen through its two roles."""
 
@@ -67,9 +75,18 @@ class Store:
             yield connection
 
     @contextmanager
-    def worker(self) -> Iterator[Connection]:
-        """Open a transaction of the machinery, which serves every creator; commit at the end."""
-        with self._begin("huntaze_worker", "") as connection:
+    def worker(self, *, idle_s: float | None = None) -> Iterator[Connection]:
+        """Open a transaction of the machinery, which serves every creator; commit at the end.
+
+        Args:
+            idle_s: PostgreSQL ends the transaction when it hears nothing for so long. For those
+                that hold what everybody waits for: a machine that vanished, or stands still, would
+                hold it for hours.
+
+        Raises:
+            StoreError: it was ended.
+        """
+        with self._begin("huntaze_worker", "", idle_s) as connection:
             yield connection
 
     @contextmanager
@@ -97,15 +114,12 @@ class Store:
             return connection.scalar(text("select id from creators"))
 
     @contextmanager
-    def _begin(self, role: str, creator_id: str) -> Iterator[Connection]:
-        with self._reachable() as connection, _migrated(self.engine), connection.begin():
-            connection.execute(
-                text(
-                    "select set_config('role', :role, true),"
-                    " set_config('huntaze.creator_id', :id, true)"
-                ),
-                {"role": role, "id": creator_id},
-            )
+    def _begin(
+        self, role: str, creator_id: str, idle_s: float | None = None
+    ) -> Iterator[Connection]:
+        with self._reachable() as connection, _explained(self.engine), connection.begin():
+            idle = None if idle_s is None else f"{round(idle_s * 1000)}ms"
+            connection.execute(_BEGIN, {"role": role, "id": creator_id, "idle": idle})
             yield connection
 
     @contextmanager
@@ -120,11 +134,13 @@ class Store:
 
 
 @contextmanager
-def _migrated(engine: Engine) -> Iterator[None]:
-    """Say in one sentence when what a migration makes, a role or a table, is not there."""
+def _explained(engine: Engine) -> Iterator[None]:
+    """Say in one sentence what a migration would make, or that a transaction was too slow."""
     try:
         yield
     except DBAPIError as error:
+        if isinstance(error.orig, IdleInTransactionSessionTimeout):
+            raise StoreError("PostgreSQL ended a transaction that was idle for too long") from None
         reason = str(error.orig).partition("\n")[0]
         if not (reason.startswith(_UNREADY) and reason.endswith("does not exist")):
             raise

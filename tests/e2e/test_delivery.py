@@ -3,18 +3,21 @@
 import asyncio
 import io
 import json
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from huntaze_pipeline.clock import system_clock
-from huntaze_pipeline.delivery import outbox, relay, worker
+from huntaze_pipeline.delivery import intents, outbox, relay, worker
+from huntaze_pipeline.delivery.books import LOCK
 from huntaze_pipeline.delivery.breaker import Tuning
 from huntaze_pipeline.delivery.limiter import EVERYBODY, Limits
 from huntaze_pipeline.delivery.outfit import Options, Parts
@@ -26,6 +29,7 @@ from huntaze_pipeline.delivery.platforms.base import (
 )
 from huntaze_pipeline.delivery.queue import MemoryQueue
 from huntaze_pipeline.delivery.sender import Sender
+from huntaze_pipeline.errors import StoreError
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
@@ -442,3 +446,29 @@ def test_a_queued_row_that_no_queue_knows_is_swept_up(bench: Bench) -> None:
 
     assert rows(bench.store)[message] == "sent"
     assert len(bench.platform.calls) == 2
+
+
+def test_a_sender_that_stands_still_amid_its_intents_holds_up_nobody(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its host may have vanished: nobody would tell PostgreSQL for hours."""
+    monkeypatch.setattr("huntaze_pipeline.delivery.books.IDLE_S", 0.3)
+    stands, over = threading.Event(), threading.Event()
+
+    @event.listens_for(store.engine, "after_cursor_execute")
+    def stand_still(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        if "advisory" in statement:
+            stands.set()
+            over.wait(20)
+
+    with ThreadPoolExecutor(1) as thread:
+        doomed = thread.submit(
+            intents.commit, store, [], epoch="e", worker="w", lease_s=5, now=system_clock()
+        )
+        assert stands.wait(10)
+        with Store(settings, pooled=False).owner() as another:
+            another.execute(text("set lock_timeout = '10s'"))
+            another.execute(text(f"select pg_advisory_xact_lock({LOCK})"))
+        over.set()
+        with pytest.raises(StoreError, match="idle for too long"):
+            doomed.result()
