@@ -67,6 +67,7 @@ def credits(con: DuckDBPyConnection, declared: goals.Declared) -> dict[str | Non
     return {credit.source_id: (credit.old_micros, credit.new_micros) for credit in found}
 
 
+@pytest.mark.slow
 def test_another_model_moves_credit_and_not_the_total(con: DuckDBPyConnection, rules: Path) -> None:
     build(con, rules)
     found = credits(con, goals.declared(rules, model="linear"))
@@ -76,6 +77,7 @@ def test_another_model_moves_credit_and_not_the_total(con: DuckDBPyConnection, r
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_comparison_publishes_nothing(
     settings: Settings, con: DuckDBPyConnection, rules: Path
 ) -> None:
@@ -109,6 +111,7 @@ def test_without_a_build_there_is_nothing_to_compare_with(
         proposal.compare(con, PROJECT, goals.declared(rules))
 
 
+@pytest.mark.slow
 def test_every_model_shares_out_the_same_sum_with_what_nobody_earned(
     con: DuckDBPyConnection, rules: Path
 ) -> None:
@@ -138,6 +141,7 @@ def test_every_model_shares_out_the_same_sum_with_what_nobody_earned(
     ]
 
 
+@pytest.mark.slow
 def test_without_a_goal_reached_there_are_no_channel_credits(
     con: DuckDBPyConnection, rules: Path
 ) -> None:

@@ -349,6 +349,7 @@ def test_an_unknown_creator_is_named(importer: Importer, tmp_path: Path) -> None
         importer.ingest([str(tmp_path / "x.csv")], parse(ORDERS, "m"), "zoe")
 
 
+@pytest.mark.slow
 def test_an_object_in_s3_is_a_file_too(
     importer: Importer, creator: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

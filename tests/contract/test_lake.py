@@ -52,6 +52,7 @@ def project(folder: Path, sql: str, columns: str = "n: BIGINT | a number") -> mo
     return models.load(folder)
 
 
+@pytest.mark.slow
 def test_two_first_users_make_one_lake(settings: Settings) -> None:
     code = (
         "from huntaze_pipeline.settings import load; from huntaze_pipeline.warehouse import lake\n"
@@ -141,6 +142,7 @@ def test_an_event_that_a_file_brought_first_is_not_pulled_again(
     assert (pulled.rows, pulled.known) == (1, 1)
 
 
+@pytest.mark.slow
 def test_two_pullers_at_once_bring_everything_once(
     settings: Settings, store: Store, creator: str, con: DuckDBPyConnection
 ) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import terminal
 from pydantic import SecretStr
 
 from huntaze_pipeline.errors import SettingsError
@@ -15,9 +16,7 @@ from huntaze_pipeline.store.session import Store
 
 
 def huntaze(settings: Settings, *words: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "huntaze_pipeline.cli", *words]
-    env = stack.environment(settings)
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    return terminal.run(*words, env=stack.environment(settings))
 
 
 def spoilt(settings: Settings) -> Settings:

@@ -145,6 +145,7 @@ def plain(decision):
     return {k: v for k, v in asdict(decision).items() if k != "snapshot_id"}
 
 
+@pytest.mark.slow
 def test_a_campaign_over_the_past_decides_what_live_decided_then(month):
     _, store, book, _ = month
     with looking(month) as past:
@@ -228,6 +229,7 @@ def test_a_segment_over_the_past_agrees_with_its_size_when_live_evaluated_it(mon
     assert any(tide.left for tide in found)
 
 
+@pytest.mark.slow
 def test_the_command_tells_a_campaign_and_a_segment_and_refuses_what_it_cannot_do(
     month, monkeypatch
 ):

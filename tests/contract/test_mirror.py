@@ -36,6 +36,7 @@ def snapshot(con: DuckDBPyConnection) -> int:
 MOVE = text("update fans set zone = :zone where id = :id")
 
 
+@pytest.mark.slow
 def test_a_changed_row_replaces_its_copy(
     store: Store, creator: str, con: DuckDBPyConnection
 ) -> None:
@@ -56,6 +57,7 @@ def test_nothing_new_writes_nothing(store: Store, creator: str, con: DuckDBPyCon
     assert snapshot(con) == before
 
 
+@pytest.mark.slow
 def test_a_transaction_that_is_open_is_taken_when_it_has_ended(
     store: Store, creator: str, con: DuckDBPyConnection
 ) -> None:
@@ -72,6 +74,7 @@ def test_a_transaction_that_is_open_is_taken_when_it_has_ended(
     assert zones(con)["fan-2"] == "Asia/Seoul"
 
 
+@pytest.mark.slow
 def test_a_whole_refresh_finds_even_rows_that_were_deleted_by_hand(
     store: Store, creator: str, con: DuckDBPyConnection
 ) -> None:
@@ -83,6 +86,7 @@ def test_a_whole_refresh_finds_even_rows_that_were_deleted_by_hand(
     assert "fan-1" not in zones(con)
 
 
+@pytest.mark.slow
 def test_the_lake_can_be_seen_as_it_was(
     store: Store, creator: str, settings: Settings, con: DuckDBPyConnection
 ) -> None:

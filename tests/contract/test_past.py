@@ -171,6 +171,7 @@ def plain(decision):
     return {k: v for k, v in asdict(decision).items() if k not in ("decided_at", "snapshot_id")}
 
 
+@pytest.mark.slow
 def test_waits_for_hours_and_events_end_in_a_backtest_as_they_did_live(month):
     mine = {d.message_id: plain(d) for d in month.decisions if d.source_id == "nudge"}
     found = trial(month, "nudge")
@@ -226,6 +227,7 @@ def test_a_replay_decides_the_same_bytes(month):
     assert found.same == len([d for d in month.decisions if d.source == "automation"]) > 20
 
 
+@pytest.mark.slow
 def test_a_replay_goes_by_the_policies_that_were_in_force_then(month):
     """Today's file knows no quiet hours; the releases of then do, and both are judged by theirs."""
     today = POLICIES.without_quiet_hours()
@@ -304,6 +306,7 @@ def test_why_not_names_the_first_no_and_when_it_could_be_yes(month):
     assert again.yes_at == START + timedelta(days=3)
 
 
+@pytest.mark.slow
 def test_the_commands_say_it_on_a_terminal(month, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", month.settings.database_url.get_secret_value())
     monkeypatch.setenv("HUNTAZE_HOME", str(month.settings.home))

@@ -71,6 +71,7 @@ def test_what_arrived_is_judged_once_and_kept_with_the_failing_examples(
     assert retention.checks(store, datetime(2030, 1, 1, tzinfo=UTC)) > 0
 
 
+@pytest.mark.slow
 def test_rows_that_slipped_past_the_gate_are_an_error(
     store: Store, creator: str, con: lake.DuckDBPyConnection
 ) -> None:

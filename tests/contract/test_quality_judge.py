@@ -164,6 +164,7 @@ def test_a_sound_batch_meets_every_expectation(con: duckdb.DuckDBPyConnection) -
     assert failed(con, events()) == []
 
 
+@pytest.mark.slow
 def test_each_kind_of_fault_is_named_with_its_column(con: duckdb.DuckDBPyConnection) -> None:
     assert failed(con, events(value_micros=[-1, 5], currency=["usd", "USD"])) == [
         ("value_micros", 1), ("currency", 1),

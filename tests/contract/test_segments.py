@@ -58,6 +58,7 @@ def told(store):
         return [tuple(row) for row in c.execute(text(query))]
 
 
+@pytest.mark.slow
 def test_a_segment_goes_to_a_bucket(store, lake, settings, monkeypatch):
     import boto3
 
@@ -78,6 +79,7 @@ def test_a_segment_goes_to_a_bucket(store, lake, settings, monkeypatch):
         export.export(c, "maya", "big", "s3://none/x.csv", ["fan_id"], endpoint_url=where)
 
 
+@pytest.mark.slow
 def test_another_creator_sees_nobody_in_it(store, lake, tmp_path):
     with store.worker() as c:
         c.execute(text("insert into creators (id, name) values ('zeta', 'Zeta')"))

@@ -74,6 +74,7 @@ def test_a_live_event_that_breaks_the_suite_is_held_with_the_reason_and_the_rest
     assert pull.inbox(store, con).held == 0
 
 
+@pytest.mark.slow
 def test_a_batch_of_nothing_but_bad_rows_moves_the_position_and_loses_none(
     store: Store, creator: str, con: DuckDBPyConnection
 ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+import terminal
 
 from huntaze_pipeline.local import stack
 from huntaze_pipeline.settings import Settings
@@ -22,9 +23,7 @@ def environment(settings: Settings, store: Store) -> dict[str, str]:
 
 
 def huntaze(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*HUNTAZE, *words], env=environment, capture_output=True, text=True, timeout=60
-    )
+    return terminal.run(*words, env=environment)
 
 
 @pytest.fixture

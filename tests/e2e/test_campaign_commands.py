@@ -1,12 +1,11 @@
 """`huntaze campaigns` as a person runs it: from a draft to its end, with what waits in between."""
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import terminal
 
 from huntaze_pipeline.delivery import outbox
 from huntaze_pipeline.local import stack
@@ -23,10 +22,7 @@ def run(settings, store, creator):
         registry.apply(connection, creator, loader.load(RULES), datetime.now(UTC))
 
     def command(*arguments):
-        line = [sys.executable, "-m", "huntaze_pipeline.cli", "campaigns", *arguments]
-        return subprocess.run(
-            [*line, "--creator", creator], capture_output=True, text=True, env=env, check=False
-        )
+        return terminal.run("campaigns", *arguments, "--creator", creator, env=env)
 
     return command
 
@@ -79,7 +75,6 @@ def test_a_preview_tells_who_when_and_what_before_anything_is_written(run):
 
 def test_a_template_is_shown_as_a_fan_of_ones_own_would_read_it(settings, store, creator):
     env = {"PATH": "/usr/bin:/bin", "HUNTAZE_RULES_DIR": str(RULES), **stack.environment(settings)}
-    line = [sys.executable, "-m", "huntaze_pipeline.cli", "rules", "preview", "re_engagement"]
-    mine = [*line, "--creator", creator, "--fan", "fan-1"]
-    shown = subprocess.run(mine, capture_output=True, text=True, env=env, check=False)
+    mine = ["re_engagement", "--creator", creator, "--fan", "fan-1"]
+    shown = terminal.run("rules", "preview", *mine, env=env)
     assert shown.stdout.startswith("Fan-1, it has been a while"), shown.stderr

@@ -358,6 +358,7 @@ def test_a_flushed_redis_never_means_a_fresh_allowance(bench: Bench) -> None:
     assert "limiter rebuilt" in bench.log.getvalue()
 
 
+@pytest.mark.slow
 def test_the_breaker_opens_for_a_platform_that_is_down_and_closes_after_probes(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

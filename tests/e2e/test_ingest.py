@@ -87,6 +87,7 @@ def test_a_person_is_led_from_the_import_to_its_held_rows(run, tmp_path: Path) -
     assert times == "occurred_at\n2025-01-02 00:00:00+00:00\n"
 
 
+@pytest.mark.slow
 def test_models_are_listed_tested_and_built_by_command(run) -> None:
     names = [model["name"] for model in json.loads(run("models", "list", "--json").stdout)]
     assert "metrics.campaign_metrics" in names

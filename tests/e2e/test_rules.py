@@ -2,11 +2,10 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from terminal import run
 
 from huntaze_pipeline.local import stack
 
@@ -17,11 +16,6 @@ RULES = Path(__file__).parents[2] / "rules"
 def rules(tmp_path):
     shutil.copytree(RULES, tmp_path / "rules")
     return tmp_path / "rules"
-
-
-def run(*arguments, env=None):
-    command = [sys.executable, "-m", "huntaze_pipeline.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
 
 
 def test_right_rules_are_all_right(rules):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +54,7 @@ def world(events: list[dict[str, Any]]) -> duckdb.DuckDBPyConnection:
     return con
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(event, max_size=25))
 def test_the_mart_says_of_every_fan_what_the_rules_would_say(events: list[dict[str, Any]]) -> None:

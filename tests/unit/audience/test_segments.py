@@ -77,6 +77,7 @@ def test_a_refresh_that_repeats_changes_nothing(store, lake):
     assert (again.entered, again.left, again.size) == ([], [], 3)
 
 
+@pytest.mark.slow
 def test_a_fan_who_comes_back_has_two_stays(store, lake):
     rules = {"recent": rule(where="days_since(fan.last_purchase_at) <= 7")}
     refresh(store, lake, rules)
@@ -111,6 +112,7 @@ def test_a_circle_is_refused_and_not_followed():
         selections(circle, NOON)
 
 
+@pytest.mark.slow
 def test_the_segments_that_ship_are_evaluated_as_one_query(store, lake, creator):
     rulebook = loader.load(RULES)
     with store.worker() as c:
@@ -133,6 +135,7 @@ def test_deltas_become_events_with_stable_ids(store, lake):
     assert event.event_id == segments.published(deltas, NOON)[0].event_id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_segment_is_exported_with_the_columns_that_were_asked_for(store, lake, tmp_path, suffix):
     refresh(store, lake, {"big": rule(where="fan.lifetime_spend > 1000")})
@@ -144,6 +147,7 @@ def test_a_segment_is_exported_with_the_columns_that_were_asked_for(store, lake,
     assert list(tmp_path.iterdir()) == [path] or not list(tmp_path.glob(".*.part"))
 
 
+@pytest.mark.slow
 def test_an_export_never_writes_a_formula_and_names_unknown_columns(store, lake, tmp_path):
     refresh(store, lake, {"big": rule(where="fan.lifetime_spend > 1000")})
     with store.worker() as c:
@@ -154,6 +158,7 @@ def test_an_export_never_writes_a_formula_and_names_unknown_columns(store, lake,
     assert "'=HYPERLINK" in (tmp_path / "x.csv").read_text()
 
 
+@pytest.mark.slow
 def test_a_list_that_is_changed_drops_and_takes_its_own_and_keeps_who_joined(store, lake):
     refresh(store, lake, {"listed": rule(fans=["fan-1", "fan-2"])})
     with store.worker() as c:  # as an automation's step does

@@ -148,6 +148,7 @@ print("ok")
 """
 
 
+@pytest.mark.slow
 def test_the_program_imports_without_what_production_leaves_behind() -> None:
     surplus = set(production.surplus())
     homes = packages_distributions().items()

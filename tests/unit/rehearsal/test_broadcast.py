@@ -122,6 +122,7 @@ def told(outcome):
     return (outcome.fan, outcome.kind, outcome.at, arm, "" if outcome.kind == "wait" else text)
 
 
+@pytest.mark.slow
 def test_a_campaign_with_a_test_comes_out_as_in_the_real_store(store, rules):
     book = loader.load(rules)
     events = [{"winner": "right", "at": "10h"}]

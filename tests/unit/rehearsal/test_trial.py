@@ -47,6 +47,7 @@ def told(results):
     return [str(problem) for result in results for problem in result.problems]
 
 
+@pytest.mark.slow
 def test_the_shipped_rules_pass_their_tests_and_every_way_through_them_is_tried():
     draft = loader.drafted(RULES)
     results = trial.run(draft)
