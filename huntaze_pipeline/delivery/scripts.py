@@ -19,7 +19,7 @@ Call = tuple[Sequence[str], Sequence[Any]]
 """Keys and arguments."""
 
 
-def connect(settings: Settings, *, timeout_s: float = 1.5) -> redis.Redis:
+def connect(settings: Settings, *, timeout_s: float = 2.0) -> redis.Redis:
     """Open Redis without silent retries: a lost connection may mean a lost memory.
 
     Raises:

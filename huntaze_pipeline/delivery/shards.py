@@ -32,13 +32,10 @@ from huntaze_pipeline.delivery.limiter import (
     View,
 )
 from huntaze_pipeline.delivery.pools import Chunk, Pools, dealt
+from huntaze_pipeline.delivery.watch import Watch
 
 SHARDS = 16
-GUARD_S = 5.0
-"""A jump of Redis's clock beyond this grants nothing; longer than any call may take."""
-TREMOR_S = 0.5
-"""A jump beyond this, against our monotonic clock, is seen in the answer: its grants go back."""
-_SEP, _ID = "\x1e", "\x1f"
+SEP, _ID = "\x1e", "\x1f"
 _TABLES = ("meta", "log", "busy", "lease", "later", "limits", "blocked", "due:0", "due:1", "due:2")
 _ENQUEUE = 1000
 _TOKEN = 13
@@ -77,7 +74,7 @@ class RedisLimiter:
         self._prefix = f"{namespace}:{shards}"
         self._shards = shards
         self._turn = self._rotor = 0
-        self._baseline: tuple[int, float] | None = None
+        self.watch = Watch()
         self._pools = Pools(client, f"{namespace}:{{pools}}")
         self._names = ("", *pools)
         client.connection_pool.connection_kwargs["redis_connect_func"] = self._greet
@@ -138,7 +135,7 @@ class RedisLimiter:
         token = uuid.uuid4().hex[:12] + "-"
         room = max(1, budget // self._shards)
         chunk = self._lease(chosen, room, token, lease_s)
-        common = [epoch, self._latest(), room, round(lease_s * 1000), token, SHARE]
+        common = [epoch, self.watch.latest(), room, round(lease_s * 1000), token, SHARE]
         sent = time.monotonic()
         answers = self._run("claim", {s: common + chunk.of(s) for s in chosen})
         self._inspect(answers, sent)
@@ -209,7 +206,7 @@ class RedisLimiter:
             shard: [epoch, len(heads[shard]) // 2, *heads[shard], *told[shard]]
             for shard in range(self._shards)
         }
-        self._baseline = None
+        self.watch.forget()
         self._pools.restore(pooled)
         self._run("restore", packed)
 
@@ -249,13 +246,6 @@ class RedisLimiter:
         self._turn = (self._turn + count) % self._shards
         return chosen
 
-    def _latest(self) -> int:
-        """The latest instant that Redis may believably show, or 0 when we have no baseline."""
-        if self._baseline is None:
-            return 0
-        shown, at = self._baseline
-        return shown + round((time.monotonic() - at + GUARD_S) * 1000)
-
     def _inspect(self, answers: Sequence[Sequence[Any]], sent: float) -> None:
         states = {bytes(answer[0]).decode() for answer in answers}
         if "LOST" in states:
@@ -264,8 +254,7 @@ class RedisLimiter:
             self._stepped()
             raise StepError("Redis's clock jumped forward; claims rest for one window")
         shown = max((answer[1] for answer in answers), default=0)
-        before, self._baseline = self._baseline, (shown, sent) if answers else self._baseline
-        if before and shown - before[0] > (time.monotonic() - before[1] + TREMOR_S) * 1000:
+        if answers and self.watch.jumped(shown, sent):
             self._stepped()
             self.commit([
                 Settlement(_grant(handle), Permit.UNUSED, requeue_s=0)
@@ -274,7 +263,7 @@ class RedisLimiter:
             raise StepError("Redis's clock jumped forward; claims rest for one window")
 
     def _stepped(self) -> None:
-        self._baseline = None
+        self.watch.forget()
         self._run("hold", {s: [round(self.rest_s * 1000)] for s in range(self._shards)})
 
     @cache  # noqa: B019  one limiter lives as long as its process
@@ -282,24 +271,27 @@ class RedisLimiter:
         return [f"{self._prefix}:{{s{shard:02d}}}:{table}" for table in _TABLES]
 
     def _run(self, name: str, calls: Mapping[int, Sequence[Any]]) -> list[Any]:
-        """Run one script in several shards in one round trip."""
+        return self.run(name, list(calls.items()))
+
+    def run(self, name: str, calls: Sequence[tuple[int, Sequence[Any]]]) -> list[Any]:
+        """Run one script in several shards, in one perhaps several times, in one round trip."""
         packed = {}
-        for shard, arguments in calls.items():
+        for n, (shard, arguments) in enumerate(calls):
             keys = self._keys(shard)
-            packed[shard] = (keys, [keys[0].removesuffix("meta") + "q:", *arguments])
+            packed[n] = (keys, [keys[0].removesuffix("meta") + "q:", *arguments])
         return list(scripts.run(self.client, scripts.text("state", name), packed).values())
 
 
 def _grant(handle: bytes) -> Grant:
     text = handle.decode()
-    account, member, _score, _token = text.split(_SEP)
+    account, member, _score, _token = text.split(SEP)
     _band, creator, message = member.split(_ID)
     return Grant(account, creator, message, text)
 
 
 def _pooled(grant: Grant) -> tuple[str, str] | None:
     """The pool and the chunk that a grant came from, if any."""
-    mark, pooled, _serial = grant.handle.split(_SEP)[3].rpartition(":")
+    mark, pooled, _serial = grant.handle.split(SEP)[3].rpartition(":")
     return (mark[_TOKEN:], mark[:_TOKEN]) if pooled else None
 
 

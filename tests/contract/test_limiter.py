@@ -427,8 +427,8 @@ def test_a_clock_that_jumps_forward_stops_claims_for_a_window(settings: Settings
     limiter = _redis(settings)
     limiter.rest_s = 0.3
     limiter.claim(16, lease_s=5)
-    shown, at = limiter._baseline or (0, 0.0)
-    limiter._baseline = (shown - 60_000, at)
+    shown, at = limiter.watch.baseline or (0, 0.0)
+    limiter.watch.baseline = (shown - 60_000, at)
     limiter.enqueue([Parcel("c", "1", "a", "high", 1)], {"a": LIMIT})
 
     with pytest.raises(StepError):
