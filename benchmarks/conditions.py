@@ -3,8 +3,8 @@
     python benchmarks/conditions.py [--events 1000000] [--rules 100] [--batch 500] [--rivals PYTHON]
 
 Each of the rules has a condition on event and fan. Ours is what live does (`matching.answers`), in
-batches (`--batch`) of a tick's size: tables are made from the frames of a batch, all rules are asked
-by the compiled SQL, and each event gets the set of the rules that hold.
+batches (`--batch`) of a tick's size: tables are made from the frames of a batch, all rules are
+asked by the compiled SQL, and each event gets the set of the rules that hold.
 Rivals (`--rivals`: an interpreter that has zen-engine, common-expression-language and
 rule-engine) evaluate the same conditions, compiled beforehand, over dicts that are made beforehand
 too, for a sample of the events; their time is scaled to all of them. All must find the same hits on

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.events.inbox import Position
 from huntaze_pipeline.rulebook import facts, prepared, tally
+from huntaze_pipeline.store import arrays
 
 EVENTS: dict[str, Any] = {
     "position": pl.Int64, "creator_id": pl.String, "event_id": pl.String, "name": pl.String,
@@ -136,7 +137,7 @@ def load_fans(
         kept: their facts as far as they are kept by key; the others' are counted from all events.
     """
     wanted = sorted(set(keys))
-    names = {"creators": [k[0] for k in wanted], "fans": [k[1] for k in wanted]}
+    names = arrays.pairs(wanted)
     people = People(_profiles(connection.execute(_FANS, names).all()))
     for creator_id, fan_id, *address in connection.execute(_ADDRESSES, names):
         people.addresses.setdefault((creator_id, fan_id), []).append(Address(*address))
@@ -164,7 +165,7 @@ def _counted(
     besides: Sequence[str],
 ) -> pl.DataFrame:
     """Return profiles with facts counted from all events of these fans."""
-    names = {"creators": [k[0] for k in wanted], "fans": [k[1] for k in wanted]}
+    names = arrays.pairs(wanted)
     tx, id_ = pulled(lake)  # before the history is read: what is pulled meanwhile is in both
     history = _history(lake, wanted)
     newer = connection.execute(_INBOX, {**names, "tx": str(tx), "id": id_}).all()
@@ -204,8 +205,8 @@ def unread(connection: Connection, keys: Iterable[Key], after: Position) -> list
     What a file had brought before is not among them.
     """
     wanted = sorted(set(keys))
-    values = {"creators": [k[0] for k in wanted], "fans": [k[1] for k in wanted]}
-    rows = connection.execute(_UNREAD, {**values, "tx": str(after.tx), "id": after.id})
+    values = {**arrays.pairs(wanted), "tx": str(after.tx), "id": after.id}
+    rows = connection.execute(_UNREAD, values)
     return list(rows.scalars())
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.events.inbox import Position
 from huntaze_pipeline.rulebook import facts, people, tally
 from huntaze_pipeline.rulebook.tally import NAME, Key
-from huntaze_pipeline.store import checkpoints
+from huntaze_pipeline.store import arrays, checkpoints
 from huntaze_pipeline.warehouse import lake as lakes
 
 FANS = 50_000
@@ -197,9 +197,9 @@ def _live(
     """Return what the inbox holds of some fans beyond the reader's place or the lake's."""
     first = min(place, pulled)
     values = {
-        "creators": wanted["creator_id"].to_list(), "fans": wanted["fan_id"].to_list(),
-        "tx": str(place.tx), "id": place.id, "lake_tx": str(pulled.tx), "lake_id": pulled.id,
-        "from_tx": str(first.tx), "from_id": first.id,
+        **arrays.pairs(wanted.iter_rows()), "tx": str(place.tx), "id": place.id,
+        "lake_tx": str(pulled.tx), "lake_id": pulled.id, "from_tx": str(first.tx),
+        "from_id": first.id,
     }  # fmt: skip
     rows = connection.execute(_LIVE, values).all()
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(_PLAIN)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.events.inbox import Position
 from huntaze_pipeline.rulebook import facts
 from huntaze_pipeline.rulebook.facts import FACTS, Fact
-from huntaze_pipeline.store import checkpoints
+from huntaze_pipeline.store import arrays, checkpoints
 
 READER = "automations"
 """Whose place in the inbox the rows are kept up to."""
@@ -34,6 +34,11 @@ STATE: dict[str, Any] = {
     "creator_id": pl.String, "fan_id": pl.String, **{f.name: _KINDS[f.kind] for f in FACTS},
 }  # fmt: skip
 """A state row of `facts`, as a frame."""
+_ROW = {
+    name: pl.String if kind in (pl.String, _KINDS["distinct"]) else pl.Int64
+    for name, kind in STATE.items()
+}
+"""The same as it is read."""
 FINGERPRINT = "('x' || substr(md5(e.event_id), 1, 15))::bit(60)::bigint"
 """Of an event `e`, in PostgreSQL; `recount` says the same in DuckDB."""
 
@@ -60,6 +65,13 @@ def _merged(fact: Fact, old: str, new: str) -> str:
         # A long list that stays as it is need not be written again.
         return f"case when coalesce({b}, '{{}}') <@ {a} then {a} else {both} end"
     return f"{'least' if fact.kind == 'min' else 'greatest'}({a}, {b})"
+
+
+def _told(fact: Fact, value: str) -> str:
+    """Return a fact in the form that a frame takes up fastest."""
+    if fact.kind in ("min", "max"):
+        return f"(extract(epoch from {value}) * 1000000)::bigint"
+    return f"array_to_json({value})::text" if fact.kind == "distinct" else value
 
 
 def _list(render: Callable[[Fact], str]) -> str:
@@ -108,7 +120,7 @@ _READ = text(
         select e.creator_id, e.fan_id, bool_or(e.odd) as odd, {_list(_aggregate)}
         from ahead e group by e.creator_id, e.fan_id
     )
-    select k.creator_id, k.fan_id, {_list(lambda f: _merged(f, "t", "n"))}, n.odd
+    select k.creator_id, k.fan_id, {_list(lambda f: _told(f, _merged(f, "t", "n")))}, n.odd
     from k left join tallies t on t.creator_id = k.creator_id and t.fan_id = k.fan_id
            left join n on n.creator_id = k.creator_id and n.fan_id = k.fan_id
     """
@@ -120,7 +132,7 @@ _READ_BATCH = text(
     )
     + f"""
     , n as (select distinct creator_id, fan_id from ahead where odd)
-    select k.creator_id, k.fan_id, {", ".join(f"t.{f.name}" for f in FACTS)},
+    select k.creator_id, k.fan_id, {_list(lambda f: _told(f, f"t.{f.name}"))},
            n.fan_id is not null as odd
     from k left join tallies t on t.creator_id = k.creator_id and t.fan_id = k.fan_id
            left join n on n.creator_id = k.creator_id and n.fan_id = k.fan_id
@@ -154,8 +166,7 @@ def read(connection: Connection, keys: Collection[Key], upto: Position | None = 
         upto: the end of the batch that is read just now: facts are those before it. None: facts
             as of now, with what the reader has not come to yet.
     """
-    wanted = sorted(set(keys))
-    values: dict[str, Any] = {"creators": [k[0] for k in wanted], "fans": [k[1] for k in wanted]}
+    values: dict[str, Any] = arrays.pairs(set(keys))
     if upto is None:
         rows = connection.execute(_READ, values).all()
     else:
@@ -166,8 +177,13 @@ def read(connection: Connection, keys: Collection[Key], upto: Position | None = 
 
 def _frame(rows: Sequence[Any]) -> pl.DataFrame:
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(STATE)
-    series = [pl.Series(n, c, dtype=k) for (n, k), c in zip(STATE.items(), columns, strict=False)]
-    return pl.DataFrame(series)
+    told = pl.DataFrame(
+        [pl.Series(n, c, dtype=k) for (n, k), c in zip(_ROW.items(), columns, strict=False)]
+    )
+    lists = [name for name, kind in STATE.items() if kind == _KINDS["distinct"]]
+    return told.with_columns(pl.col(lists).str.json_decode(_KINDS["distinct"])).cast(
+        pl.Schema(STATE)
+    )
 
 
 def add(connection: Connection, after: Position, upto: Position) -> None:
