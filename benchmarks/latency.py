@@ -39,6 +39,8 @@ from huntaze_pipeline.warehouse import lake as lakes
 NAMES = ("opened", "clicked", "purchase", "tip", "viewed", "replied")
 TOGETHER = 10
 """Events of one commit."""
+WARM = 1_000
+"""Events that are read before anything is measured: a system that is live has read some."""
 
 
 def conditions(number: int) -> str:
@@ -141,8 +143,11 @@ class Worker(threading.Thread):
         policies = load_policies(self.found.rules_dir)
         with lakes.connect(self.found) as lake:
             while not self.over.is_set():
+                ticks.count(self.store, lake)
                 started = time.perf_counter()
-                done = drain(lambda: ticks.react(self.store, lake, policies, system_clock()))
+                done = drain(
+                    lambda: ticks.react(self.store, lake, policies, system_clock()), pause_s=0.05
+                )
                 self.longest = max(self.longest, time.perf_counter() - started)
                 self.rounds, self.events = self.rounds + done.rounds, self.events + done.done
 
@@ -236,17 +241,14 @@ def measured(found: Settings, given: argparse.Namespace) -> dict[str, Any]:
     world(store, given.fans, given.automations)
     past(found, given.fans, given.history)
     result: dict[str, Any] = {"benchmark": "latency", **vars(given)}
-    if given.outage:
-        outage(store, given.fans, given.outage)
+    outage(store, given.fans, given.outage or WARM)
     process = shipped(found) if given.dagster else None
     worker = None if given.dagster else Worker(found, store)
     try:
         started = time.perf_counter()
         if worker:
             worker.start()
-        else:
-            outage(store, given.fans, 1) if not given.outage else None
-        wait_for(store, 600 if given.outage else 90)
+        wait_for(store, 600)
         if given.outage:
             result["outage_s"] = round(time.perf_counter() - started, 1)
         result |= live(found, store, given)

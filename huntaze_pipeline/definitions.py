@@ -14,6 +14,7 @@ from assets import audience, delivery, events, experiments, measurement, models,
 from huntaze_pipeline import settings
 from huntaze_pipeline.errors import ModelError
 from huntaze_pipeline.orchestration.resources import Rooms
+from huntaze_pipeline.orchestration.shift import LINGER_S
 from sensors import (
     alerts,
     automations,
@@ -73,7 +74,7 @@ def _assembled(tables: list[Any], audits: list[Any], resources: dict[str, Any]) 
             schedules.retention_schedule,
         ],
         jobs=[schedules.models, schedules.numbers, schedules.everything, schedules.cleaning],
-        resources={"rooms": Rooms()} | resources,
+        resources={"rooms": Rooms(linger_s=LINGER_S)} | resources,
     )
 
 

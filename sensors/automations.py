@@ -3,8 +3,9 @@
 import dagster as dg
 
 from huntaze_pipeline.orchestration import ticks
-from huntaze_pipeline.orchestration.drain import drain
 from huntaze_pipeline.orchestration.resources import Rooms
+from huntaze_pipeline.orchestration.shift import SHIFTS, Job, Tell, Work
+from huntaze_pipeline.orchestration.ticks import Lake
 
 
 @dg.sensor(
@@ -15,9 +16,12 @@ from huntaze_pipeline.orchestration.resources import Rooms
 def automations(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
     """Wake what is due inside the tick."""
     store, policies = rooms.store, rooms.policies
-    with rooms.lake() as lake:
-        drained = drain(
-            lambda: ticks.wake(store, lake, policies, rooms.clock(), context.log.warning),
-            pause_s=0.5,
-        )
+
+    def work(lake: Lake, tell: Tell) -> Work:
+        return lambda: ticks.wake(store, lake, policies, rooms.clock(), tell)
+
+    drained = SHIFTS.tick(
+        "automations", Job(rooms.lake, work), context.log.warning, linger=rooms.linger_s,
+        pause_s=0.5,
+    )  # fmt: skip
     return dg.SkipReason(f"{drained.done} steps taken in {drained.rounds} rounds")

@@ -3,8 +3,9 @@
 import dagster as dg
 
 from huntaze_pipeline.orchestration import ticks
-from huntaze_pipeline.orchestration.drain import drain
 from huntaze_pipeline.orchestration.resources import Rooms
+from huntaze_pipeline.orchestration.shift import SHIFTS, Job, Tell, Work
+from huntaze_pipeline.orchestration.ticks import Lake
 
 
 @dg.sensor(
@@ -15,8 +16,13 @@ from huntaze_pipeline.orchestration.resources import Rooms
 def new_events(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
     """Read, decide and write the outbox inside the tick; no run is launched (law 10)."""
     store, policies = rooms.store, rooms.policies
-    with rooms.lake() as lake:
-        drained = drain(
-            lambda: ticks.react(store, lake, policies, rooms.clock(), context.log.warning)
-        )
+
+    def work(lake: Lake, tell: Tell) -> Work:
+        ticks.count(store, lake)
+        return lambda: ticks.react(store, lake, policies, rooms.clock(), tell)
+
+    drained = SHIFTS.tick(
+        "new_events", Job(rooms.lake, work), context.log.warning, linger=rooms.linger_s,
+        pause_s=0.05,
+    )  # fmt: skip
     return dg.SkipReason(f"{drained.done} events read in {drained.rounds} rounds")

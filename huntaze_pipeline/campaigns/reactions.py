@@ -4,7 +4,7 @@ The impure edge around the pure planner. Returns the decisions; the caller recor
 (`delivery.outbox.record`) in the same transaction.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 from huntaze_pipeline.campaigns import gates
 from huntaze_pipeline.errors import Problem
 from huntaze_pipeline.events.envelope import Event
-from huntaze_pipeline.events.inbox import Arrived
-from huntaze_pipeline.rulebook import conduct, ledger, live, people, planner
+from huntaze_pipeline.events.inbox import Arrived, Position
+from huntaze_pipeline.rulebook import conduct, ledger, live, people, planner, tally
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
 from huntaze_pipeline.warehouse import lake as lakes
@@ -63,24 +63,27 @@ def _react(
     keys |= {(one.creator_id, one.fan_id) for one in resting}
     if not keys:
         return Reaction(0, 0, [], faults)
-    # Facts of these fans are built from their whole batch, also from events that trigger nothing.
-    batch = [event for event in events if (event.creator_id, event.fan_id) in keys]
-    ids = [event.event_id for event in batch]
-    if isinstance(events[-1], Arrived):
-        ids += people.unread(connection, keys, events[-1].position)
-    known = people.load_fans(connection, lake, keys, besides=ids)
     before = _versions(
         connection,
         automations,
         ((one.creator_id, one.automation_id, one.rule_hash) for one in resting),
         faults,
     )
-    context = planner.Context(
-        known, policies, ledger.entered(connection, keys), _snapshot(lake), resting, before
-    )
+    asked = live.asked((*automations, *before.values()))
+    # Facts of these fans are built from their whole batch, also from events that trigger nothing.
+    batch = [event for event in events if (event.creator_id, event.fan_id) in keys]
+    ids = [event.event_id for event in batch]
+    snapshot, last = _snapshot(lake), events[-1]
+    kept = None
+    if isinstance(last, Arrived):
+        kept = _kept(connection, snapshot, keys, last.position)
+        if kept is None or kept.odd or any(condition.features for condition in asked):
+            ids += people.unread(connection, keys, last.position)
+    known = people.load_fans(connection, lake, keys, besides=ids, kept=kept)
+    entered = ledger.entered(connection, keys)
+    context = planner.Context(known, policies, entered, snapshot, resting, before)
     frame = people.frame(batch)
-    rules = (*automations, *before.values())
-    conduct.add(known, connection, lake, frame, live.asked(rules), besides=ids)
+    conduct.add(known, connection, lake, frame, asked, besides=ids)
     plan = planner.plan(frame, known.fans, automations, context, now)
     return _store(connection, plan, policies, now, faults)
 
@@ -109,10 +112,11 @@ def wake(
         strict=True,
     )
     with _reading(lake):
-        known = people.load_fans(connection, lake, keys)
+        snapshot = _snapshot(lake)
+        known = people.load_fans(connection, lake, keys, kept=_kept(connection, snapshot, keys))
         before = _versions(connection, automations, names, faults)
         context = planner.Context(
-            known, policies, snapshot_id=_snapshot(lake), versions=before, broken=broken
+            known, policies, snapshot_id=snapshot, versions=before, broken=broken
         )
         rules = (*automations, *before.values())
         conduct.add(known, connection, lake, steps, live.asked(rules))
@@ -142,6 +146,18 @@ def _versions(
     """Read the versions that are not live any more."""
     now = {(a.creator_id, a.id, a.rule_hash) for a in automations}
     return live.versions(connection, set(names) - now, faults)
+
+
+def _kept(
+    connection: Connection,
+    snapshot: int | None,
+    keys: Collection[tuple[str, str]],
+    upto: Position | None = None,
+) -> tally.Kept | None:
+    """Return the facts that are kept by key; None when they are not those of this lake."""
+    if snapshot is None or not tally.current(connection, snapshot):
+        return None
+    return tally.read(connection, keys, upto)
 
 
 def _snapshot(lake: duckdb.DuckDBPyConnection | None) -> int | None:

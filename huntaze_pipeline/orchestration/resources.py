@@ -73,6 +73,8 @@ class Rooms(dg.ConfigurableResource):
 
     environment: dict[str, str] = {}
     """Settings that win over the environment, by variable name; for tests."""
+    linger_s: float = 0.0
+    """How long the loops of sensors go on when no further tick comes."""
 
     @property
     def settings(self) -> Settings:

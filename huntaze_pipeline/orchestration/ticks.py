@@ -16,7 +16,7 @@ from huntaze_pipeline.campaigns import inspection, launch, reactions, rest
 from huntaze_pipeline.delivery import outbox, relay
 from huntaze_pipeline.delivery.sender import Parts
 from huntaze_pipeline.events import inbox
-from huntaze_pipeline.rulebook import live, selection
+from huntaze_pipeline.rulebook import live, recount, selection, tally
 from huntaze_pipeline.rulebook.policies import Policies
 from huntaze_pipeline.store import checkpoints
 from huntaze_pipeline.store.session import Store
@@ -24,7 +24,7 @@ from huntaze_pipeline.timing import clocks, occasions, silences
 from huntaze_pipeline.warehouse import lake as lakes
 from huntaze_pipeline.webhooks import courier
 
-READER = "automations"
+READER = tally.READER
 BATCH = 500
 
 Lake = duckdb.DuckDBPyConnection
@@ -49,15 +49,26 @@ def react(
     with store.worker() as connection:
         if not inbox.tail(connection, _place(checkpoints.read(connection, READER)), 1):
             return 0
-        events = inbox.tail(connection, _place(checkpoints.take(connection, READER)), BATCH)
+        place = _place(checkpoints.take(connection, READER))
+        if lake is not None:
+            recount.step(connection, lake, place)
+        events = inbox.tail(connection, place, BATCH)
         if not events:
             return 0
         reaction = reactions.react(connection, lake, events, policies, now)
         outbox.record(connection, reaction.decisions)
         for fault in reaction.faults:
             tell(str(fault))
+        tally.add(connection, place, events[-1].position)
         checkpoints.move(connection, READER, events[-1].position._asdict())
     return len(events)
+
+
+def count(store: Store, lake: Lake) -> int:
+    """Count anew the facts of fans of whom something has come from files; return how many."""
+    with store.worker() as connection:
+        place = _place(checkpoints.take(connection, READER))
+        return recount.step(connection, lake, place)
 
 
 def _place(position: dict[str, int]) -> inbox.Position:

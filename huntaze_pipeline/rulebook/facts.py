@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from huntaze_pipeline import hashing
+
 ACTIVE = ("subscribed", "purchase", "tip", "redeemed", "replied", "viewed", "opened", "clicked")
 """What a fan does; what is done to a fan (sent, delivered, bounced, …) is no activity."""
 _MESSAGE = "coalesce(message_id, campaign_id)"
@@ -57,6 +59,8 @@ FACTS: tuple[Fact, ...] = (
     Fact("last_clicked_at", "max", ("clicked",)),
 )
 NAMES = tuple(fact.name for fact in FACTS)
+VERSION = hashing.content([vars(fact) for fact in FACTS])
+"""What is kept of facts under another version has to be counted anew."""
 _EMPTY = {
     "sum": "CAST(0 AS BIGINT)",
     "count": "CAST(0 AS BIGINT)",

@@ -15,6 +15,7 @@ from huntaze_pipeline.rulebook import control, effects
 from huntaze_pipeline.rulebook.entries import UNREACHED, Entry, Passage
 from huntaze_pipeline.rulebook.passage import Open, Plan
 from huntaze_pipeline.rulebook.people import EVENTS
+from huntaze_pipeline.store import arrays
 
 _EXECUTIONS = text(
     """
@@ -159,7 +160,7 @@ def _write(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -
 def entered(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[Passage, list[Entry]]:
     """Return the entries of some fans, those that exited included, oldest first."""
     wanted = sorted(set(keys))
-    names = {"creators": [k[0] for k in wanted], "fans": [k[1] for k in wanted]}
+    names = arrays.pairs(wanted)
     found: dict[Passage, list[Entry]] = {}
     for row in connection.execute(_ENTERED, names):
         key = (row.creator_id, row.automation_id, row.fan_id)
@@ -194,8 +195,5 @@ def resting(
 ) -> tuple[Open, ...]:
     """Return, and hold, the passages of some fans that events of these names can move on or end."""
     wanted = sorted(set(keys))
-    values = {
-        "creators": [k[0] for k in wanted], "fans": [k[1] for k in wanted],
-        "names": sorted(set(names)),
-    }  # fmt: skip
+    values = {**arrays.pairs(wanted), "names": sorted(set(names))}
     return tuple(Open(**row) for row in connection.execute(_OPEN, values).mappings())

@@ -5,9 +5,10 @@ asked once, however many creators have them.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import duckdb
@@ -48,8 +49,16 @@ class Answers:
 
     hits: dict[int, set[str]] = field(default_factory=dict)
     """By position of the event: the keys of the questions answered with yes."""
-    fans: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """By position: the fan's fields as of that event; only where there is a hit and such a fan."""
+    read: Callable[[Collection[int]], dict[int, dict[str, Any]]] = lambda _: {}
+    """Looks up the fans at some positions."""
+
+    @cached_property
+    def fans(self) -> dict[int, dict[str, Any]]:
+        """The fan's fields as of that event, by position; only where there is a hit and such a fan.
+
+        Read when somebody asks: most hits let nobody in.
+        """
+        return self.read(self.hits)
 
 
 def triggered(rule: Automation) -> Question:
@@ -116,22 +125,15 @@ def answers(
     found = Answers()
     with _asking(events, fans, questions, around or People(fans), running) as asker:
         if asker is not None:
-            for key, positions in asker.hits(questions):
-                for position in positions.to_list():
-                    found.hits.setdefault(position, set()).add(key)
-            found.fans = relations.fans(asker.bench, events, fans, found.hits, asker.wanted)
+            found.hits = asker.hits(questions)
+            found.read = partial(_fans, asker, events, fans)
     return found
 
 
-def pairs(
-    events: pl.DataFrame,
-    fans: pl.DataFrame,
-    questions: Mapping[str, Question],
-    around: People | None = None,
-) -> dict[str, pl.Series]:
-    """Return the positions where each question holds, as `answers` does; for very many of them."""
-    with _asking(events, fans, questions, around or People(fans), True) as asker:
-        return dict(asker.hits(questions)) if asker is not None else {}
+def _fans(
+    asker: "_Asker", events: pl.DataFrame, fans: pl.DataFrame, positions: Collection[int]
+) -> dict[int, dict[str, Any]]:
+    return relations.fans(asker.bench, events, fans, positions, asker.wanted)
 
 
 @contextmanager
@@ -176,14 +178,11 @@ def ask(con: duckdb.DuckDBPyConnection, questions: Mapping[str, Question]) -> An
 
     `fan` has `known` besides the fields: whether there is such a fan.
     """
-    found = Answers()
-    for part in _parts(dict.fromkeys(questions.values())):
-        rows = con.execute(_query(part, "event JOIN fan USING (position)")).pl()
-        for key, positions in _named(_hits(rows, part), questions):
-            for position in positions.to_list():
-                found.hits.setdefault(position, set()).add(key)
-    found.fans = relations.at(con, list(found.hits))
-    return found
+    keys, hits = _keys(questions), dict[int, set[str]]()
+    for part in _parts(keys):
+        rows = con.execute(_query(part, "event JOIN fan USING (position)")).fetchnumpy()
+        _note(hits, rows, part, keys)
+    return Answers(hits, partial(relations.at, con))
 
 
 class _Asker:
@@ -195,14 +194,15 @@ class _Asker:
         self._parts: list[tuple[Question, ...]] = []
         self._place: dict[Question, int] = {}
 
-    def hits(self, questions: Mapping[str, Question]) -> Iterator[tuple[str, pl.Series]]:
-        """Yield the positions where each question holds, by its key."""
-        asked = dict.fromkeys(questions.values())
-        self._plan([one for one in asked if one not in self._place])
-        for number in sorted({self._place[one] for one in asked}):
+    def hits(self, questions: Mapping[str, Question]) -> dict[int, set[str]]:
+        """Return the keys of the questions that hold, by position."""
+        keys, hits = _keys(questions), dict[int, set[str]]()
+        self._plan([one for one in keys if one not in self._place])
+        for number in sorted({self._place[one] for one in keys}):
             part = self._parts[number]
-            rows = self.bench.ask(number, lambda part=part: _query(part, "seen")).pl()
-            yield from _named(_hits(rows, part), questions)
+            rows = self.bench.ask(number, lambda part=part: _query(part, "seen")).fetchnumpy()
+            _note(hits, rows, part, keys)
+        return hits
 
     def _plan(self, new: Sequence[Question]) -> None:
         for part in _parts(new):
@@ -233,20 +233,24 @@ def _query(part: Sequence[Question], source: str) -> str:
     return f"SELECT position, {asked} FROM {source}{relations.joins(asked)}{only}"
 
 
-def _hits(rows: pl.DataFrame, part: Sequence[Question]) -> Iterator[tuple[Question, pl.Series]]:
-    positions = rows["position"]
-    for i, question in enumerate(part):
-        yield question, positions.filter(rows[f"h{i}"])
-
-
-def _named(
-    said: Iterable[tuple[Question, pl.Series]], questions: Mapping[str, Question]
-) -> Iterator[tuple[str, pl.Series]]:
-    """Yield answers by the keys under which they were asked, each question perhaps by several."""
+def _keys(questions: Mapping[str, Question]) -> dict[Question, list[str]]:
+    """Return the keys under which each question is asked, perhaps several."""
     keys: dict[Question, list[str]] = {}
     for key, question in questions.items():
         keys.setdefault(question, []).append(key)
-    for question, positions in said:
-        for key in keys.get(question, ()):
-            if not positions.is_empty():
-                yield key, positions
+    return keys
+
+
+def _note(
+    hits: dict[int, set[str]],
+    rows: Mapping[str, Any],
+    part: Sequence[Question],
+    keys: Mapping[Question, Sequence[str]],
+) -> None:
+    """Put down which questions of a part hold where."""
+    positions = rows["position"]
+    for i, question in enumerate(part):
+        held = rows[f"h{i}"]
+        held = held.filled(False) if hasattr(held, "filled") else held  # masked where unknown
+        for position in positions[held].tolist() if question in keys else ():
+            hits.setdefault(position, set()).update(keys[question])

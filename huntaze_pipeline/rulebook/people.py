@@ -17,7 +17,8 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.events.inbox import Position
-from huntaze_pipeline.rulebook import facts, prepared
+from huntaze_pipeline.rulebook import facts, prepared, tally
+from huntaze_pipeline.store import arrays
 
 EVENTS: dict[str, Any] = {
     "position": pl.Int64, "creator_id": pl.String, "event_id": pl.String, "name": pl.String,
@@ -32,8 +33,7 @@ PROFILES: dict[str, Any] = {
     "segments": pl.List(pl.String),
 }  # fmt: skip
 _SHELF = prepared.Shelf()
-Key = tuple[str, str]
-"""(creator_id, fan_id)"""
+Key = tally.Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,7 @@ def load_fans(
     keys: Iterable[Key],
     *,
     besides: Sequence[str] = (),
+    kept: tally.Kept | None = None,
 ) -> People:
     """Read the fans with these keys.
 
@@ -133,20 +134,43 @@ def load_fans(
         lake: the lake's connection; None when there is no lake, then the inbox is all there is.
         keys: (creator_id, fan_id).
         besides: event ids that must not be in the facts: those of the batch to be planned.
+        kept: their facts as far as they are kept by key; the others' are counted from all events.
     """
     wanted = sorted(set(keys))
-    names = {"creators": [k[0] for k in wanted], "fans": [k[1] for k in wanted]}
+    names = arrays.pairs(wanted)
     people = People(_profiles(connection.execute(_FANS, names).all()))
     for creator_id, fan_id, *address in connection.execute(_ADDRESSES, names):
         people.addresses.setdefault((creator_id, fan_id), []).append(Address(*address))
     creators = connection.execute(_CREATORS, {"creators": sorted({k[0] for k in wanted})})
     people.creators = {row["id"]: dict(row) for row in creators.mappings()}
+    if kept is None:
+        people.fans = _counted(connection, lake, people.fans, wanted, besides)
+    else:
+        key = ["creator_id", "fan_id"]
+        people.fans = people.fans.join(kept.states, on=key, how="left")
+        if odd := sorted(kept.odd):
+            names = pl.DataFrame(odd, schema=dict.fromkeys(key, pl.String), orient="row")
+            those = people.fans.select([*PROFILES]).join(names, on=key, how="semi")
+            counted = _counted(connection, lake, those, odd, besides)
+            rest = people.fans.join(names, on=key, how="anti")
+            people.fans = pl.concat([rest, counted.cast(rest.schema)])
+    return people
+
+
+def _counted(
+    connection: Connection,
+    lake: duckdb.DuckDBPyConnection | None,
+    fans: pl.DataFrame,
+    wanted: list[Key],
+    besides: Sequence[str],
+) -> pl.DataFrame:
+    """Return profiles with facts counted from all events of these fans."""
+    names = arrays.pairs(wanted)
     tx, id_ = pulled(lake)  # before the history is read: what is pulled meanwhile is in both
     history = _history(lake, wanted)
     newer = connection.execute(_INBOX, {**names, "tx": str(tx), "id": id_}).all()
     tail = _frame(newer, {name: EVENTS[name] for name in history.columns})
-    people.fans = _with_facts(people.fans, history, tail, besides)
-    return people
+    return _with_facts(fans, history, tail, besides)
 
 
 def _profiles(rows: Sequence[Any]) -> pl.DataFrame:
@@ -163,11 +187,13 @@ def _frame(rows: Sequence[Any], schema: Mapping[str, Any]) -> pl.DataFrame:
 
 
 _UNREAD = text(
-    """
-    select event_id from inbox
-    where (tx, id) > (cast(cast(:tx as text) as xid8), :id)
-      and (creator_id, fan_id) in (
-        select * from unnest(cast(:creators as text[]), cast(:fans as text[])))
+    f"""
+    select e.event_id
+    from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
+    join inbox e on e.creator_id = k.creator_id and e.fan_id = k.fan_id
+    left join tallies t on t.creator_id = e.creator_id and t.fan_id = e.fan_id
+    where (e.tx, e.id) > (cast(cast(:tx as text) as xid8), :id)
+      and not coalesce({tally.FINGERPRINT} = any(t.imported), false)
     """
 )
 
@@ -176,10 +202,11 @@ def unread(connection: Connection, keys: Iterable[Key], after: Position) -> list
     """Return the events of some fans that lie behind a batch's end.
 
     A batch is judged by what had come until then, however late its tick is: they are `besides`.
+    What a file had brought before is not among them.
     """
     wanted = sorted(set(keys))
-    values = {"creators": [k[0] for k in wanted], "fans": [k[1] for k in wanted]}
-    rows = connection.execute(_UNREAD, {**values, "tx": str(after.tx), "id": after.id})
+    values = {**arrays.pairs(wanted), "tx": str(after.tx), "id": after.id}
+    rows = connection.execute(_UNREAD, values)
     return list(rows.scalars())
 
 

@@ -56,11 +56,13 @@ def plan(
         answered = Answered(asked, found.hits.get(event["position"], set()))
         if not answered.hits:
             continue
-        fan, at = found.fans.get(event["position"]), event.get("now") or now
-        watch.hear(event, fan, answered, result, at)
+        at = event.get("now") or now
+        if (event["creator_id"], event["fan_id"]) in watch.resting:
+            watch.hear(event, found.fans.get(event["position"]), answered, result, at)
         for automation in mine.get(event["creator_id"], ()):
             key = memory.enter(automation, event) if automation.rule_hash in answered.hits else None
             if key is not None:
+                fan = found.fans.get(event["position"])
                 who = _entering(automation, event, key, fan, context, at)
                 if not _enter(who, answered, result, watch):
                     memory.exit(automation, event)

@@ -157,7 +157,7 @@ def fans(
     return {row["position"]: row for row in rows.iter_rows(named=True)}
 
 
-def at(con: duckdb.DuckDBPyConnection, positions: Sequence[int]) -> dict[int, dict[str, Any]]:
+def at(con: duckdb.DuckDBPyConnection, positions: Collection[int]) -> dict[int, dict[str, Any]]:
     """Return the fields of the table `fan` at some positions; features are not among them."""
     query = (
         "SELECT COLUMNS(c -> c <> 'known' AND c NOT LIKE 'did\\_%' ESCAPE '\\') FROM fan"

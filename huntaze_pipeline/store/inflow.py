@@ -1,14 +1,17 @@
 """Tables of what comes in: inbox, imports, quarantine, results of checks, readers' checkpoints."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
 from huntaze_pipeline.store.base import Base, Instant, Json, Micros, Now, Tenant
+
+Counted = Annotated[int, mapped_column(BigInteger, server_default=text("0"))]
+Listed = Annotated[list[str], mapped_column(ARRAY(Text), server_default=text("'{}'"))]
 
 
 class Xid8(UserDefinedType[str]):
@@ -142,6 +145,32 @@ class Check(Base):
     unexpected: Mapped[int] = mapped_column(BigInteger)
     examples: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
     at: Mapped[Now]
+
+
+class Tally(Tenant, Base):
+    """The facts of one fan, as `rulebook.facts` declares them, up to where automations have read.
+
+    Kept so that a batch reads a row a fan; all of it can be counted anew from lake and inbox.
+    """
+
+    __tablename__ = "tallies"
+
+    fan_id: Mapped[str] = mapped_column(primary_key=True)
+    lifetime_spend: Mapped[Counted]
+    purchases: Mapped[Counted]
+    tips: Mapped[Counted]
+    first_purchase_at: Mapped[Instant | None]
+    last_purchase_at: Mapped[Instant | None]
+    last_active_at: Mapped[Instant | None]
+    subscribed_at: Mapped[Instant | None]
+    unsubscribed_at: Mapped[Instant | None]
+    last_opened_at: Mapped[Instant | None]
+    last_clicked_at: Mapped[Instant | None]
+    messages_received: Mapped[Listed]
+    messages_opened: Mapped[Listed]
+    messages_clicked: Mapped[Listed]
+    imported: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default=text("'{}'"))
+    """Fingerprints of the events that files brought: those of the inbox must not count again."""
 
 
 class Checkpoint(Base):

@@ -1,0 +1,132 @@
+"""Work that goes on between two ticks of a sensor, as long as ticks keep coming (law 10).
+
+Dagster looks at its sensors every five seconds and a tick costs more than what it has to do: what
+arrives between two ticks would wait a second or more. So a tick hands its loop to a thread, watches
+it for its own four seconds and leaves it running until shortly after the next tick is due. Plans,
+connections and caches stay warm. A sensor that is switched off stops within `linger` seconds; an
+error of the work is the error of the tick that finds it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from huntaze_pipeline.orchestration.drain import Drained
+
+LINGER_S = 10.0
+"""Two looks of Dagster: on a busy machine one of them is late."""
+Work = Callable[[], int]
+Tell = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one tick wants done until the next one comes."""
+
+    opened: Callable[[], AbstractContextManager[Any]]
+    """Opens what the loop holds while it runs: the lake."""
+    work: Callable[[Any, Tell], Work]
+    """Makes the loop's work of that; it may have read new policies each time."""
+
+
+@dataclass
+class _Loop:
+    """The thread of one sensor."""
+
+    job: Job
+    until: float
+    pause_s: float
+    done: int = 0
+    rounds: int = 0
+    told: list[str] = field(default_factory=list)
+    error: BaseException | None = None
+    thread: threading.Thread | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self) -> None:
+        """Work until nobody asks for it any more."""
+        try:
+            with self.job.opened() as held:
+                job, work = None, None
+                while time.monotonic() < self.until:
+                    if job is not self.job or work is None:
+                        job = self.job
+                        work = job.work(held, self.told.append)
+                    self._count(work())
+        except BaseException as error:
+            self.error = error
+
+    def _count(self, size: int) -> None:
+        with self.lock:
+            self.done, self.rounds = self.done + size, self.rounds + 1
+        if size == 0:
+            time.sleep(self.pause_s)
+
+    def report(self, tell: Tell) -> Drained:
+        """Return what was done since the last report, and tell what was said meanwhile."""
+        with self.lock:
+            drained, self.done, self.rounds = Drained(self.done, self.rounds), 0, 0
+            said, self.told[:] = list(self.told), []
+        for sentence in said:
+            tell(sentence)
+        return drained
+
+
+class Shifts:
+    """The loops of a process, by the sensor that they work for."""
+
+    def __init__(self) -> None:
+        self._loops: dict[str, _Loop] = {}
+        self._lock = threading.Lock()
+
+    def tick(
+        self,
+        name: str,
+        job: Job,
+        tell: Tell,
+        *,
+        seconds: float = 4.0,
+        linger: float = 0.0,
+        pause_s: float = 0.1,
+    ) -> Drained:
+        """Let the loop of a sensor go on, or begin it; return what it did since the last tick.
+
+        Args:
+            name: whose loop.
+            job: what to do from now on.
+            tell: hears what a person should look at.
+            seconds: how long to watch it; a started piece is always finished.
+            linger: how long it goes on without another tick. 0: it has ended on return.
+            pause_s: how long it waits after finding nothing.
+
+        Raises:
+            Exception: what the work raised; the next tick begins anew.
+        """
+        with self._lock:
+            loop = self._take(name, job, seconds + linger, pause_s)
+        thread = loop.thread
+        assert thread is not None
+        thread.join(None if linger == 0 else seconds)
+        drained = loop.report(tell)
+        if loop.error is not None:
+            raise loop.error
+        if drained.rounds == 0 and thread.is_alive():
+            tell(f"{name} has been at one piece of work for more than {seconds:g} s")
+        return drained
+
+    def _take(self, name: str, job: Job, lease: float, pause_s: float) -> _Loop:
+        loop, until = self._loops.get(name), time.monotonic() + lease
+        if loop is not None and loop.thread is not None and loop.thread.is_alive():
+            loop.job, loop.until = job, max(loop.until, until)
+            if loop.error is None:
+                return loop
+        self._loops[name] = loop = _Loop(job, until, pause_s)
+        loop.thread = threading.Thread(target=loop.run, name=f"shift {name}", daemon=True)
+        loop.thread.start()
+        return loop
+
+
+SHIFTS = Shifts()
