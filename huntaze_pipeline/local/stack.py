@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,8 @@ def stop(settings: Settings) -> bool:
     folder = Folder(settings.root)
     if not lease.taken(folder.keeper):
         return False
-    os.kill(int(folder.read()["keeper"]), signal.SIGTERM)
+    with suppress(ProcessLookupError):  # it has just ended by itself
+        os.kill(int(folder.read()["keeper"]), signal.SIGTERM)
     deadline = time.monotonic() + STOP_WAIT_S
     while lease.taken(folder.keeper):
         if time.monotonic() > deadline:

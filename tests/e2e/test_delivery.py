@@ -98,6 +98,8 @@ class Bench:
     totals: dict[str, Limits] = field(default_factory=dict)
     tuning: Tuning | None = None
     log: io.StringIO = field(default_factory=io.StringIO)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Ends the run under way."""
 
     def parts(self) -> Parts:
         made = worker.parts(
@@ -113,7 +115,7 @@ class Bench:
 
     async def _run(self, options: Options, seconds: float | None) -> None:
         made = self.parts()
-        stop = asyncio.Event()
+        stop = self.stop = asyncio.Event()
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, stop.set)
         try:
@@ -376,9 +378,14 @@ def test_the_breaker_opens_for_a_platform_that_is_down_and_closes_after_probes(
 
 
 def test_stopping_finishes_the_calls_under_way(bench: Bench) -> None:
-    bench.platform.script = lambda _m, _n: 0.5
+    def called(_message: Outgoing, _nth: int) -> float:
+        if len(bench.platform.calls) == 3:
+            bench.stop.set()
+        return 0.5
+
+    bench.platform.script = called
     decide(bench.store, *[decision(occurrence=str(i)) for i in range(3)])
-    bench.run(seconds=0.6)
+    bench.run(seconds=30)
 
     done = set(rows(bench.store).values())
     assert done == {"sent"}

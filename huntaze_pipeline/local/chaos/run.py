@@ -60,6 +60,7 @@ def run(known: Settings, order: Order, say: Say) -> dict[str, Any]:
         say("starting PostgreSQL, Redis, SQS and the platforms")
         with place.opened(home, order.world, order.seed) as here:
             line = _played(here, order, say)
+        stack.stop(known.model_copy(update={"home": home}))
         if order.keep or verdict.missed(line, limit=order.world.limit):
             say(f"everything that it left is in {home}")
         else:
