@@ -155,7 +155,7 @@ _READINGS = 64
 def _kept(connection: Connection, wanted: list[str] | None) -> _Read:
     url = connection.engine.url
     stamp = connection.execute(_STAMP, {"creators": wanted}).scalar_one()
-    key = (url.host, url.port, url.database, wanted and tuple(wanted), stamp)
+    key = (url.host, url.port, url.database, None if wanted is None else tuple(wanted), stamp)
     found = _KEPT.get(key)
     if found is None:
         if len(_KEPT) >= _READINGS:
