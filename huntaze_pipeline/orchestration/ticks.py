@@ -25,7 +25,9 @@ from huntaze_pipeline.warehouse import lake as lakes
 from huntaze_pipeline.webhooks import courier
 
 READER = tally.READER
-BATCH = 500
+BATCH = 1_900
+"""The most events, or steps, of a round. A round costs tens of milliseconds whatever it holds, so
+what has piled up goes faster in large ones; from 2,000 on each is planned anew (`matching`)."""
 
 Lake = duckdb.DuckDBPyConnection
 Tell = Callable[[str], object]
