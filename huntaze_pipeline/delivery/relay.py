@@ -8,7 +8,7 @@ limiter.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, text
 
@@ -25,7 +25,7 @@ its row is committed, does not wait long for it."""
 HOLD_S = 30.0
 """Rows of a paused campaign, automation or account are looked at again after this long."""
 
-_DUE = text(f"""
+_MOVE = f"""
     with due as materialized (
         select m.creator_id, m.id,
             case
@@ -45,6 +45,7 @@ _DUE = text(f"""
             and r.creator_id = m.creator_id and r.id = m.source_id
         left join accounts a on a.id = m.account_id
         where m.state = 'decided' and m.not_before <= :now and {pauses.OPEN}
+            and {{which}}
         order by m.not_before limit :limit
         for update of m skip locked
     )
@@ -60,7 +61,9 @@ _DUE = text(f"""
     where m.creator_id = d.creator_id and m.id = d.id
     returning m.creator_id, m.id, m.account_id, m.priority, d.verdict,
         (extract(epoch from greatest(m.decided_at, m.not_before)) * 1000)::bigint as wanted
-""")
+"""
+_URGENT = text(_MOVE.format(which="m.priority = 'high'"))
+_DUE = text(_MOVE.format(which="true"))
 _BACK = text("""
     update messages set state = 'decided', queued_at = null
     where state = 'queued' and id = any(:ids)
@@ -109,7 +112,7 @@ def publish(
     while handled < limit:
         size = min(BATCH, limit - handled)
         with store.worker() as connection:
-            rows = connection.execute(_DUE, {"now": now, "limit": size, "hold": HOLD_S}).all()
+            rows = _moved(connection, now, size)
             due = [
                 Parcel(row.creator_id, row.id, row.account_id, row.priority, row.wanted)
                 for row in rows
@@ -120,6 +123,15 @@ def publish(
         if len(rows) < size:
             break
     return moved
+
+
+def _moved(connection: Connection, now: datetime, size: int) -> list[Any]:
+    """Move rows on, the high ones first: they wait behind no backlog of others."""
+    names = {"now": now, "hold": HOLD_S}
+    rows = list(connection.execute(_URGENT, names | {"limit": size}))
+    if len(rows) < size:
+        rows += connection.execute(_DUE, names | {"limit": size - len(rows)})
+    return rows
 
 
 def _ring(

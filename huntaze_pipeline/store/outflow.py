@@ -45,6 +45,11 @@ class Message(Followed, Tenant, Base):
         ),
         Index("ix_messages_relay", "not_before", postgresql_where=text("state = 'decided'")),
         Index(
+            "ix_messages_urgent",
+            "not_before",
+            postgresql_where=text("state = 'decided' and priority = 'high'"),
+        ),
+        Index(
             "ix_messages_account",
             "account_id",
             postgresql_where=text("state in ('decided','queued','claimed')"),

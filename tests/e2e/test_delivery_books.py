@@ -119,6 +119,22 @@ def test_due_rows_ring_and_are_queued(
     )  # fmt: skip
 
 
+def test_a_high_message_is_rung_for_before_the_older_ones_of_others(
+    store: Store, creator: str, decision: Decision, clock: FixedClock
+) -> None:
+    older = [
+        replace(decision, occurrence=str(n), priority="low", not_before=clock() - timedelta(1))
+        for n in range(5)
+    ]
+    record(store, *older, replace(decision, occurrence="urgent", priority="high"))
+    queue = MemoryQueue()
+
+    assert relay.publish(store, queue, clock(), limit=3) == 3
+    waiting = {depth.name: depth.waiting for depth in queue.depths()}
+    assert (waiting["high"], waiting["low"]) == (1, 1)
+    assert one(store, "select count(*) from messages where state = 'decided'") == (3,)
+
+
 def test_a_row_past_its_time_expires_instead(
     store: Store, creator: str, decision: Decision, clock: FixedClock
 ) -> None:
