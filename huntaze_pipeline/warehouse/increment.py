@@ -300,28 +300,43 @@ def _holds(con: DuckDBPyConnection, table: str) -> bool:
 
 def _differences(task: Task, fresh: str, old: str) -> None:
     """Gather what is fresh and not in the table, and which rows of it have to go for that."""
-    con = task.con
+    con, grain = task.con, task.model.header.grain
     con.execute(f"create or replace temp table _fresh as {fresh}")
     task.check("_fresh")
     con.execute(f"create or replace temp table _old as {old}")
-    con.execute(f"create or replace temp table {DELTA} as {_only(task, '_fresh', '_old')}")
-    con.execute(f"create or replace temp table {GONE} as {_only(task, '_old', '_fresh')}")
+    con.execute(f"drop table if exists {DELTA}; drop table if exists {GONE}")
+    if not _holds(con, "_old"):  # as on every new day: nothing to compare with
+        con.execute(f"alter table _fresh rename to {DELTA}; alter table _old rename to {GONE}")
+    elif not grain:
+        con.execute(f"create temp table {DELTA} as from _fresh except all from _old")
+        con.execute(f"create temp table {GONE} as from _old except all from _fresh")
+    else:
+        con.execute(f"create or replace temp table _changed as {_changed(task)}")
+        _sides(task)
 
 
-def _only(task: Task, mine: str, other: str) -> str:
-    """Select the rows of one table that the other does not have, or has with other values.
+def _sides(task: Task) -> None:
+    """Take the pairs of `_changed` apart."""
+    for table, side in ((DELTA, "a"), (GONE, "b")):
+        names = ", ".join(f'{side}."{name}"' for name in task.model.header.columns)
+        task.con.execute(
+            f"create temp table {table} as select {names} from _changed where {side}.there"
+        )
 
-    A join by the grain, which is unique in both: several times faster than EXCEPT over all columns.
+
+def _changed(task: Task) -> str:
+    """Select the rows of `_fresh` and `_old`, side by side, that differ or have no other.
+
+    One join by the grain, which is unique in both: several times faster than EXCEPT.
     """
     grain = task.model.header.grain
-    if not grain:
-        return f"from {mine} except all from {other}"
     rest = [name for name in task.model.header.columns if name not in grain]
     same = " and ".join(f'a."{n}" is not distinct from b."{n}"' for n in grain)
     differ = "".join(f' or a."{n}" is distinct from b."{n}"' for n in rest)
     return (
-        f"select a.* from {mine} a left join (select *, true as there from {other}) b on {same}"
-        f" where b.there is null{differ}"
+        "select a, b from (select *, true as there from _fresh) a"
+        f" full join (select *, true as there from _old) b on {same}"
+        f" where a.there is null or b.there is null{differ}"
     )
 
 

@@ -6,7 +6,7 @@ feed, read once for all models. Nothing here outlives the build.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from duckdb import DuckDBPyConnection
@@ -42,6 +42,7 @@ class Journal:
         self._seen: Survey | None = None
         self._feeds: dict[tuple[str, int, int], Feed] = {}
         self._now: dict[str, Feed] = {}
+        self._tables: set[str] = set()
 
     def look(self) -> Survey:
         """Return the catalog as the present transaction found it."""
@@ -58,9 +59,10 @@ class Journal:
     def wrote(self, table: str, rows: Feed) -> None:
         """Remember what has just been written to a table and taken out of it."""
         if self.together:
-            kept = _named(table, "now")
+            kept = _named(table)
             self._con.execute(f"alter table {rows.came} rename to {kept.came}")
             self._con.execute(f"alter table {rows.left} rename to {kept.left}")
+            self._tables |= {kept.came, kept.left}
             self._now[table] = kept
 
     def sign(self, names: Sequence[str]) -> None:
@@ -87,35 +89,29 @@ class Journal:
 
     def forget(self) -> None:
         """Start anew: a transaction that was rolled back took its temporary tables along."""
-        for feed in (*self._feeds.values(), *self._now.values()):
-            self._con.execute(f"drop table if exists {feed.came}")
-            self._con.execute(f"drop table if exists {feed.left}")
+        for table in self._tables:
+            self._con.execute(f"drop table if exists {table}")
+        self._tables.clear()
         self._feeds.clear()
         self._now.clear()
         self._seen = None
 
     def _bring(self, table: str, first: int, last: int) -> Feed:
         schema, name = (lake.quoted(part) for part in table.split("."))
-        feed = _named(table, f"{first}_{last}")
+        kept = f"_feed_{table.replace('.', '_')}_{first}_{last}"
         self._con.execute(
-            "create or replace temp table _feed as select * exclude (snapshot_id, rowid)"
+            f"create or replace temp table {kept} as select * exclude (snapshot_id, rowid)"
             f" from ducklake_table_changes('lake', {schema}, {name}, {first}, {last})"
         )
-        for kind, change in _KINDS.items():
-            self._con.execute(
-                f"create or replace temp table {getattr(feed, kind)} as"
-                f" select * exclude (change_type) from _feed where change_type in ({change})"
-            )
-        self._con.execute("drop table _feed")
-        return feed
+        self._tables.add(kept)
+        rows = f"(select * exclude (change_type) from {kept} where change_type in"
+        return Feed(f"{rows} {_CAME})", f"{rows} {_LEFT})")
 
 
-_KINDS: Mapping[str, str] = {
-    "came": "'insert', 'update_postimage'",
-    "left": "'delete', 'update_preimage'",
-}
+_CAME = "('insert', 'update_postimage')"
+_LEFT = "('delete', 'update_preimage')"
 
 
-def _named(table: str, when: str) -> Feed:
-    stem = f"{table.replace('.', '_')}_{when}"
+def _named(table: str) -> Feed:
+    stem = f"{table.replace('.', '_')}_now"
     return Feed(f"_in_{stem}", f"_out_{stem}")
