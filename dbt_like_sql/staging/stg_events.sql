@@ -43,7 +43,11 @@ told as (
                 split_part(split_part(coalesce(
                     json_extract_string(e.properties, '$.link'), json_extract_string(e.properties, '$.url')
                 ), '?', 1), '#', 1) || '/', r.paths[1]), false)
-            else false end as trapped
+            else false end as trapped,
+        -- Looked up once a row: inside the lambda below it would be once a row and word.
+        case when name in ('opened', 'clicked') then translate(coalesce(
+            json_extract_string(e.properties, '$.user_agent'), json_extract_string(e.properties, '$.userAgent')
+        ), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz') end as agent
     from source('raw.events') e
     cross join rules r
 )
@@ -65,9 +69,8 @@ select
         or coalesce(
             occurred_at >= message_sent_at and occurred_at < message_sent_at + to_microseconds(pace),
             false)
-        or coalesce(len(list_filter(words, lambda word: contains(translate(coalesce(
-            json_extract_string(properties, '$.user_agent'), json_extract_string(properties, '$.userAgent')
-        ), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), word))) > 0, false)
+        or case when agent is null then false
+            else coalesce(len(list_filter(words, lambda word: contains(agent, word))) > 0, false) end
         else false end as bot,
     trapped, properties
 from told
