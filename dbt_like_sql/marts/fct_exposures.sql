@@ -2,7 +2,7 @@
 description: >
   The messages of A/B tests that were sent, each with what its recipient did after it: inside the test's
   window, and in as long again after that (late). No clock in it: whether a window is over is asked by
-  metrics.experiment_arms.
+  metrics.experiment_arms, of marts.fct_recipients.
 grain: [creator_id, experiment_id, message_id]
 owner: team:data
 materialization: incremental
@@ -16,6 +16,7 @@ incremental:
 columns:
   creator_id: VARCHAR | the tenant
   experiment_id: VARCHAR | the test
+  campaign_id: VARCHAR | the campaign it is part of
   message_id: VARCHAR | the message
   fan_id: VARCHAR | its recipient
   sent_at: TIMESTAMPTZ | when the platform accepted it
@@ -65,7 +66,7 @@ harmed as (
     where e.name in ('unsubscribed', 'complained')
 )
 select
-    s.creator_id, s.experiment_id, s.message_id, s.fan_id, s.sent_at, s.ends_at,
+    s.creator_id, s.experiment_id, s.campaign_id, s.message_id, s.fan_id, s.sent_at, s.ends_at,
     coalesce(r.value, 0)::double as value, r.reached_at, h.message_id is not null as bad
 from sent s
 left join reached r using (creator_id, experiment_id, message_id)

@@ -7,11 +7,21 @@ grain: [creator_id, campaign_id, platform, variant_id, slot, goal, currency]
 owner: team:data
 materialization: incremental
 incremental:
-  partition: slot
+  key: [creator_id, campaign_id, platform, variant_id, slot, goal, currency]
   reads:
-    staging.stg_touches: {time: touched_at}
-    staging.stg_human_touches: {time: touched_at}
-    marts.fct_conversions: {time: occurred_at}
+    staging.stg_touches: {}
+    staging.stg_human_touches: {}
+    marts.fct_conversions: {}
+  near: slot
+  merge:
+    sent: sum
+    delivered: sum
+    opened: sum
+    clicked: sum
+    human_opened: sum
+    human_clicked: sum
+    reached: sum
+    micros: sum
 columns:
   creator_id: VARCHAR | the tenant
   campaign_id: VARCHAR | the campaign

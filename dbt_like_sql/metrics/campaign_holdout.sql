@@ -45,7 +45,11 @@ paid as (
         count(*) filter (r.rate is null and p.value_micros <> 0) as unconverted
     from fans f
     cross join reach w
-    join ref('staging.stg_purchases') p
+    -- Nothing before the first of them is read; without a holdout nothing at all.
+    join (
+        select * from ref('staging.stg_purchases')
+        where occurred_at > (select min(decided_at) from fans)
+    ) p
         on p.creator_id = f.creator_id and p.fan_id = f.fan_id
         and p.occurred_at > f.decided_at and p.occurred_at <= f.decided_at + to_seconds(w.seconds)
     asof left join ref('marts.dim_rates') r

@@ -40,7 +40,7 @@ with amounts as (
     from ref('metrics.campaign_income')
     union all
     select creator_id, campaign_id, kind, currency, day, 1, amount_micros
-    from ref('marts.fct_costs')
+    from ref('metrics.campaign_costs')
 ),
 converted as (
     select
@@ -70,17 +70,23 @@ summed as (
     from converted
     group by all
 ),
+-- A window that ends later than now is open: of what was sent after this instant.
+open as (
+    select
+        d.creator_id, d.campaign_id,
+        c.as_of - interval 15 minutes - to_seconds(coalesce(max(w.seconds), 0)) as since
+    from ref('marts.dim_campaigns') d
+    cross join source('raw.clock') c
+    left join source('raw.windows') w on w.goal = d.goal
+    group by d.creator_id, d.campaign_id, c.as_of
+),
 sends as (
     select
         s.creator_id, s.campaign_id, sum(s.sent)::bigint as recipients,
-        coalesce(sum(s.sent) filter (
-            s.slot + interval 15 minutes + to_seconds(coalesce(w.longest, 0)) > c.as_of
-        ), 0)::bigint as immature
-    from ref('metrics.campaign_slots') s
-    join ref('marts.dim_campaigns') d using (creator_id, campaign_id)
-    cross join source('raw.clock') c
-    left join (select goal, max(seconds) as longest from source('raw.windows') group by all) w
-        on w.goal = d.goal
+        coalesce(sum(s.sent) filter (s.slot > o.since), 0)::bigint as immature
+    from ref('metrics.campaign_cube') s
+    join open o using (creator_id, campaign_id)
+    where s.sent > 0
     group by all
 ),
 joined as (

@@ -38,38 +38,6 @@ with splits as (
         on a.creator_id = v.creator_id and a.campaign_id = v.campaign_id
 ),
 epochs as (select distinct creator_id, campaign_id, epoch, since from splits),
-decided as (
-    select
-        x.creator_id, x.experiment_id, x.campaign_id, x.metric, m.fan_id,
-        arg_min(m.variant_id, (m.decided_at, m.message_id)) as variant_id,
-        min(m.decided_at) as decided_at,
-        bool_or(m.state in ('held', 'decided', 'queued', 'claimed')) as waiting
-    from ref('staging.stg_tests') x
-    join ref('staging.stg_messages') m
-        on m.creator_id = x.creator_id and m.campaign_id = x.campaign_id
-    where m.variant_id is not null
-    group by all
-),
--- Of several messages to one recipient the first counts, whichever of them was opened or clicked.
-exposed as (
-    select
-        creator_id, experiment_id, fan_id,
-        arg_min(
-            {'sent_at': sent_at, 'ends_at': ends_at, 'value': value, 'reached_at': reached_at, 'bad': bad},
-            (sent_at, message_id)
-        ) as first,
-        min(reached_at) as any_at
-    from ref('marts.fct_exposures')
-    group by all
-),
-reached as (
-    select
-        d.*, x.first.sent_at as sent_at, x.first.ends_at as ends_at, x.first.bad as bad,
-        x.first.value as value,
-        case when d.metric in ('opened', 'clicked') then x.any_at else x.first.reached_at end as reached_at
-    from decided d
-    left join exposed x using (creator_id, experiment_id, fan_id)
-),
 scored as (
     select
         d.*, e.epoch,
@@ -77,7 +45,7 @@ scored as (
         case when d.metric = 'revenue' then d.value else coalesce(d.reached_at <= d.ends_at, false)::integer end
             as x,
         coalesce(d.reached_at > d.ends_at and d.reached_at <= d.ends_at + (d.ends_at - d.sent_at), false) as late
-    from reached d
+    from ref('marts.fct_recipients') d
     join epochs e
         on e.creator_id = d.creator_id and e.campaign_id = d.campaign_id
         and (e.epoch = 0 or e.since <= d.decided_at)

@@ -16,7 +16,6 @@ COUNTED = {
     "metrics.sends_per_minute": {"sends"},
     "metrics.revenue": {"purchases"},
     "marts.fct_credits": {"model", "touches"},
-    "marts.fct_costs": {"units"},
     "metrics.campaign_holdout": {"fans"},
     "metrics.campaign_income": {"kind", "purchases"},
     "metrics.books": {"decided"},

@@ -32,17 +32,20 @@ declared as (
             * 1000000)::bigint as each_micros
     from numbered
 ),
-units as (
-    select creator_id, campaign_id, 'per_message' as kind, touched_at::date as day, count(*) as units
-    from ref('staging.stg_touches')
-    where touch = 'sent' and campaign_id is not null
-    group by all
+counted as (
+    select creator_id, campaign_id, slot::date as day, 'per_message' as kind, sent as units
+    from ref('metrics.campaign_cube')
+    where sent > 0
     union all
-    select a.creator_id, a.campaign_id, 'discount', a.occurred_at::date, count(*)
-    from ref('marts.fct_attribution') a
-    join ref('marts.dim_campaigns') d
-        on d.creator_id = a.creator_id and d.campaign_id = a.campaign_id and d.goal = a.goal
-    where a.largest
+    select creator_id, campaign_id, c.slot::date, 'discount', c.reached
+    from ref('metrics.campaign_cube') c
+    join ref('marts.dim_campaigns') d using (creator_id, campaign_id, goal)
+    where c.reached > 0
+),
+units as (
+    select c.creator_id, c.campaign_id, c.kind, c.day, sum(c.units)::bigint as units
+    from counted c
+    semi join declared d using (creator_id, campaign_id, kind)
     group by all
 )
 select
