@@ -5,9 +5,9 @@ simulator, also a process of its own, and every figure but ETA is read from its 
 
     python benchmarks/sender.py [throughput] [makespan] [eta] [priority] [backlog] [--venv FOLDER]
 
-throughput  limits out of reach; messages a second, SQS calls and receives a message. With `--venv`
-            (made with pip when it is not there) Celery sends as many to the same platform through
-            the same SQS, in turn with ours.
+throughput  limits out of reach; messages a second, processor time a message by program, SQS calls
+            and receives a message. With `--venv` (made with pip when it is not there) Celery sends
+            to the same platform through the same SQS, in turn with ours.
 makespan    3,000 accounts x 30 messages at 10 per 60 s, against the bound: two whole windows,
             after as long as the machine needs for one round of every account.
 eta         the estimate that the API gave for a message, against when the platform had it.
@@ -18,6 +18,7 @@ backlog     memory, claims and accepting a message with 10,000 and with a millio
 import argparse
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import insert, text
+from sqlalchemy.engine import make_url
 
 from huntaze_pipeline import settings
 from huntaze_pipeline.clock import system_clock
@@ -42,7 +44,7 @@ from huntaze_pipeline.local.simulator import process as simulator
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store import migrate
 from huntaze_pipeline.store.people import Account, Consent, Creator, Fan, Identity
-from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.store.session import Store, url
 
 AMPLE = Limits(1_000, 60)
 USUAL = Limits(10, 60)
@@ -65,7 +67,12 @@ class World:
 
     settings: Settings
     store: Store
-    log: Path
+    home: Path
+
+    @property
+    def log(self) -> Path:
+        """Where the platform notes what arrives."""
+        return self.home / "platform" / "arrivals.jsonl"
 
     def accounts(self, count: int, limits: Limits) -> None:
         """Make a creator with accounts of these limits and one fan who agreed."""
@@ -131,14 +138,14 @@ def world(count: int, limits: Limits, median_s: float = 0.02) -> Iterator[World]
         )
         store = Store(ready)
         migrate.upgrade(store)
-        made = World(ready, store, Path(home) / "platform" / "arrivals.jsonl")
+        made = World(ready, store, Path(home))
         made.accounts(count, limits)
         yield made
         store.engine.dispose()
 
 
 @contextlib.contextmanager
-def senders(made: World, count: int = 2, concurrency: int = 100) -> Iterator[list[int]]:
+def senders(made: World, count: int = 2, concurrency: int = 400) -> Iterator[list[int]]:
     """Run senders as shipped; yields their process ids. The first one relays too."""
     command = [sys.executable, "-m", "huntaze_pipeline.cli", "sender"]
     command += ["--concurrency", str(concurrency)]
@@ -185,25 +192,57 @@ def _instant(arrival: dict[str, Any]) -> float:
 def throughput(arguments: argparse.Namespace) -> dict[str, Any]:
     """Send as fast as can be, and let Celery do the same in turn."""
     number, accounts, mine, theirs = arguments.messages, 1_000, [], []
+    spent: dict[str, float] = defaultdict(float)
     with world(accounts, AMPLE) as made:
         seen = 2_000
         with Rival(arguments.venv, made) as rival, senders(made):
             made.decide("warm", 0, seen, accounts)
             made.wait(seen, 120)
             for turn in range(arguments.rounds):
+                before = processors(made)
                 made.decide(f"turn{turn}", 0, number, accounts)
                 mine.append(number / span(made.wait(seen + number, 300)[seen:]))
+                for name, seconds in processors(made).items():
+                    spent[name] += seconds - before.get(name, 0)
                 seen += number
                 if rival.python is not None:
                     theirs.append(rival.run(arguments.rival_messages, seen))
                     seen += arguments.rival_messages
         calls = counted(made, number, accounts, seen + number)
-    told: dict[str, Any] = {"messages": number, "per_second": round(statistics.median(mine))}
+    told: dict[str, Any] = {
+        "messages": number, "per_second": round(statistics.median(mine)),
+        "cpu_ms_per_message": {
+            name: round(s * 1000 / number / len(mine), 3) for name, s in spent.items()
+        },
+    }  # fmt: skip
     if theirs:
         ratios = [a / b for a, b in zip(mine, theirs, strict=True)]
         told["celery_per_second"] = round(statistics.median(theirs))
         told["ratio"] = round(statistics.median(ratios), 1)
     return told | calls
+
+
+_PROGRAMS = {
+    " sender": "sender", "local.simulator": "simulator", "postgres": "postgres", "valkey": "redis",
+    "redis-server": "redis", "ministack": "sqs", "celery": "celery",
+}  # fmt: skip
+
+
+def processors(made: World) -> dict[str, float]:
+    """Return the processor seconds spent by each program that was started by or for this one."""
+    tick, found = os.sysconf("SC_CLK_TCK"), defaultdict[str, float](float)
+    postgres = f"port={make_url(url(made.settings)).port}"
+    ours = {str(os.getpid())}
+    for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda entry: int(entry.name)):
+        with contextlib.suppress(OSError):
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            here = (entry / "cwd").resolve().is_relative_to(made.home)
+            if here or postgres in line or fields[1] in ours:
+                ours.add(entry.name)
+                name = next((name for mark, name in _PROGRAMS.items() if mark in line), "other")
+                found[name] += sum(map(int, fields[11:15])) / tick
+    return found
 
 
 def counted(made: World, number: int, accounts: int, seen: int) -> dict[str, float]:
@@ -274,7 +313,9 @@ def eta(arguments: argparse.Namespace) -> dict[str, Any]:
     """Submit messages one by one as the API does, and compare their estimates with arrivals."""
     limits, number = Limits(10, 20), 600
     told: dict[str, float] = {}
-    with world(20, limits) as made, senders(made, 1):
+    with world(21, limits) as made, senders(made, 1):
+        made.decide("warm", 20, 21, 21)
+        made.wait(1, 120)  # the sender has started
         for n in range(number):
             now = system_clock()
             found = messages.submit(
@@ -284,7 +325,7 @@ def eta(arguments: argparse.Namespace) -> dict[str, Any]:
             assert found.estimated_delivery is not None
             told[found.message_id] = found.estimated_delivery.timestamp()
             time.sleep(0.02)
-        arrived = made.wait(number, 300)
+        arrived = made.wait(number + 1, 300)[1:]
     errors = sorted(abs(_instant(a) - told[a["message"]]) for a in arrived)
     return {
         "messages": number, "limit": "10 in 20 s",

@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def sender(
-    concurrency: int = typer.Option(100, min=1, help="Calls of platforms at once."),
+    concurrency: int = typer.Option(400, min=1, help="Calls of platforms at once."),
     with_relay: bool = typer.Option(False, "--with-relay", help="Also do the relay's work."),
     until_idle: bool = typer.Option(False, "--until-idle", help="Stop when nothing is left."),
     once: bool = typer.Option(False, "--once", help="Relay and send what is due, then stop."),

@@ -12,23 +12,24 @@ from huntaze_pipeline.delivery.limiter import AGING_MS, BANDS, Limits
 
 LATENCY_S = 0.5
 """Typical time from a due message to the platform's answer."""
-_AHEAD = text("""
-    select count(*) from messages m
-    where m.account_id = :account and m.state in ('queued', 'decided', 'claimed')
-        and m.not_before <= :start
-        and extract(epoch from greatest(m.decided_at, m.not_before)) * 1000
-            + case m.priority when 'high' then 0 when 'medium' then :aging else 2 * :aging end
-            <= :score
-        and m.id <> :id
+_STATE = text("""
+    select
+        (select count(*) from messages m
+            where m.account_id = :account and m.state in ('queued', 'decided')
+                and m.not_before <= :start
+                and extract(epoch from greatest(m.decided_at, m.not_before)) * 1000
+                    + case m.priority when 'high' then 0 when 'medium' then :aging
+                        else 2 * :aging end <= :score
+                and m.id <> :id) as ahead,
+        (select coalesce(array_agg(extract(epoch from coalesce(result_at, now())
+                + make_interval(secs => :window) - now())::float8), '{}')
+            from attempts
+            where account_id = :account
+                and intent_at > now() - make_interval(secs => 2 * :window + 60)
+                and outcome is distinct from 'unused') as frees
 """)
-_CALLS = text("""
-    select extract(epoch from coalesce(result_at, now()) + make_interval(secs => :window) - now())
-        ::float8 as free_in
-    from attempts
-    where account_id = :account
-        and intent_at > now() - make_interval(secs => 2 * :window + 60)
-        and outcome is distinct from 'unused'
-""")
+"""One statement, so one snapshot: a message that is being called has its permit and waits no more.
+Counted in both places it would seem to miss a slot, and that costs a whole window."""
 
 
 def slot(rank: int, frees: Sequence[float], limits: Limits) -> float:
@@ -53,15 +54,13 @@ def delivery(
     Those that want to go at the same instant with the same priority count as ahead.
     """
     score = start.timestamp() * 1000 + BANDS.index(priority) * AGING_MS
-    ahead = connection.scalar(
-        _AHEAD,
+    row = connection.execute(
+        _STATE,
         {
             "account": account_id, "id": message_id, "start": start, "aging": AGING_MS,
-            "score": score,
+            "score": score, "window": limits.window_s,
         },
-    )  # fmt: skip
-    window = limits.window_s
-    rows = connection.execute(_CALLS, {"account": account_id, "window": window})
-    wait = slot(ahead or 0, [row.free_in for row in rows], limits)
+    ).one()  # fmt: skip
+    wait = slot(row.ahead, row.frees, limits)
     first = max(now + timedelta(seconds=wait), start)
     return first + timedelta(seconds=LATENCY_S)

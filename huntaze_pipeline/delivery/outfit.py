@@ -21,7 +21,7 @@ from huntaze_pipeline.store.session import Store
 class Options:
     """How a sender works; times in seconds."""
 
-    concurrency: int = 100
+    concurrency: int = 400
     """Calls at once."""
     lease_s: float = 30.0
     timeout_s: float = 10.0

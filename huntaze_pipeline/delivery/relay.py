@@ -19,7 +19,7 @@ from huntaze_pipeline.delivery.queue import Queue, QueueError
 from huntaze_pipeline.delivery.rollout import Rollout
 from huntaze_pipeline.store.session import Store
 
-BATCH = 1000
+BATCH = 2000
 """Rows a transaction: enough for full notes, few enough that a sender, who may meet a note before
 its row is committed, does not wait long for it."""
 HOLD_S = 30.0
@@ -99,8 +99,9 @@ def publish(
     limit: int = 10_000,
     direct: Direct | None = None,
     rollout: Rollout | None = None,
+    urgent: bool = False,
 ) -> int:
-    """Move due decisions on; return how many are on their way now.
+    """Move due decisions on, or only the high ones; return how many are on their way now.
 
     Rows that expired or whose campaign was cancelled end here with their reason. Several relays
     may run at once. Without a `direct` way, rows that SQS did not take stay `decided`.
@@ -112,7 +113,7 @@ def publish(
     while handled < limit:
         size = min(BATCH, limit - handled)
         with store.worker() as connection:
-            rows = _moved(connection, now, size)
+            rows = _moved(connection, now, size, urgent)
             due = [
                 Parcel(row.creator_id, row.id, row.account_id, row.priority, row.wanted)
                 for row in rows
@@ -125,11 +126,11 @@ def publish(
     return moved
 
 
-def _moved(connection: Connection, now: datetime, size: int) -> list[Any]:
+def _moved(connection: Connection, now: datetime, size: int, urgent: bool) -> list[Any]:
     """Move rows on, the high ones first: they wait behind no backlog of others."""
     names = {"now": now, "hold": HOLD_S}
     rows = list(connection.execute(_URGENT, names | {"limit": size}))
-    if len(rows) < size:
+    if len(rows) < size and not urgent:
         rows += connection.execute(_DUE, names | {"limit": size - len(rows)})
     return rows
 

@@ -32,7 +32,7 @@ class Sender:
         self._p = parts
         self._o = options or Options()
         self._halt = threading.Event()
-        self._s = Stamina(parts, 8 + 3 * self._o.receivers, self._o.lease_s)
+        self._s = Stamina(parts, 9 + 3 * self._o.receivers, self._o.lease_s)
         self._upkeep = Upkeep(parts, self._o, self._s, self._halt)
         self._closing = Closing(parts, self._s)
         self._open_batches = 0
@@ -75,7 +75,7 @@ class Sender:
                 for _ in range(self._o.receivers)
             ]
         if self._o.relay:
-            loops.append(self._s.run(intake.publish))
+            loops += [self._s.run(intake.publish), self._s.run(intake.overtake)]
         if until_idle:
             loops.append(self._idle())
         return loops

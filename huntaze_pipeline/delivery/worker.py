@@ -150,7 +150,17 @@ async def run(made: Parts, options: Options | None = None, *, until_idle: bool =
 
 def send(settings: Settings, options: Options | None = None, *, until_idle: bool = False) -> None:
     """Run a sender made from the settings; returns when it was told to stop or is idle."""
-    asyncio.run(run(parts(settings), options, until_idle=until_idle))
+    with asyncio.Runner(loop_factory=_loop()) as runner:
+        runner.run(run(parts(settings), options, until_idle=until_idle))
+
+
+def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return the faster event loop where there is one."""
+    with suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None
 
 
 def relay_until(settings: Settings, stop: threading.Event, *, once: bool = False) -> int:

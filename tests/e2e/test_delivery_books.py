@@ -135,6 +135,18 @@ def test_a_high_message_is_rung_for_before_the_older_ones_of_others(
     assert one(store, "select count(*) from messages where state = 'decided'") == (3,)
 
 
+def test_high_messages_are_rung_for_alone_while_others_wait(
+    store: Store, creator: str, decision: Decision, clock: FixedClock
+) -> None:
+    high = replace(decision, occurrence="urgent", priority="high")
+    record(store, decision, high)
+    queue = MemoryQueue()
+
+    assert relay.publish(store, queue, clock(), urgent=True) == 1
+    (note,) = queue.receive("high", wait_s=0)
+    assert [p.message_id for p in note.parcels] == [high.message_id]
+
+
 def test_a_row_past_its_time_expires_instead(
     store: Store, creator: str, decision: Decision, clock: FixedClock
 ) -> None:
@@ -363,6 +375,27 @@ def test_the_estimate_follows_the_place_in_the_queue(
     assert waits == [0] * 10 + [60] * 10 + [120]
     high = messages.submit(store, creator, "fan-1", "now", "high", now=clock())
     assert high.estimated_delivery == given[0]
+
+
+def test_a_message_that_is_being_called_takes_one_place_not_two(
+    store: Store, creator: str, clock: FixedClock
+) -> None:
+    for i in range(9):
+        messages.submit(store, creator, "fan-1", f"{i}", now=clock())
+    run(store, "update messages set state = 'claimed', fence = 1")
+    run(
+        store,
+        """insert into attempts (creator_id, message_id, fence, account_id, worker, intent_at)
+        select creator_id, id, 1, account_id, 'w', clock_timestamp() from messages""",
+    )
+
+    waits = [
+        (at - clock()).total_seconds()
+        for i in range(2)
+        if (at := messages.submit(store, creator, "fan-1", f"+{i}", now=clock()).estimated_delivery)
+    ]
+
+    assert [round(wait - estimate.LATENCY_S) for wait in waits] == [0, 60]
 
 
 # -- receipts

@@ -5,25 +5,35 @@ have been accepted". What a platform's own codes mean belongs to its adapter.
 """
 
 import asyncio
-import contextlib
 import json
 import math
+import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-import httpx
+import aiohttp
+import certifi
+from aiohttp.connector import Connection
+from yarl import URL
 
 from huntaze_pipeline.clock import Clock, system_clock
 from huntaze_pipeline.delivery.platforms.base import Kind, Outcome
 
-_ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=4)
-"""Idle ones go before servers drop them (most after 5 s): a call on a dead one ends unknown."""
-_LANES = 256
+_IDLE_S = 4.0
+"""Idle connections go before servers drop them (most after 5 s): a call on a dead one ends
+unknown."""
+_LARGEST = 4 * 1024 * 1024
+"""Bytes of an answer; no platform says more about a message."""
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_LOCAL = ("127.0.0.1", "localhost", "::1")
 _AMBIGUOUS = (502, 504)
 """A gateway speaks; what is behind it may have taken the message."""
 _PASSING = (408, 425)
@@ -50,25 +60,31 @@ class Wire:
     def __init__(self, base_url: str, *, clock: Clock = system_clock) -> None:
         self.base_url = base_url.rstrip("/")
         self._clock = clock
-        self._idle: list[httpx.AsyncClient] = []
+        self._session: aiohttp.ClientSession | None = None
 
     async def call(
         self, method: str, path: str, *, timeout_s: float, headers: Mapping[str, str],
         body: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None,
     ) -> Answer | Outcome:  # fmt: skip
         """Make one call; a failure of the network is an `Outcome`, never an exception."""
-        left = _Departure()
+        left = _Departure(timeout_s)
+        _CALL.set(left)
         try:
-            async with asyncio.timeout(timeout_s), self._lane() as lane:
-                answer = await lane.request(
-                    method, self.base_url + path, headers=dict(headers), params=query,
-                    json=body, extensions={"trace": left.note},
-                )  # fmt: skip
+            data = None if body is None else _json(body).encode()
+            kind = {} if data is None else {"Content-Type": "application/json"}
+            async with (
+                asyncio.timeout(timeout_s),
+                self._opened().request(
+                    method, URL(self.base_url + path, encoded=True), data=data,
+                    headers={**kind, **headers}, params=query, allow_redirects=False,
+                ) as answer,
+            ):  # fmt: skip
+                content = await _read(answer)
         except UnicodeError:
             return Outcome(Kind.REFUSED, detail="the message holds characters that cannot be sent")
-        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, ValueError, OSError) as error:
             return left.outcome(error)
-        return Answer(answer.status_code, answer.headers, _object(answer.content))
+        return Answer(answer.status, answer.headers, _object(content))
 
     def verdict(self, answer: Answer, detail: str | None, *, repeatable: bool) -> Outcome:
         """Say what an HTTP status other than success means; `repeatable`: twice is once there."""
@@ -100,45 +116,62 @@ class Wire:
 
     async def close(self) -> None:
         """Close the connections; the next call would open new ones."""
-        idle, self._idle = self._idle, []
-        for lane in idle:
-            await lane.aclose()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
-    @contextlib.asynccontextmanager
-    async def _lane(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Lend a client of one connection: httpx's own pool takes longer the fuller it is."""
-        lane = self._idle.pop() if self._idle else self._open()
-        try:
-            yield lane
-        finally:
-            lane.cookies.clear()  # one account's session must not speak for the next
-            if len(self._idle) < _LANES:
-                self._idle.append(lane)
-            else:
-                await lane.aclose()
-
-    def _open(self) -> httpx.AsyncClient:
-        # Calls to this machine never go through a proxy of the environment.
-        direct = {"all://127.0.0.1": None, "all://localhost": None}
-        return httpx.AsyncClient(timeout=None, limits=_ONE, mounts=direct, verify=_trust())
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                # The sender bounds its calls; one that waited for a connection would lose its time.
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S, ssl=_trust()),
+                cookie_jar=aiohttp.DummyCookieJar(),  # one account's must not speak for the next
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+                proxy=_proxy(self.base_url), request_class=_Request,
+            )  # fmt: skip
+        return self._session
 
 
 @cache
 def _trust() -> ssl.SSLContext:
     """Read the certificates once; it takes longer than a call."""
-    return httpx.create_ssl_context()
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    return ssl.create_default_context(
+        cafile=file or (None if folder else certifi.where()), capath=folder
+    )
+
+
+def _proxy(url: str) -> str | None:
+    """Return the environment's proxy for an address; calls to this machine never take one."""
+    parts, proxies = urlsplit(url), getproxies()
+    host = parts.hostname or ""
+    if host in _LOCAL or proxy_bypass(host):
+        return None
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    """Read an answer to its end, but not without end."""
+    content = bytearray()
+    async for piece in answer.content.iter_any():
+        content += piece
+        if len(content) > _LARGEST:
+            raise aiohttp.ClientPayloadError("the answer is too large")
+    return bytes(content)
 
 
 class _Departure:
     """Knows whether any byte of the request has begun to leave."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_s: float) -> None:
+        self._until = time.monotonic() + timeout_s
         self.gone = False
 
-    async def note(self, event: str, info: Any) -> None:
-        """Listen to the steps of a call."""
-        if "send_request_headers.started" in event:
-            self.gone = True
+    def begin(self) -> None:
+        """Note that the first byte leaves now; too late, it must not: the permit may have ended."""
+        if time.monotonic() >= self._until:
+            raise TimeoutError
+        self.gone = True
 
     def outcome(self, error: Exception) -> Outcome:
         """Say what a failure means; its text may hold an address, so only its kind is told."""
@@ -146,6 +179,18 @@ class _Departure:
         if self.gone:
             return Outcome(Kind.UNKNOWN, detail=f"{what} after the request was written")
         return Outcome(Kind.RETRY, detail=f"{what} before the request was written")
+
+
+_CALL: ContextVar[_Departure] = ContextVar("departure")
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that tells its call when it leaves."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """Write it to a connection that is there."""
+        _CALL.get().begin()
+        return await super().send(conn)
 
 
 def header(text: str) -> str:
