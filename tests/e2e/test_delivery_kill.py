@@ -27,8 +27,10 @@ from huntaze_pipeline.delivery.platforms import onlyfans
 if sys.argv[1] == "park":
     onlyfans.OnlyFans.capabilities = replace(
         onlyfans.CAPABILITIES, honours_idempotency=False, unknown="park")
+wait_s = float(sys.argv[2])
 worker.send(settings.load(), Options(
-    lease_s=3, timeout_s=1, margin_s=0.2, poll_s=0.05, long_poll_s=1, relay=True, sweep_s=3))
+    lease_s=wait_s + 2, timeout_s=wait_s, margin_s=0.2, poll_s=0.05, long_poll_s=1, relay=True,
+    sweep_s=3))
 """
 
 
@@ -49,12 +51,12 @@ def test_killed_senders_lose_nothing_and_send_nothing_twice(
     with Gateway() as gateway:
         there = pointed(settings, gateway)
         for life in range(4):
-            with sender(there, PROGRAM, log, policy) as process:
+            with sender(there, PROGRAM, log, policy, "1") as process:
                 until(lambda before=len(gateway.arrivals): len(gateway.arrivals) > before + 2)
                 time.sleep(0.6 * hashing.fraction("kill", policy, str(life)))
                 process.kill()
                 process.wait()
-        with sender(there, PROGRAM, log, policy):
+        with sender(there, PROGRAM, log, policy, "1"):
             done = {"sent", "unknown"}
             until(lambda: set(states(store).values()) <= done)
         counts, worst = gateway.counts(), gateway.worst(WINDOW_S)
@@ -76,7 +78,7 @@ def test_a_terminated_sender_finishes_and_leaves_no_doubt(
     settings: Settings, store: Store, world: list[str], tmp_path: Path
 ) -> None:
     with Gateway() as gateway:
-        with sender(pointed(settings, gateway), PROGRAM, tmp_path / "log", "park") as process:
+        with sender(pointed(settings, gateway), PROGRAM, tmp_path / "log", "park", "9") as process:
             until(lambda: len(gateway.arrivals) > 5)
             process.send_signal(signal.SIGTERM)
             assert process.wait(25) == 0
