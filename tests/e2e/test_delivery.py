@@ -5,7 +5,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -114,6 +114,14 @@ class Bench:
                 await Sender(made, options).run(stop, until_idle=seconds is None)
         finally:
             worker.close(made)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    """A store without a pool, which would leave torn connections to the garbage collector."""
+    found = Store(settings, pooled=False)
+    yield found
+    found.engine.dispose()
 
 
 @pytest.fixture
