@@ -7,6 +7,8 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; d
 	command -v $$name && break; done)
 BIN := .venv/bin
 export HUNTAZE_HOME ?= $(CURDIR)/.huntaze
+# Containers often forbid it; then each worker of the tests compiles every module again, each time.
+test check: export PYTHONDONTWRITEBYTECODE :=
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -19,7 +21,7 @@ demo: setup ## a year of real shopping through the whole loop, in three to four 
 	@$(BIN)/huntaze demo
 
 test: setup ## the tests, without the slow ones
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -m "not slow" --hypothesis-profile quick -n 2 --dist worksteal
 
 check: setup ## everything that CI checks: format, lint, types, imports, rules, all tests
 	@$(BIN)/ruff format --check .

@@ -13,7 +13,8 @@ import yaml
 from huntaze_pipeline.errors import Problem
 
 Where = tuple[str | int, ...]
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""In C where the wheel has it: ten times as fast as PyYAML's own."""
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 50_000
 
@@ -107,7 +108,7 @@ def _label(path: Path, root: Path) -> str:
 def _compose(source: Source, text: str) -> Source:
     source.lines = text.splitlines()
     try:
-        node = yaml.compose(text, Loader=_LOADER)
+        node = yaml.compose(text, Loader=LOADER)
         source.data = _Walk(source).value(node, ()) if node is not None else {}
     except yaml.MarkedYAMLError as error:
         what = f"is no valid YAML: {error.problem or error.context or 'cannot be parsed'}"

@@ -3,20 +3,19 @@
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
+import effort  # noqa: F401 (its profile can be named on the command line)
 import pytest
 import redis
+from databases import Databases
 from pydantic import SecretStr
 from sqlalchemy import insert
 
 from huntaze_pipeline.clock import FixedClock
 from huntaze_pipeline.local import stack
 from huntaze_pipeline.settings import Settings, load
-from huntaze_pipeline.store import migrate
 from huntaze_pipeline.store.people import (
     PLATFORMS,
     Account,
@@ -27,7 +26,6 @@ from huntaze_pipeline.store.people import (
 )
 from huntaze_pipeline.store.session import Store
 
-TEMPLATE = "huntaze_template"
 ADDRESSES = {
     "onlyfans": "{fan}",
     "instagram": "ig-{fan}",
@@ -41,7 +39,7 @@ for field in Settings.model_fields.values():  # the developer's own environment 
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """PostgreSQL with a migrated template, Redis and SQS; each worker of a run has its own.
+    """PostgreSQL, Redis and SQS; each worker of a run has its own.
 
     Transaction ids are the cluster's, not a database's: in a shared cluster an open transaction of
     one worker's test would make the inbox of another's wait, as it must.
@@ -49,47 +47,55 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     with stack.services(
         load(), home=tmp_path_factory.getbasetemp() / "servers", throwaway=True
     ) as ready:
-        _template(ready)
         yield ready
 
 
+@pytest.fixture(scope="session")
+def databases(servers: Settings) -> Iterator[Databases]:
+    """Where a test's database comes from."""
+    lending = Databases(servers)
+    yield lending
+    lending.close()
+
+
 @pytest.fixture
-def settings(servers: Settings, tmp_path: Path) -> Iterator[Settings]:
+def lean(servers: Settings, tmp_path: Path) -> Settings:
+    """Settings of a fresh world without a database, for what needs only Redis or SQS."""
+    return _world(servers, tmp_path / "home")
+
+
+@pytest.fixture
+def settings(lean: Settings, databases: Databases) -> Iterator[Settings]:
     """Settings of a fresh world: own database, own Redis database, own queue, own home."""
-    with _world(servers, tmp_path / "home") as fresh:
-        yield fresh
+    with databases.fresh() as address:
+        yield lean.model_copy(update={"database_url": SecretStr(address)})
 
 
 @pytest.fixture(scope="module")
-def lasting(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def lasting(
+    servers: Settings, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
     """Settings of a world that lasts for a whole file of tests, which only read from it."""
-    with _world(servers, tmp_path_factory.mktemp("lasting")) as fresh:
-        yield fresh
+    world = _world(servers, tmp_path_factory.mktemp("lasting"))
+    with databases.fresh() as address:
+        yield world.model_copy(update={"database_url": SecretStr(address)})
 
 
-@contextmanager
-def _world(servers: Settings, home: Path) -> Iterator[Settings]:
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    _administer(servers, f"create database {name} template {TEMPLATE}")
+def _world(servers: Settings, home: Path) -> Settings:
     assert servers.redis_url is not None
     cache = servers.redis_url.get_secret_value().removesuffix("/0") + f"/{_worker() + 1}"
     with redis.Redis.from_url(cache) as client:
         client.flushdb()
-    yield servers.model_copy(
-        update={
-            "home": home,
-            "database_url": SecretStr(_database(servers, name)),
-            "redis_url": SecretStr(cache),
-            "sqs_queue": name,
-        }
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    return servers.model_copy(
+        update={"home": home, "redis_url": SecretStr(cache), "sqs_queue": name}
     )
-    _administer(servers, f"drop database {name} with (force)")
 
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     """The store on the test's own database."""
-    found = Store(settings, pooled=False)
+    found = Store(settings)
     yield found
     found.engine.dispose()
 
@@ -133,28 +139,3 @@ def _identity(fan: str, platform: str) -> dict[str, str]:
 
 def _worker() -> int:
     return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-
-
-def _database(servers: Settings, name: str) -> str:
-    assert servers.database_url is not None
-    return servers.database_url.get_secret_value().rpartition("/")[0] + f"/{name}"
-
-
-def _administer(servers: Settings, statement: str) -> None:
-    with psycopg.connect(_database(servers, "postgres"), autocommit=True) as connection:
-        connection.execute(statement.encode())
-
-
-def _template(servers: Settings) -> None:
-    """Migrate the template once; the next worker finds it whole, for its last step is a rename."""
-    with psycopg.connect(_database(servers, "postgres")) as connection:
-        query = "select 1 from pg_database where datname = %s"
-        if connection.execute(query, [TEMPLATE]).fetchone():
-            return
-    half = f"{TEMPLATE}_half"
-    _administer(servers, f"create database {half}")
-    address = SecretStr(_database(servers, half))
-    half_store = Store(servers.model_copy(update={"database_url": address}), pooled=False)
-    migrate.upgrade(half_store)
-    half_store.engine.dispose()
-    _administer(servers, f"alter database {half} rename to {TEMPLATE}")

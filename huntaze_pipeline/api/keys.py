@@ -5,7 +5,6 @@ import re
 import secrets
 from collections.abc import Sequence
 from typing import Annotated
-from zoneinfo import available_timezones
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, update
 from sqlalchemy.dialects.postgresql import insert
 
 from huntaze_pipeline.api.problems import Refusal
+from huntaze_pipeline.clock import zones
 from huntaze_pipeline.errors import ConflictError, NotFoundError, Problem, Problems
 from huntaze_pipeline.events.envelope import CURRENCIES
 from huntaze_pipeline.store.people import PLATFORMS, Account, Creator
@@ -88,7 +88,7 @@ def _faults(
     found: list[Problem] = []
     if not _ID.match(creator_id):
         found.append(Problem("creator", f"{creator_id!r}: use letters, digits, - and _, up to 64"))
-    if zone not in available_timezones():
+    if zone not in zones():
         found.append(Problem("--zone", f"{zone!r} is no IANA time zone; write Europe/Paris"))
     if currency not in CURRENCIES:
         found.append(Problem("--currency", f"{currency!r} is no ISO 4217 code; write USD"))

@@ -7,14 +7,15 @@ A mapping is data: it is read here, every fault with its file and line, and turn
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from huntaze_pipeline import hashing
+from huntaze_pipeline.clock import zones
 from huntaze_pipeline.errors import ImportFileError, Problem
 from huntaze_pipeline.events.envelope import CURRENCIES, known_name
+from huntaze_pipeline.source import LOADER
 
 KINDS = ("events", "audience", "fans", "campaigns", "costs")
 _PLACE = re.compile(r"\$\{(\w+)\}")
@@ -199,7 +200,7 @@ class Mapping(_Part):
         part = "events" if self.kind == "audience" else self.kind
         if not getattr(self, part):
             raise ValueError(f"kind {self.kind} needs the part `{part}:`")
-        if self.zone is not None and self.zone not in available_timezones():
+        if self.zone is not None and self.zone not in zones():
             raise ValueError(f"zone {self.zone!r} is no IANA zone such as Europe/Paris")
         if self.lines is not None and not self.group_by:
             raise ValueError("`lines` needs `group_by`: the columns that name the basket")
@@ -230,8 +231,8 @@ def load(path: str | Path, settings: dict[str, str] | None = None) -> Mapping:
 def parse(text: str, where: str) -> Mapping:
     """Read the text of a mapping; `where` names it in messages."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        root = yaml.compose(text, Loader=LOADER)
+        data = yaml.load(text, LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
-from zoneinfo import available_timezones
 
+from huntaze_pipeline.clock import zones
 from huntaze_pipeline.events import projection
 from huntaze_pipeline.events.envelope import CURRENCIES, CUSTOM, FUTURE, LIMIT_MICROS, NAMES
 from huntaze_pipeline.events.mapping import EventSpec, Mapping, Value
@@ -270,8 +270,8 @@ def _texts(given: Field, shown: str) -> _Faults:
         codes = ", ".join(quoted(c) for c in sorted(CURRENCIES))
         return [(f"{alias} not in ({codes})", f"{shown} || 'is no ISO 4217 currency'")]
     if given.kind == "zone":
-        zones = ", ".join(quoted(z) for z in sorted(available_timezones()))
-        return [(f"{alias} not in ({zones})", f"{shown} || 'is no IANA zone'")]
+        known = ", ".join(quoted(z) for z in sorted(zones()))
+        return [(f"{alias} not in ({known})", f"{shown} || 'is no IANA zone'")]
     if given.kind == "text":
         bad = f"length({alias}) > 255 or contains({alias}, chr(0))"
         return [(bad, quoted("is longer than 255 characters or holds a NUL"))]

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from huntaze_pipeline.errors import ModelError, Problem
+from huntaze_pipeline.source import LOADER
 
 Where = tuple[str | int, ...]
 
@@ -29,7 +30,7 @@ class Text:
         """
         found = cls(path)
         try:
-            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=LOADER)
             found.data = found._value(root, ()) if root else None
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)

@@ -15,6 +15,7 @@ import yaml
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.errors import ModelError, Problem
+from huntaze_pipeline.source import LOADER
 from huntaze_pipeline.warehouse import lake, raw
 from huntaze_pipeline.warehouse.models import Model, Project
 
@@ -42,7 +43,7 @@ def load(folder: Path) -> list[Case]:
     problems: list[Problem] = []
     for path in sorted(folder.glob("**/*.yaml")):
         try:
-            documents = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+            documents = yaml.load_all(path.read_text(encoding="utf-8"), LOADER)
             found += [_case(data, path) for data in documents]
         except (yaml.YAMLError, KeyError, TypeError) as error:
             problems.append(Problem(str(path), f"is no case (name, model, given, expect): {error}"))

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from huntaze_pipeline import hashing
 from huntaze_pipeline.errors import ModelError, Problem
+from huntaze_pipeline.source import LOADER
 from huntaze_pipeline.warehouse import raw
 from huntaze_pipeline.warehouse.header import COLUMN, AuditHeader, Header
 
@@ -179,7 +180,7 @@ def _header(
         problems.append(Problem(f"{path}:1", "has no header between `/* ---` and `--- */`"))
         return None
     try:
-        data = yaml.safe_load(match[1])
+        data = yaml.load(match[1], LOADER)
         header = kind.model_validate(data)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

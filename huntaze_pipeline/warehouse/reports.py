@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from huntaze_pipeline.errors import ModelError, NotFoundError, Problem
+from huntaze_pipeline.source import LOADER
 from huntaze_pipeline.warehouse import headers
 from huntaze_pipeline.warehouse.models import Project
 
@@ -240,7 +241,7 @@ def _read(path: Path, problems: list[Problem]) -> Report | None:
         problems.append(Problem(f"{path}:1", "has no header between `/* ---` and `--- */`"))
         return None
     try:
-        header = Header.model_validate(yaml.safe_load(match[1]))
+        header = Header.model_validate(yaml.load(match[1], LOADER))
     except (yaml.YAMLError, ValidationError) as error:
         problems += headers.faults(error, match[1], path)
         return None

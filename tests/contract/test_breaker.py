@@ -13,8 +13,8 @@ TUNING = Tuning(minimum=10, share=0.5, open_s=0.2, probes=2, probe_s=0.2, most_s
 
 
 @pytest.fixture
-def breaker(settings: Settings) -> Callable[[str], Breaker]:
-    return lambda worker: Breaker(connect(settings), worker, TUNING)
+def breaker(lean: Settings) -> Callable[[str], Breaker]:
+    return lambda worker: Breaker(connect(lean), worker, TUNING)
 
 
 def admitted(breaker: Breaker, wanted: int = 10) -> int:

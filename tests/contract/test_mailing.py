@@ -2,7 +2,6 @@
 
 import json
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -85,9 +84,10 @@ def month(lasting, tmp_path_factory):
     for day in range(20):
         at = START + day * DAY
         happen(store, at, [fan for n, fan in enumerate(FANS) if (n * 7 + day) % (3 + n % 9) == 0])
+        if day not in (3, 10, 17):
+            continue
         with lake.connect(lasting) as con:
-            if day in (3, 10, 17):
-                pull.inbox(store, con)
+            pull.inbox(store, con)
             if at == WENT:
                 lake.write(con, lambda: mirror.refresh(con, WENT, declarations.load(RULES)))
                 runner.build(con, models.load(lasting.models_dir), ["+marts.fan_facts"])
@@ -139,10 +139,6 @@ def looking(month, until=END):
         past = Past(con, ["maya"])
         past.open(until)
         yield past
-
-
-def plain(decision):
-    return {k: v for k, v in asdict(decision).items() if k != "snapshot_id"}
 
 
 @pytest.mark.slow

@@ -22,8 +22,8 @@ PLENTY = [1000, 1000, 1000]
 
 
 @pytest.fixture
-def pools(settings: Settings) -> Pools:
-    return Pools(connect(settings), "test:{pools}")
+def pools(lean: Settings) -> Pools:
+    return Pools(connect(lean), "test:{pools}")
 
 
 def known(pools: Pools, **totals: Limits) -> None:
@@ -95,8 +95,8 @@ def test_the_last_tenth_is_for_high_alone(pools: Pools) -> None:
     assert given == {"email": [5, 0, 0]}
 
 
-def test_hammers_on_many_accounts_never_pass_what_they_share(settings: Settings) -> None:
-    limiter = RedisLimiter(connect(settings), namespace="test", pools=("email",))
+def test_hammers_on_many_accounts_never_pass_what_they_share(lean: Settings) -> None:
+    limiter = RedisLimiter(connect(lean), namespace="test", pools=("email",))
     total = Limits(20, 1)
     limiter.share({"email": total})
     limiter.restore("first", [], {})

@@ -17,7 +17,7 @@ def queue(request: pytest.FixtureRequest) -> Iterator[Queue]:
     if request.param == "memory":
         yield MemoryQueue()
         return
-    made = SqsQueue(request.getfixturevalue("settings"))
+    made = SqsQueue(request.getfixturevalue("lean"))
     yield made
     made.close()
 
@@ -86,8 +86,8 @@ def test_an_empty_redrive_moves_nothing(queue: Queue) -> None:
     assert queue.redrive() == 0
 
 
-def test_a_queue_that_is_away_says_so(settings: Settings) -> None:
-    nowhere = settings.model_copy(update={"aws_endpoint_url": "http://127.0.0.1:9"})
+def test_a_queue_that_is_away_says_so(lean: Settings) -> None:
+    nowhere = lean.model_copy(update={"aws_endpoint_url": "http://127.0.0.1:9"})
     away = SqsQueue(nowhere)
 
     with pytest.raises(QueueError, match="SQS"):
@@ -95,8 +95,8 @@ def test_a_queue_that_is_away_says_so(settings: Settings) -> None:
     away.close()
 
 
-def test_the_queues_keep_what_the_operator_relies_on(settings: Settings) -> None:
-    queue = SqsQueue(settings)
+def test_the_queues_keep_what_the_operator_relies_on(lean: Settings) -> None:
+    queue = SqsQueue(lean)
     client = queue._ready()
     attributes = client.get_queue_attributes(QueueUrl=queue._url("high"), AttributeNames=["All"])[
         "Attributes"
@@ -108,14 +108,14 @@ def test_the_queues_keep_what_the_operator_relies_on(settings: Settings) -> None
     assert '"maxReceiveCount": "10"' in attributes["RedrivePolicy"]
 
 
-def test_the_name_may_be_given_as_the_queues_url(settings: Settings) -> None:
-    url = f"https://sqs.eu-west-1.amazonaws.com/123456789012/{settings.sqs_queue}"
+def test_the_name_may_be_given_as_the_queues_url(lean: Settings) -> None:
+    url = f"https://sqs.eu-west-1.amazonaws.com/123456789012/{lean.sqs_queue}"
 
-    assert SqsQueue(settings.model_copy(update={"sqs_queue": url})).name == settings.sqs_queue
+    assert SqsQueue(lean.model_copy(update={"sqs_queue": url})).name == lean.sqs_queue
 
 
-def test_a_note_that_nobody_can_read_ends_in_the_dead_letter_queue(settings: Settings) -> None:
-    queue = SqsQueue(settings)
+def test_a_note_that_nobody_can_read_ends_in_the_dead_letter_queue(lean: Settings) -> None:
+    queue = SqsQueue(lean)
     client = queue._ready()
     url = queue._url("medium")
     client.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "0"})
@@ -128,8 +128,8 @@ def test_a_note_that_nobody_can_read_ends_in_the_dead_letter_queue(settings: Set
     assert dead.waiting == 1
 
 
-def test_dead_notes_go_back_to_the_queue_of_their_priority(settings: Settings) -> None:
-    queue = SqsQueue(settings)
+def test_dead_notes_go_back_to_the_queue_of_their_priority(lean: Settings) -> None:
+    queue = SqsQueue(lean)
     client = queue._ready()
     url = queue._url("high")
     client.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "0"})
@@ -143,8 +143,8 @@ def test_dead_notes_go_back_to_the_queue_of_their_priority(settings: Settings) -
     queue.close()
 
 
-def test_the_entries_that_failed_are_sent_again(settings: Settings) -> None:
-    queue = SqsQueue(settings)
+def test_the_entries_that_failed_are_sent_again(lean: Settings) -> None:
+    queue = SqsQueue(lean)
     queue._ready()
     real = queue._client.send_message_batch
     tries: list[int] = []
@@ -167,9 +167,9 @@ def test_the_entries_that_failed_are_sent_again(settings: Settings) -> None:
     queue.close()
 
 
-def test_no_secret_is_needed_on_a_local_endpoint(settings: Settings) -> None:
-    assert not isinstance(settings.aws_endpoint_url, SecretStr)
-    queue = SqsQueue(settings)
+def test_no_secret_is_needed_on_a_local_endpoint(lean: Settings) -> None:
+    assert not isinstance(lean.aws_endpoint_url, SecretStr)
+    queue = SqsQueue(lean)
 
     assert queue.send([parcel("m")]) == []
     queue.close()

@@ -19,17 +19,17 @@ LIMIT = Limits(3, 0.6)
 
 
 @pytest.fixture
-def limiter(settings: Settings) -> RateLimiter:
-    return make(settings)
+def limiter(lean: Settings) -> RateLimiter:
+    return make(lean)
 
 
-def make(settings: Settings, limit: Limits = LIMIT, **more: object) -> RateLimiter:
+def make(lean: Settings, limit: Limits = LIMIT, **more: object) -> RateLimiter:
     values = {"lease_s": 1.0, "longest_s": 0.6, "trust_empty": True} | more
-    return RateLimiter(connect(settings), limit, namespace="lib", **values)  # type: ignore[arg-type]
+    return RateLimiter(connect(lean), limit, namespace="lib", **values)  # type: ignore[arg-type]
 
 
-def test_the_guide_s_example_runs(settings: Settings) -> None:
-    assert settings.redis_url is not None
+def test_the_guide_s_example_runs(lean: Settings) -> None:
+    assert lean.redis_url is not None
     calls = Counter[str]()
 
     async def call_async(account: str) -> None:
@@ -40,7 +40,7 @@ def test_the_guide_s_example_runs(settings: Settings) -> None:
         return calls[account] != 2
 
     scope = {
-        "REDIS_URL": settings.redis_url.get_secret_value(), "call": call, "call_async": call_async,
+        "REDIS_URL": lean.redis_url.get_secret_value(), "call": call, "call_async": call_async,
     }  # fmt: skip
     example = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)[0]
     exec(example, scope)
@@ -119,8 +119,8 @@ def test_asynchronous_calls_wait_together(limiter: RateLimiter) -> None:
     assert times[6] - times[3] >= 0.6
 
 
-def test_an_emptied_redis_rests_for_a_window_and_a_lease(settings: Settings) -> None:
-    limiter = make(settings, trust_empty=False)
+def test_an_emptied_redis_rests_for_a_window_and_a_lease(lean: Settings) -> None:
+    limiter = make(lean, trust_empty=False)
 
     assert not limiter.decide({"a": 1})["a"].passes
     assert limiter.acquire("a", timeout_s=5).account == "a"
@@ -130,8 +130,8 @@ def test_an_emptied_redis_rests_for_a_window_and_a_lease(settings: Settings) -> 
     assert 1.0 < answer.wait_s <= 1.6
 
 
-def test_another_server_s_memory_is_not_believed(settings: Settings) -> None:
-    limiter = make(settings)
+def test_another_server_s_memory_is_not_believed(lean: Settings) -> None:
+    limiter = make(lean)
     limiter.decide({"a": 1})
     limiter._shards.run_id = "the one before"
     limiter._shards.client.connection_pool.disconnect()
@@ -140,8 +140,8 @@ def test_another_server_s_memory_is_not_believed(settings: Settings) -> None:
     assert limiter.acquire("a", timeout_s=5).account == "a"
 
 
-def test_a_clock_that_jumps_grants_nothing_for_a_window(settings: Settings) -> None:
-    limiter = make(settings)
+def test_a_clock_that_jumps_grants_nothing_for_a_window(lean: Settings) -> None:
+    limiter = make(lean)
     limiter.decide({"a": 1})
     shown, at = limiter._watch.baseline or (0, 0.0)
     limiter._watch.baseline = (shown - 2_000, at)
@@ -151,8 +151,8 @@ def test_a_clock_that_jumps_grants_nothing_for_a_window(settings: Settings) -> N
     assert not limiter.decide({"a": 1})["a"].passes
 
 
-def test_hammers_never_pass_the_limit(settings: Settings) -> None:
-    limiter = make(settings, Limits(10, 0.5), lease_s=0.5)
+def test_hammers_never_pass_the_limit(lean: Settings) -> None:
+    limiter = make(lean, Limits(10, 0.5), lease_s=0.5)
     deadline = time.monotonic() + 3
 
     def hammer(seed: int) -> list[tuple[float, str]]:

@@ -5,12 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import scene
 import terminal
 
-from huntaze_pipeline.delivery import outbox
 from huntaze_pipeline.local import stack
 from huntaze_pipeline.rulebook import loader, registry
-from huntaze_pipeline.rulebook.decision import Decision
 
 RULES = Path(__file__).parents[2] / "rules"
 
@@ -28,14 +27,8 @@ def run(settings, store, creator):
 
 
 def decide(store, campaign, count):
-    now = datetime.now(UTC)
-    base = {
-        "creator_id": "maya", "source": "campaign", "source_id": campaign, "rule_hash": "",
-        "platform": "onlyfans", "account_id": "maya-onlyfans", "address": "x", "content": "x",
-        "not_before": now, "decided_at": now,
-    }  # fmt: skip
-    with store.worker() as connection:
-        outbox.record(connection, [Decision(**base, fan_id=f"f{n}") for n in range(count)])
+    told = {"source": "campaign", "source_id": campaign}
+    scene.decide(store, *(scene.decision(**told, fan_id=f"f{n}") for n in range(count)))
 
 
 def test_a_campaign_is_started_shown_paused_and_cancelled(run, store):

@@ -5,7 +5,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,10 +13,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import scene
+from scene import decide
 from sqlalchemy import event, text
 
 from huntaze_pipeline.clock import system_clock
-from huntaze_pipeline.delivery import intents, outbox, relay, worker
+from huntaze_pipeline.delivery import intents, relay, worker
 from huntaze_pipeline.delivery.books import LOCK
 from huntaze_pipeline.delivery.breaker import Tuning
 from huntaze_pipeline.delivery.limiter import EVERYBODY, Limits
@@ -66,19 +68,8 @@ class FakePlatform:
 
 
 def decision(fan: str = "fan-1", **changes: Any) -> Decision:
-    now = datetime.now(UTC)
-    made = Decision(
-        creator_id="maya", source="campaign", source_id="spring", rule_hash="h", fan_id=fan,
-        platform="onlyfans", account_id="maya-onlyfans", address=fan, content=f"Hello {fan}",
-        not_before=now, decided_at=now,
-    )  # fmt: skip
-    return replace(made, **changes)
-
-
-def decide(store: Store, *decisions: Decision) -> list[str]:
-    with store.worker() as connection:
-        outbox.record(connection, decisions)
-    return [d.message_id for d in decisions]
+    told = {"source": "campaign", "source_id": "spring", "fan_id": fan, "address": fan}
+    return scene.decision(**told | {"content": f"Hello {fan}"} | changes)
 
 
 def rows(store: Store, columns: str = "state") -> dict[str, Any]:
@@ -123,6 +114,14 @@ class Bench:
                 await Sender(made, options).run(stop, until_idle=seconds is None)
         finally:
             worker.close(made)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    """A store without a pool, which would leave torn connections to the garbage collector."""
+    found = Store(settings, pooled=False)
+    yield found
+    found.engine.dispose()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import scene
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
@@ -34,11 +35,8 @@ class Parking:
 
 @pytest.fixture
 def decision(clock: FixedClock) -> Decision:
-    return Decision(
-        creator_id="maya", source="campaign", source_id="spring", rule_hash="h", fan_id="fan-1",
-        platform="onlyfans", account_id="maya-onlyfans", address="fan-1", content="Hi",
-        not_before=clock(), decided_at=clock(),
-    )  # fmt: skip
+    at = {"not_before": clock(), "decided_at": clock()}
+    return scene.decision(source="campaign", source_id="spring", **at)
 
 
 def record(store: Store, *decisions: Decision) -> Recorded:

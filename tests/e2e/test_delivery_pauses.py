@@ -1,21 +1,20 @@
 """Pausing and draining on real servers: at once, across restarts, and seen where one looks."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import scene
 from sqlalchemy import text
 from typer.testing import CliRunner
 
 from huntaze_pipeline import cli
 from huntaze_pipeline.clock import system_clock
-from huntaze_pipeline.delivery import messages, outbox, pauses, relay, worker
+from huntaze_pipeline.delivery import messages, pauses, relay, worker
 from huntaze_pipeline.delivery.outfit import Options
 from huntaze_pipeline.delivery.platforms.base import Capabilities, Kind, Outcome, Outgoing
 from huntaze_pipeline.delivery.sender import Sender
 from huntaze_pipeline.errors import ConflictError, NotFoundError
-from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
 
@@ -42,15 +41,7 @@ class Counting:
 
 
 def decide(store: Store) -> str:
-    now = datetime.now(UTC)
-    made = Decision(
-        creator_id="maya", source="api", source_id=str(now), rule_hash="h", fan_id="fan-1",
-        platform="onlyfans", account_id="maya-onlyfans", address="fan-1", content="Hi",
-        not_before=now, decided_at=now,
-    )  # fmt: skip
-    with store.worker() as c:
-        outbox.record(c, [made])
-    return made.message_id
+    return scene.decide(store, scene.decision(source_id=str(system_clock())))[0]
 
 
 def run(settings: Settings, store: Store, platform: Counting) -> None:

@@ -1,30 +1,25 @@
 """Redis away, for all senders or for one: the books limit, exactly, and hand over again."""
 
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import scene
 from gateway import Gateway
-from sqlalchemy import text
+from pydantic import SecretStr
+from scene import decide, pointed, sender, spread, states, until
 
-from huntaze_pipeline.delivery import books, outbox
-from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.delivery import books
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
 
-ACCOUNTS = 4
+ACCOUNTS = [f"acc-{i}" for i in range(4)]
 COUNT, WINDOW_S = 10, 2
 PROGRAM = """
 from huntaze_pipeline import settings
@@ -98,66 +93,24 @@ def cable(settings: Settings) -> Iterator[Cable]:
         made.close()
 
 
-@contextmanager
-def sender(
-    settings: Settings, gateway: Gateway, log: Path, redis_port: int
-) -> Iterator[subprocess.Popen[bytes]]:
-    assert settings.database_url is not None
+def behind(settings: Settings, gateway: Gateway, port: int) -> Settings:
+    """Settings of a sender whose Redis is behind another port."""
     assert settings.redis_url is not None
     url = urlsplit(settings.redis_url.get_secret_value())
-    place = url.netloc.rpartition(":")[0] + f":{redis_port}"
-    env = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-        "HUNTAZE_HOME": str(settings.home),
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "REDIS_URL": url._replace(netloc=place).geturl(),
-        "SQS_RATE_LIMITER_QUEUE": settings.sqs_queue or "",
-        "AWS_ENDPOINT_URL": settings.aws_endpoint_url or "",
-        "RATE_LIMITER_ENABLED": "true",
-        "RATE_LIMITER_ROLLOUT_PERCENTAGE": "50",
-        "ONLYFANS_API_URL": gateway.url,
-        "ONLYFANS_API_TOKEN": "token",
-    }
-    with log.open("ab") as out:
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM], env=env, stdout=out, stderr=out)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(25)
+    place = url.netloc.rpartition(":")[0] + f":{port}"
+    there = SecretStr(url._replace(netloc=place).geturl())
+    return pointed(settings, gateway).model_copy(update={"redis_url": there})
 
 
 @pytest.fixture
 def world(store: Store, creator: str) -> Callable[[int], None]:
     """Four accounts with a short window; call it for so many more messages each."""
-    with store.worker() as c:
-        for i in range(ACCOUNTS):
-            c.execute(
-                text("""insert into accounts
-                    (creator_id, id, platform, handle, limit_count, limit_window_s)
-                    values ('maya', :id, 'onlyfans', :id, :n, :w)"""),
-                {"id": f"acc-{i}", "n": COUNT, "w": WINDOW_S},
-            )
+    scene.accounts(store, *ACCOUNTS, count=COUNT, window_s=WINDOW_S)
 
-    def decide(each: int) -> None:
-        now = datetime.now(UTC)
-        first = Decision(
-            creator_id="maya", source="api", source_id=str(now), rule_hash="h", fan_id="fan-1",
-            platform="onlyfans", account_id="acc-0", address="fan-1", content="Hi",
-            not_before=now, decided_at=now,
-        )  # fmt: skip
-        with store.worker() as c:
-            outbox.record(
-                c,
-                [
-                    replace(first, account_id=f"acc-{i % ACCOUNTS}", occurrence=str(i))
-                    for i in range(ACCOUNTS * each)
-                ],
-            )
+    def more(each: int) -> None:
+        decide(store, *spread(ACCOUNTS, each, source_id=str(datetime.now(UTC))))
 
-    return decide
+    return more
 
 
 def limiter(store: Store) -> dict[str, Any]:
@@ -165,16 +118,8 @@ def limiter(store: Store) -> dict[str, Any]:
         return books.position(c)
 
 
-def states(store: Store) -> set[str]:
-    with store.worker() as c:
-        return set(c.execute(text("select distinct state from messages")).scalars())
-
-
-def until(ready: Callable[[], bool], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+def all_sent(store: Store) -> bool:
+    return set(states(store).values()) == {"sent"}
 
 
 @pytest.mark.slow
@@ -185,11 +130,13 @@ def test_senders_without_redis_never_pass_the_limit_and_go_back_to_it(
 ) -> None:
     """Two senders, one or both cut off from Redis under load, and mended under load."""
     world(60)
-    with ExitStack() as stack:
-        gateway = stack.enter_context(Gateway())
-        cables = [stack.enter_context(cable(settings)) for _ in range(2)]
+    with ExitStack() as stage:
+        gateway = stage.enter_context(Gateway())
+        cables = [stage.enter_context(cable(settings)) for _ in range(2)]
         for one in cables:
-            stack.enter_context(sender(settings, gateway, tmp_path / "log", one.port))
+            stage.enter_context(
+                sender(behind(settings, gateway, one.port), PROGRAM, tmp_path / "log")
+            )
         until(lambda: len(gateway.arrivals) > 2 * COUNT)
         assert not limiter(store).get("books")
         for one in cables[: 1 if cut == "one" else 2]:
@@ -201,11 +148,11 @@ def test_senders_without_redis_never_pass_the_limit_and_go_back_to_it(
             one.mend()
         until(lambda: "run_id" in limiter(store))
         world(10)
-        until(lambda: states(store) == {"sent"})
+        until(lambda: all_sent(store))
         counts, worst = gateway.counts(), gateway.worst(WINDOW_S)
 
     assert worst <= COUNT
-    assert len(counts) == ACCOUNTS * 70
+    assert len(counts) == len(ACCOUNTS) * 70
     assert max(counts.values()) == 1
 
 
@@ -217,6 +164,9 @@ def test_a_sender_that_never_saw_redis_sends_by_the_books(
     world(15)
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
-    with Gateway() as gateway, sender(settings, gateway, tmp_path / "log", port):
-        until(lambda: states(store) == {"sent"})
+    with (
+        Gateway() as gateway,
+        sender(behind(settings, gateway, port), PROGRAM, tmp_path / "log"),
+    ):
+        until(lambda: all_sent(store))
         assert gateway.worst(WINDOW_S) <= COUNT

@@ -3,19 +3,20 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
+import scene
 from gateway import Gateway
 from pydantic import SecretStr
-from sqlalchemy import text
+from scene import states
 
-from huntaze_pipeline.delivery import invocation, outbox, relay, worker
+from huntaze_pipeline.delivery import invocation, relay, worker
 from huntaze_pipeline.delivery.sqs import SqsQueue
-from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.local import stack
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
 
@@ -34,32 +35,17 @@ class Clockwork:
 
 @pytest.fixture
 def account(store: Store, creator: str) -> str:
-    with store.worker() as c:
-        c.execute(
-            text("""insert into accounts
-                (creator_id, id, platform, handle, limit_count, limit_window_s)
-                values ('maya', 'quick', 'onlyfans', 'quick', 5, 60)""")
-        )
+    scene.accounts(store, "quick", count=5, window_s=60)
     return "quick"
 
 
 def decide(store: Store, account: str, count: int) -> None:
-    now = datetime.now(UTC)
-    first = Decision(
-        creator_id="maya", source="api", source_id="x", rule_hash="h", fan_id="fan-1",
-        platform="onlyfans", account_id=account, address="fan-1", content="Hi",
-        not_before=now, decided_at=now,
-    )  # fmt: skip
-    with store.worker() as c:
-        outbox.record(c, [replace(first, occurrence=str(i)) for i in range(count)])
+    scene.decide(store, *scene.spread([account], count))
 
 
 @contextmanager
 def function(settings: Settings, gateway: Gateway) -> Iterator[invocation.Function]:
-    reachable = settings.model_copy(
-        update={"onlyfans_url": gateway.url, "onlyfans_token": SecretStr("token")}
-    )
-    made = invocation.Function(worker.parts(reachable, out=None))
+    made = invocation.Function(worker.parts(scene.pointed(settings, gateway), out=None))
     try:
         yield made
     finally:
@@ -86,11 +72,6 @@ def ringing(settings: Settings, store: Store) -> dict[str, Any]:
     return {"Records": records}
 
 
-def states(store: Store) -> list[str]:
-    with store.worker() as c:
-        return sorted(c.execute(text("select state from messages")).scalars())
-
-
 def test_an_invocation_sends_what_its_notes_ring_for(
     settings: Settings, store: Store, account: str
 ) -> None:
@@ -101,7 +82,7 @@ def test_an_invocation_sends_what_its_notes_ring_for(
         answer = made.invoke(event, REMAINING_S)
 
     assert answer == {"batchItemFailures": []}
-    assert states(store) == ["sent"] * 3
+    assert sorted(states(store).values()) == ["sent"] * 3
     assert set(gateway.counts().values()) == {1}
 
 
@@ -130,7 +111,7 @@ def test_what_waits_for_its_window_is_not_waited_for_but_left_to_a_later_invocat
         took = time.monotonic() - began
 
     assert len(gateway.arrivals) == 5
-    assert states(store) == ["queued"] * 3 + ["sent"] * 5
+    assert sorted(states(store).values()) == ["queued"] * 3 + ["sent"] * 5
     assert took < REMAINING_S - invocation.RESERVE_S
 
 
@@ -146,7 +127,7 @@ def test_a_scheduled_invocation_sends_what_an_earlier_one_parked(
         made.invoke({}, REMAINING_S)
 
     assert parked == 0
-    assert states(store) == ["sent"] * 4
+    assert sorted(states(store).values()) == ["sent"] * 4
 
 
 def test_a_body_that_is_no_note_is_left_to_the_dead_letter_queue_and_stops_no_other(
@@ -160,7 +141,7 @@ def test_a_body_that_is_no_note_is_left_to_the_dead_letter_queue_and_stops_no_ot
         answer = made.invoke(event, REMAINING_S)
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "strange"}]}
-    assert states(store) == ["sent"]
+    assert sorted(states(store).values()) == ["sent"]
 
 
 def test_notes_that_cannot_be_parked_are_all_given_back(
@@ -183,23 +164,13 @@ def test_the_handler_reads_the_settings_of_its_environment(
 ) -> None:
     decide(store, account, 1)
     event = ringing(settings, store)
-    assert settings.database_url is not None
-    assert settings.redis_url is not None
 
     with Gateway() as gateway:
-        values = {
-            "DATABASE_URL": settings.database_url.get_secret_value(),
-            "REDIS_URL": settings.redis_url.get_secret_value(),
-            "SQS_RATE_LIMITER_QUEUE": settings.sqs_queue or "",
-            "AWS_ENDPOINT_URL": settings.aws_endpoint_url or "",
-            "ONLYFANS_API_URL": gateway.url,
-            "ONLYFANS_API_TOKEN": "token",
-        }
-        for name, value in values.items():
+        for name, value in stack.environment(scene.pointed(settings, gateway)).items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(invocation, "_kept", [])
         answer = invocation.handler(event, Clockwork())
         invocation._kept[0].close()
 
     assert answer == {"batchItemFailures": []}
-    assert states(store) == ["sent"]
+    assert sorted(states(store).values()) == ["sent"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,7 +87,7 @@ calls = st.tuples(st.sampled_from(FATES), st.integers(0, LEASE_MS), st.integers(
     accounts=st.integers(1, 3),
     messages=st.integers(1, 40),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_no_window_holds_more_arrivals_than_the_limit(
     limit: int, window: float, fates: list[tuple[str, int, int]], polls: list[int],
     accounts: int, messages: int,
@@ -105,7 +106,7 @@ def test_no_window_holds_more_arrivals_than_the_limit(
     polls=st.lists(st.integers(0, 2500), min_size=1, max_size=10),
     accounts=st.integers(1, 5),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_no_window_holds_more_arrivals_of_all_accounts_than_they_share(
     limit: int, total: int, window: float, fates: list[tuple[str, int, int]], polls: list[int],
     accounts: int,
@@ -124,7 +125,7 @@ def test_no_window_holds_more_arrivals_of_all_accounts_than_they_share(
     .filter(lambda found: any(kind == "ok" for kind, _, _ in found)),
     messages=st.integers(1, 30),
 )  # fmt: skip
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_every_message_gets_its_turn_whatever_crashes(
     fates: list[tuple[str, int, int]], messages: int
 ) -> None:
@@ -135,7 +136,7 @@ def test_every_message_gets_its_turn_whatever_crashes(
 
 
 @given(st.integers(1, 20), st.integers(1, 60), st.integers(0, 50))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_backlog_leaves_as_fast_as_the_limit_allows(
     limit: int, backlog: int, latency: int
 ) -> None:

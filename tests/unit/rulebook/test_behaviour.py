@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import polars as pl
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
@@ -118,7 +119,7 @@ def answers(con, condition, events, askers, **options):
     return [row[0] for row in rows]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(TEXT, EVENTS, ASKERS)
 def test_behaviour_in_sql_and_event_by_event_give_the_same_answer(con, text, events, askers):
     events = told(events)

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
@@ -203,7 +204,7 @@ PART = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(PART, min_size=1, max_size=5).map(" and ".join), VALUE, VALUE,
     st.sampled_from([None, "en", "fr"]),

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import duckdb
 import polars as pl
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
@@ -154,7 +155,7 @@ SCHEMA = {
 }  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(TEXT, st.lists(FANS, min_size=1, max_size=4))
 def test_sql_and_a_plain_evaluator_give_the_same_answer(text, fans):
     condition = parse(text)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import polars as pl
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,7 +53,7 @@ def rows(con, query):
     return con.execute(f"SELECT * FROM ({query}) {SORTED}").fetchall()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(EVENTS, st.integers(0, 25))
 def test_the_state_of_all_events_is_the_merge_of_the_states_of_any_two_parts(con, events, cut):
     everything, left, right = (

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,7 +86,7 @@ def travel(who, answers):
         position, turn, moment = last["position"], last["turn"], last["due_at"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(STEPS, st.lists(st.booleans(), min_size=1, max_size=7))
 def test_every_way_ends_with_a_history_without_holes_and_nothing_twice(steps, answers):
     result = travel(traveller(steps), answers)

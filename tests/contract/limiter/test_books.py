@@ -1,0 +1,32 @@
+"""What only the books promise: they forget no call, and give nothing when not in use."""
+
+import time
+
+import pytest
+from limiters import Bench, Rows, names
+from sqlalchemy import text
+
+from huntaze_pipeline.delivery.limiter import LostError
+from huntaze_pipeline.store.session import Store
+
+
+def test_the_books_count_older_calls_when_a_window_gets_longer(store: Store) -> None:
+    bench = Bench(Rows(store), time.sleep, scale=4)
+    bench.park(*"1234")
+    bench.end(bench.claim())
+    bench.sleep(0.5)
+    bench.limiter.configure({"a": bench.limit(3, 1.0)})
+
+    assert bench.claim() == []
+    bench.sleep(0.55)
+    assert names(bench.claim()) == ["4"]
+
+
+def test_the_books_give_nothing_once_another_limiter_is_in_use(store: Store) -> None:
+    bench = Bench(Rows(store), time.sleep, scale=4)
+    bench.park("1")
+    with store.worker() as c:
+        c.execute(text("update checkpoints set position = cast(:p as jsonb)"), {"p": "{}"})
+
+    with pytest.raises(LostError):
+        bench.claim()

@@ -1,0 +1,15 @@
+"""How long to look for a counterexample: everybody waits for `make test`, the CI can wait longer.
+
+Hypothesis' profile says which of the two it is: `make test` names the quick one.
+"""
+
+from hypothesis import settings
+
+USUAL = 100
+
+settings.register_profile("quick", max_examples=30)
+
+
+def examples(most: int) -> int:
+    """Return how many of so many examples to try now."""
+    return most * settings().max_examples // USUAL
