@@ -26,6 +26,16 @@ def wilson(x: ArrayLike, n: ArrayLike, alpha: float = 0.05) -> Bounds:
     return np.clip(middle - width, 0, 1), np.clip(middle + width, 0, 1)
 
 
+def clopper_pearson(x: ArrayLike, n: ArrayLike, alpha: float = 0.05) -> Bounds:
+    """The exact interval of a rate: never too short, often too long."""
+    return _beta(x, n, alpha, 0.0, 1.0)
+
+
+def jeffreys(x: ArrayLike, n: ArrayLike, alpha: float = 0.05) -> Bounds:
+    """The interval of a rate from Jeffreys' prior."""
+    return _beta(x, n, alpha, 0.5, 0.5)
+
+
 def pooled(xa: ArrayLike, na: ArrayLike, xb: ArrayLike, nb: ArrayLike) -> Bounds:
     """Compute z and the two-sided p-value of 'both rates are equal', with the pooled variance."""
     from scipy.special import ndtr
@@ -110,6 +120,16 @@ def _constrained(x1: Array, n1: Array, x2: Array, n2: Array, gap: Array) -> Arra
         angle = np.where(p == 0, 0.0, np.clip(q / p**3, -1, 1))
     rate = 2 * p * np.cos((np.pi + np.arccos(angle)) / 3) - shift
     return np.clip(rate, np.maximum(0, -gap), np.minimum(1, 1 - gap))
+
+
+def _beta(x: ArrayLike, n: ArrayLike, alpha: float, below: float, above: float) -> Bounds:
+    from scipy.special import betaincinv
+
+    hits, sizes = _floats(x, n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = betaincinv(hits + below, sizes - hits + above, alpha / 2)
+        high = betaincinv(hits + above, sizes - hits + below, 1 - alpha / 2)
+    return np.where(hits == 0, 0.0, low), np.where(hits == sizes, 1.0, high)
 
 
 def _quantile(alpha: float) -> float:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huntaze_pipeline.measurement import proportions
+from huntaze_pipeline.measurement import proportions, walk
 
 CASE = (870, 7314, 2784, 12681)
 
@@ -38,9 +38,16 @@ def test_intervals_of_a_difference(method, low, high):
     assert [bound[0] for bound in found] == pytest.approx([low, high], abs=1e-14)
 
 
-def test_the_interval_of_a_rate():
-    found = [bound[0] for bound in proportions.wilson(2784, 12681)]
-    assert found == pytest.approx([0.21242206321747148, 0.22682989565870243], abs=1e-14)
+@pytest.mark.parametrize(
+    ("method", "low", "high"),
+    [
+        (proportions.wilson, 0.21242206321747148, 0.22682989565870243),
+        (proportions.clopper_pearson, 0.21236210555252413, 0.2268489219693058),
+        (proportions.jeffreys, 0.21240106070768874, 0.2268090370813777),
+    ],
+)
+def test_intervals_of_a_rate(method, low, high):
+    assert [bound[0] for bound in method(2784, 12681)] == pytest.approx([low, high], abs=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -66,3 +73,14 @@ def test_every_interval_holds_its_estimate(na, nb, data):
         low, high = proportions.difference(xa, na, xb, nb, method=method)
         assert low[0] - 1e-9 <= xb / nb - xa / na <= high[0] + 1e-9
         assert np.isfinite([low[0], high[0]]).all()
+
+
+@pytest.mark.parametrize(
+    ("successes", "one", "two"),
+    [(100, 0.046044066929342736, 0.041957471355703414),
+     (1000, 0.043035238787719796, 0.04563275605765446),
+     (10000, 0.04550566337551404, 0.04888821920788479)],
+)  # fmt: skip
+def test_evan_millers_counting_rule_keeps_five_per_cent(successes, one, two):
+    assert walk.false_winner(successes) == pytest.approx(one, abs=1e-12)
+    assert walk.false_winner(successes, two_sided=True) == pytest.approx(two, abs=1e-12)
