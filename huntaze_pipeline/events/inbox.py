@@ -71,13 +71,13 @@ _APPEND = text(
 )
 _TAIL = text(
     """
-    select tx::text::bigint as tx, id, creator_id, event_id, name, fan_id, platform, account_id,
+    select i.tx::text::bigint as tx, i.id, creator_id, event_id, name, fan_id, platform, account_id,
            campaign_id, message_id, value_micros, currency, occurred_at, source, received_at,
            properties
-    from inbox
-    where (tx, id) > (cast(cast(:tx as text) as xid8), :id)
-      and tx < pg_snapshot_xmin(pg_current_snapshot())
-    order by tx, id
+    from inbox i
+    where (i.tx, i.id) > (cast(cast(:tx as text) as xid8), :id)
+      and i.tx < pg_snapshot_xmin(pg_current_snapshot())
+    order by i.tx, i.id  -- the columns: by the number above, all that waits would be sorted
     limit :limit
     """
 )
