@@ -100,6 +100,7 @@ _ADD = text(
       and (e.tx, e.id) <= (cast(cast(:to_tx as text) as xid8), :to_id)
       and e.name = any(:names)
       and not coalesce({FINGERPRINT} = any(t.imported), false) and not {HELD}
+      and exists (select from checkpoints where name = '{NAME}' and position <> '{{}}')
     group by e.creator_id, e.fan_id
     on conflict (creator_id, fan_id) do update
     set {", ".join(f"{f.name} = {_merged(f, 'tallies', 'excluded')}" for f in FACTS)}
@@ -195,8 +196,6 @@ def _frame(rows: Sequence[Any]) -> pl.DataFrame:
 
 
 def add(connection: Connection, after: Position, upto: Position) -> None:
-    """Add the events of the inbox that lie behind one place, up to another."""
-    if not checkpoints.read(connection, NAME):
-        return
+    """Add the events of the inbox that lie behind one place, up to another, if any are kept."""
     values = {"tx": str(after.tx), "id": after.id, "to_tx": str(upto.tx), "to_id": upto.id}
     connection.execute(_ADD, {**values, "names": _COUNTING})
