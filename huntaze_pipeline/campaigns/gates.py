@@ -126,23 +126,26 @@ def _in_time(facts: Facts, policies: Policies, moment: datetime, held: Verdict |
 
 
 _KNOWN = text(
+    # Each by its key: joined, a few decisions may read whole tables.
     """
-    select k.n, coalesce(f.zone, '') as zone, c.zone as creator_zone, s.granted as consent,
-           coalesce(x.reason, b.reason) as suppressed, a.status as account, i.last_inbound_at
+    select k.n, c.zone as creator_zone,
+           coalesce((select f.zone from fans f
+                     where f.creator_id = k.creator_id and f.id = k.fan_id), '') as zone,
+           (select s.granted from consents s where s.creator_id = k.creator_id
+                and s.fan_id = k.fan_id and s.topic = k.topic) as consent,
+           coalesce((select x.reason from suppressions x where x.creator_id = k.creator_id
+                         and x.platform = k.platform and x.normalised = k.normalised),
+                    (select b.reason from barred b where b.platform = k.platform
+                         and b.normalised = k.normalised)) as suppressed,
+           (select a.status from accounts a where a.creator_id = k.creator_id
+                and a.id = k.account_id and a.platform = k.platform) as account,
+           (select max(i.last_inbound_at) filter (where i.platform = k.platform)
+                from identities i where i.creator_id = k.creator_id and i.fan_id = k.fan_id
+           ) as last_inbound_at
     from jsonb_to_recordset(cast(:keys as jsonb)) as k(
         n int, creator_id text, fan_id text, topic text, platform text, account_id text,
         normalised text)
     join creators c on c.id = k.creator_id
-    left join fans f on f.creator_id = k.creator_id and f.id = k.fan_id
-    left join consents s on s.creator_id = k.creator_id and s.fan_id = k.fan_id
-        and s.topic = k.topic
-    left join suppressions x on x.creator_id = k.creator_id and x.platform = k.platform
-        and x.normalised = k.normalised
-    left join barred b on b.platform = k.platform and b.normalised = k.normalised
-    left join accounts a on a.creator_id = k.creator_id and a.id = k.account_id
-        and a.platform = k.platform
-    left join identities i on i.creator_id = k.creator_id and i.fan_id = k.fan_id
-        and i.platform = k.platform
     """
 )
 _CONTACTS = text(

@@ -4,8 +4,7 @@ The impure edge around the pure planner. Returns the decisions; the caller recor
 (`delivery.outbox.record`) in the same transaction.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -40,19 +39,18 @@ def react(
     events: Sequence[Event],
     policies: Policies,
     now: datetime,
+    snapshot: int | None = None,
 ) -> Reaction:
-    """Let the active automations react to events, in their order, and store what they do."""
-    with _reading(lake):
-        return _react(connection, lake, events, policies, now)
+    """Let the active automations react to events, in their order, and store what they do.
 
-
-def _react(
-    connection: Connection,
-    lake: duckdb.DuckDBPyConnection | None,
-    events: Sequence[Event],
-    policies: Policies,
-    now: datetime,
-) -> Reaction:
+    Args:
+        connection: PostgreSQL.
+        lake: the lake; None when there is none. It stands `still` meanwhile.
+        events: the batch.
+        policies: the policies in force.
+        now: the tick's instant.
+        snapshot: where the lake stands.
+    """
     faults: list[Problem] = []
     creators = {event.creator_id for event in events}
     automations = live.automations(connection, creators, faults, hold=True)
@@ -73,8 +71,7 @@ def _react(
     # Facts of these fans are built from their whole batch, also from events that trigger nothing.
     batch = [event for event in events if (event.creator_id, event.fan_id) in keys]
     ids = [event.event_id for event in batch]
-    snapshot, last = _snapshot(lake), events[-1]
-    kept = None
+    last, kept = events[-1], None
     if isinstance(last, Arrived):
         kept = _kept(connection, snapshot, keys, last.position)
         if kept is None or kept.odd or any(condition.features for condition in asked):
@@ -111,8 +108,7 @@ def wake(
         *(steps[name].to_list() for name in ("creator_id", "automation_id", "rule_hash")),
         strict=True,
     )
-    with _reading(lake):
-        snapshot = _snapshot(lake)
+    with lakes.still(lake) as snapshot:
         known = people.load_fans(connection, lake, keys, kept=_kept(connection, snapshot, keys))
         before = _versions(connection, automations, names, faults)
         context = planner.Context(
@@ -122,19 +118,6 @@ def wake(
         conduct.add(known, connection, lake, steps, live.asked(rules))
         plan = planner.resume(steps, known.fans, automations, context, now)
         return _store(connection, plan, policies, now, faults)
-
-
-@contextmanager
-def _reading(lake: duckdb.DuckDBPyConnection | None) -> Iterator[None]:
-    """See one state of the lake throughout; it is also looked up once only, which costs most."""
-    if lake is None:
-        yield
-        return
-    lake.execute("begin")
-    try:
-        yield
-    finally:
-        lake.execute("rollback")  # nothing was written
 
 
 def _versions(
@@ -158,10 +141,6 @@ def _kept(
     if snapshot is None or not tally.current(connection, snapshot):
         return None
     return tally.read(connection, keys, upto)
-
-
-def _snapshot(lake: duckdb.DuckDBPyConnection | None) -> int | None:
-    return lakes.snapshot(lake) if lake is not None else None
 
 
 def _store(

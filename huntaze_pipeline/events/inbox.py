@@ -70,15 +70,24 @@ _APPEND = text(
     """
 )
 _TAIL = text(
-    """
-    select tx::text::bigint as tx, id, creator_id, event_id, name, fan_id, platform, account_id,
-           campaign_id, message_id, value_micros, currency, occurred_at, source, received_at,
-           properties
-    from inbox
-    where (tx, id) > (cast(cast(:tx as text) as xid8), :id)
-      and tx < pg_snapshot_xmin(pg_current_snapshot())
-    order by tx, id
+    f"""
+    select i.tx::text::bigint as tx, i.id, received_at, properties, {", ".join(_COLUMNS)}
+    from inbox i
+    where (i.tx, i.id) > (cast(cast(:tx as text) as xid8), :id)
+      and i.tx < pg_snapshot_xmin(pg_current_snapshot())
+    order by i.tx, i.id  -- the columns: by the number above, all that waits would be sorted
     limit :limit
+    """
+)
+
+_WAITS = text(
+    """
+    with place as (
+        select coalesce(max(position ->> 'tx'), '0')::xid8 as tx,
+               coalesce(max((position ->> 'id')::bigint), 0) as id
+        from checkpoints where name = :reader)
+    select exists (select from place p join inbox i on (i.tx, i.id) > (p.tx, p.id)
+                   where i.tx < pg_snapshot_xmin(pg_current_snapshot()))
     """
 )
 
@@ -103,7 +112,12 @@ def tail(connection: Connection, after: Position = Position(), limit: int = 1000
     never stepped over, it is waited for. Pass the last event's `position` to continue.
     """
     rows = connection.execute(_TAIL, {"tx": str(after.tx), "id": after.id, "limit": limit})
-    return [_arrived(row) for row in rows.mappings()]
+    return [_arrived(*row) for row in rows]
+
+
+def waits(connection: Connection, reader: str) -> bool:
+    """Say whether there is anything that a reader has not read; nothing is held."""
+    return connection.execute(_WAITS, {"reader": reader}).scalar_one()
 
 
 def drain(connection: Connection, after: Position = Position()) -> Iterator[list[Arrived]]:
@@ -122,10 +136,10 @@ def _row(line: int, event: Event) -> dict[str, Any]:
     }
 
 
-def _arrived(row: Any) -> Arrived:
+def _arrived(
+    tx: int, number: int, received_at: datetime, properties: dict[str, Any], *rest: Any
+) -> Arrived:
     return Arrived(
-        **{name: row[name] for name in _COLUMNS},
-        properties=row["properties"],
-        position=Position(row["tx"], row["id"]),
-        received_at=row["received_at"],
-    )
+        **dict(zip(_COLUMNS, rest, strict=True)),
+        properties=properties, position=Position(tx, number), received_at=received_at,
+    )  # fmt: skip

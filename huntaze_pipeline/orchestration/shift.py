@@ -7,6 +7,7 @@ connections and caches stay warm. A sensor that is switched off stops within `li
 error of the work is the error of the tick that finds it.
 """
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,10 @@ from huntaze_pipeline.orchestration.drain import Drained
 
 LINGER_S = 10.0
 """Two looks of Dagster: on a busy machine one of them is late."""
+SWITCH_S = 0.0005
+"""How long a thread of this process may keep the interpreter while another waits for it. A round
+gives it up some sixty times, whenever it waits for a database; at Python's own 5 ms it would wait
+as often for whatever other sensors do."""
 Work = Callable[[], int]
 Tell = Callable[[str], object]
 
@@ -123,6 +128,7 @@ class Shifts:
             loop.job, loop.until = job, max(loop.until, until)
             if loop.error is None:
                 return loop
+        sys.setswitchinterval(SWITCH_S)
         self._loops[name] = loop = _Loop(job, until, pause_s)
         loop.thread = threading.Thread(target=loop.run, name=f"shift {name}", daemon=True)
         loop.thread.start()

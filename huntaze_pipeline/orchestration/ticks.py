@@ -49,15 +49,16 @@ def react(
     A live rule that cannot be read does not react; `tell` hears which, and the others go on.
     """
     with store.worker() as connection:
-        if not inbox.tail(connection, _place(checkpoints.read(connection, READER)), 1):
+        if not inbox.waits(connection, READER):
             return 0
         place = _place(checkpoints.take(connection, READER))
-        if lake is not None:
-            recount.step(connection, lake, place)
-        events = inbox.tail(connection, place, BATCH)
-        if not events:
-            return 0
-        reaction = reactions.react(connection, lake, events, policies, now)
+        with lakes.still(lake) as snapshot:
+            if lake is not None and snapshot is not None:
+                recount.within(connection, lake, place, snapshot)
+            events = inbox.tail(connection, place, BATCH)
+            if not events:
+                return 0
+            reaction = reactions.react(connection, lake, events, policies, now, snapshot)
         outbox.record(connection, reaction.decisions)
         for fault in reaction.faults:
             tell(str(fault))

@@ -87,7 +87,6 @@ def running(
     moved: Collection[str] = NAMES,
     *,
     also: str = "",
-    many: bool = True,
 ) -> str:
     """Return the query that gives each event the fields of its fan up to and including it.
 
@@ -100,13 +99,11 @@ def running(
         names: the facts that are asked for.
         moved: those that events of the batch may change; the others stay as they were before it.
         also: more columns to select, of `seen` (the event) and `base` (its fan's state).
-        many: False for a small batch: each event then adds up what came before it. DuckDB opens a
-            window in twenty milliseconds, however few the rows.
     """
     wanted = [fact for fact in FACTS if fact.name in names]
     moving = [fact for fact in wanted if fact.name in moved]
     fields = "".join(f", {_up_to(fact, fact in moving)} AS {fact.name}" for fact in wanted)
-    seen = (_along if many else _before)(states, events, moving) if moving else events
+    seen = _along(states, events, moving) if moving else events
     return (
         f"SELECT seen.creator_id, seen.fan_id, seen.position{fields}{also}"
         f" FROM {seen} AS seen LEFT JOIN {states} AS base USING ({_KEY})"
@@ -121,18 +118,6 @@ def _along(states: str, events: str, moving: Sequence[Fact]) -> str:
     sums = ", ".join(f"{_past(fact)} AS new_{fact.name}" for fact in moving)
     over = f"WINDOW past AS (PARTITION BY {_KEY} ORDER BY position)"
     return f"(SELECT *, {sums} FROM {events} {over})"
-
-
-def _before(states: str, events: str, moving: Sequence[Fact]) -> str:
-    """Return the same by pairs of an event and each that came before it, itself included."""
-    sums = ", ".join(f"{_paired(fact)} AS new_{fact.name}" for fact in moving)
-    return (
-        f"(SELECT * FROM {events} JOIN (SELECT later.position, {sums}"
-        f" FROM (SELECT {_KEY}, position FROM {events}) AS later"
-        f" JOIN (SELECT * RENAME (position AS place) FROM {events}) AS e USING ({_KEY})"
-        f"{_known(states, moving)} WHERE place <= later.position GROUP BY later.position)"
-        f" USING (position))"
-    )
 
 
 def _known(states: str, moving: Iterable[Fact]) -> str:
@@ -227,8 +212,13 @@ def _value(fact: Fact, state: Any) -> Any:
     if fact.kind == "distinct":
         return float(len(state or []))
     if fact.kind in ("sum", "count"):
-        return (state or 0) / (1_000_000 if fact.field == _MONEY else 1)
+        return (state or 0) / scale(fact)
     return state
+
+
+def scale(fact: Fact) -> int:
+    """Return by what a state's number is divided to give the field."""
+    return 1_000_000 if fact.field == _MONEY else 1
 
 
 def _list(render: Callable[[Fact], str]) -> str:
@@ -264,13 +254,6 @@ def _new(fact: Fact) -> str:
 def _first_new(fact: Fact) -> str:
     over = f"(PARTITION BY {_KEY}, {fact.value}, {fact.where} ORDER BY position)"
     return f"({_new(fact)} AND row_number() OVER {over} = 1)"
-
-
-def _paired(fact: Fact) -> str:
-    if fact.kind == "distinct":
-        listed = f"list({fact.value}) FILTER (WHERE {_new(fact)})"
-        return f"len(list_distinct(coalesce({listed}, [])))"
-    return _aggregate(fact)
 
 
 def _up_to(fact: Fact, moving: bool) -> str:

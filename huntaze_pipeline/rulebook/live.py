@@ -5,7 +5,7 @@ Rules written by files and rules posted to the API come out the same.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -28,6 +28,8 @@ class LiveAutomation:
     templates: dict[str, Template]
     paused: bool = False
     """Nobody enters and nobody goes on until it is resumed."""
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What has been worked out of it, for the next batch."""
 
     @cached_property
     def program(self) -> flow.Program:

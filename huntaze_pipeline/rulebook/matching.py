@@ -5,6 +5,7 @@ asked once, however many creators have them.
 """
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ _CHUNK = 300
 _KEPT, _PARTS = 3_000, 200
 _MANY = 2_000
 """Events of a batch for which it is worth the while to plan anew, for what it holds."""
+_TAKEN = re.compile(r"""json_extract_string\((?:event|fan)\."?\w+"?, '(?:[^']|'')+'\)""")
+"""A value taken out of JSON, as the compiler writes it; within a text its quotes are doubled."""
 _SHELF = prepared.Shelf()
 
 
@@ -41,6 +44,10 @@ class Question:
     """Columns of `fan` that the SQL reads besides its own."""
     reads: frozenset[str] = frozenset()
     """The fields that it names, as `fan.name`."""
+
+    def __hash__(self) -> int:
+        """Hash what tells most apart: a batch looks every question up."""
+        return hash((self.event_name, self.sql))
 
 
 @dataclass
@@ -200,12 +207,16 @@ class _Asker:
         self._plan([one for one in keys if one not in self._place])
         for number in sorted({self._place[one] for one in keys}):
             part = self._parts[number]
-            rows = self.bench.ask(number, lambda part=part: _query(part, "seen")).fetchnumpy()
+            rows = self.bench.ask(number, lambda part=part: self._query(part)).fetchnumpy()
             _note(hits, rows, part, keys)
         return hits
 
+    def _query(self, part: Sequence[Question]) -> str:
+        return _query(*_opened(part, relations.source(self.wanted)))
+
     def _plan(self, new: Sequence[Question]) -> None:
-        for part in _parts(new):
+        # Of a small batch all is asked at once: reading it costs more than passing a row over.
+        for part in _parts(new) if self.wanted.many else _chunks(new):
             self._place |= dict.fromkeys(part, len(self._parts))
             self._parts.append(part)
 
@@ -221,16 +232,40 @@ def _parts(questions: Iterable[Question]) -> Iterator[tuple[Question, ...]]:
     for one in questions:
         named.setdefault(one.event_name, []).append(one)
     for same in named.values():
-        for start in range(0, len(same), _CHUNK):
-            yield tuple(same[start : start + _CHUNK])
+        yield from _chunks(same)
+
+
+def _chunks(questions: Sequence[Question]) -> Iterator[tuple[Question, ...]]:
+    for start in range(0, len(questions), _CHUNK):
+        yield tuple(questions[start : start + _CHUNK])
 
 
 def _query(part: Sequence[Question], source: str) -> str:
     """Return the query that gives, per position, a column of yes and no for each question."""
-    asked = ", ".join(f"{question.sql} AS h{i}" for i, question in enumerate(part))
+    names = {question.event_name for question in part}
+    same = len(names) == 1
+    asked = ", ".join(f"{_asked(one, same)} AS h{i}" for i, one in enumerate(part))
     name = part[0].event_name
-    only = "" if name is None else f" WHERE event.name = {quote(name)}"
+    only = f" WHERE event.name = {quote(name)}" if same and name is not None else ""
     return f"SELECT position, {asked} FROM {source}{relations.joins(asked)}{only}"
+
+
+def _opened(part: Sequence[Question], source: str) -> tuple[list[Question], str]:
+    """Take out of JSON once what questions take out of it one by one: that costs most of all."""
+    calls = dict.fromkeys(call for one in part for call in _TAKEN.findall(one.sql))
+    if not calls:
+        return list(part), source
+    names = {call: f"taken_{i}" for i, call in enumerate(calls)}
+    also = ", ".join(f"{call} AS {name}" for call, name in names.items())
+    asked = [replace(q, sql=_TAKEN.sub(lambda call: names[call[0]], q.sql)) for q in part]
+    return asked, f"(SELECT *, {also} FROM {source}) AS seen"
+
+
+def _asked(question: Question, same: bool) -> str:
+    """Return a question; among others it is not asked of events with another name."""
+    if same or question.event_name is None:
+        return question.sql
+    return f"CASE WHEN event.name = {quote(question.event_name)} THEN {question.sql} END"
 
 
 def _keys(questions: Mapping[str, Question]) -> dict[Question, list[str]]:
@@ -250,7 +285,9 @@ def _note(
     """Put down which questions of a part hold where."""
     positions = rows["position"]
     for i, question in enumerate(part):
-        held = rows[f"h{i}"]
+        if question not in keys:
+            continue
+        held, names = rows[f"h{i}"], keys[question]
         held = held.filled(False) if hasattr(held, "filled") else held  # masked where unknown
-        for position in positions[held].tolist() if question in keys else ():
-            hits.setdefault(position, set()).update(keys[question])
+        for position in positions[held].tolist():
+            hits.setdefault(position, set()).update(names)

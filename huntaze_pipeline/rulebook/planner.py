@@ -46,16 +46,16 @@ def plan(
     """
     going = [a for a in automations if a.rule.active and not a.paused]
     watch = _Watch(context, {(a.creator_id, a.id): a for a in automations})
-    questions = _questions(going, watch, events)
+    questions = _questions(going, watch)
     found = context.answers(events, fans, questions, context.people)
     result, memory, asked = Plan(), entries.Memory(context.entered), frozenset(questions)
     mine: dict[str, list[LiveAutomation]] = {}
     for automation in going:
         mine.setdefault(automation.creator_id, []).append(automation)
-    for event in events.sort("position").iter_rows(named=True):
-        answered = Answered(asked, found.hits.get(event["position"], set()))
-        if not answered.hits:
-            continue
+    concerned = events.lazy().filter(pl.col("position").is_in([*found.hits]))
+    concerned = concerned.sort("position").collect()
+    for event in concerned.iter_rows(named=True):
+        answered = Answered(asked, found.hits[event["position"]])
         at = event.get("now") or now
         if (event["creator_id"], event["fan_id"]) in watch.resting:
             watch.hear(event, found.fans.get(event["position"]), answered, result, at)
@@ -207,23 +207,30 @@ def _at(one: Open, row: Mapping[str, Any]) -> Open:
     return replace(one, **moved)
 
 
-def _questions(
-    going: Sequence[LiveAutomation], watch: _Watch, events: pl.DataFrame
-) -> dict[str, matching.Question]:
+def _questions(going: Sequence[LiveAutomation], watch: _Watch) -> dict[str, matching.Question]:
     """Ask each distinct rule once, whatever can be asked in the instant of an entry, and of what
     passages wait for.
+
+    Always the same, whatever the batch holds: then it has been planned before.
     """
-    names = set(events["name"].unique().to_list())
     questions: dict[str, matching.Question] = {}
     for automation in going:
-        rule, name = automation.rule, automation.rule_hash
-        if rule.trigger.event in names and name not in questions:
-            questions[name] = matching.triggered(rule)
-            questions |= _steps(automation, 0, rule.trigger.event)
-            questions |= _awaited(automation, names)
+        if automation.rule_hash not in questions:
+            questions |= _entry(automation)
     for version in watch.versions():
-        questions |= _awaited(version, names)
+        questions |= _awaited(version)
     return questions
+
+
+def _entry(automation: LiveAutomation) -> dict[str, matching.Question]:
+    """Return what is asked for an automation of every event."""
+    asked: dict[str, matching.Question] | None = automation.memo.get("entry")
+    if asked is None:
+        asked = {automation.rule_hash: matching.triggered(automation.rule)}
+        asked |= _steps(automation, 0, automation.rule.trigger.event)
+        asked |= _awaited(automation)
+        automation.memo["entry"] = asked
+    return asked
 
 
 def _steps(
@@ -249,14 +256,14 @@ def _steps(
     return questions
 
 
-def _awaited(automation: LiveAutomation, names: set[str]) -> dict[str, matching.Question]:
-    """Ask whether the events of a batch are those that somebody waits for."""
+def _awaited(automation: LiveAutomation) -> dict[str, matching.Question]:
+    """Ask whether an event is one that somebody waits for."""
     rule, name = automation.rule, automation.rule_hash
     questions: dict[str, matching.Question] = {}
-    if rule.exit is not None and rule.exit.event in names:
+    if rule.exit is not None and rule.exit.event is not None:
         questions[_goal(name)] = matching.occurred(rule.exit)
     for op in automation.program:
-        if op.step.wait is not None and op.step.wait.event in names:
+        if op.step.wait is not None and op.step.wait.event is not None:
             questions[_came(name, op.position)] = matching.occurred(op.step.wait)
     return questions
 

@@ -106,23 +106,32 @@ def step(connection: Connection, lake: duckdb.DuckDBPyConnection, place: Positio
         lake: the lake, outside a transaction.
         place: how far that reader has come.
     """
-    if tally.current(connection, lakes.snapshot(lake)):
+    with lakes.still(lake) as snapshot:
+        assert snapshot is not None
+        return within(connection, lake, place, snapshot)
+
+
+def within(
+    connection: Connection, lake: duckdb.DuckDBPyConnection, place: Position, snapshot: int
+) -> int:
+    """Do the same with a lake that stands `still` at a snapshot; temporary tables end with that."""
+    if tally.current(connection, snapshot):
         return 0
     held = checkpoints.take(connection, NAME)
-    lake.execute("begin")
-    try:
-        done = _step(connection, lake, place, held)
-    finally:
-        lake.execute("rollback")  # nothing was written; temporary tables go as well
+    done = _step(connection, lake, place, held, snapshot)
     checkpoints.move(connection, NAME, held)
     return done
 
 
 def _step(
-    connection: Connection, lake: duckdb.DuckDBPyConnection, place: Position, held: dict[str, Any]
+    connection: Connection,
+    lake: duckdb.DuckDBPyConnection,
+    place: Position,
+    held: dict[str, Any],
+    snapshot: int,
 ) -> int:
     """Take one step and put down in `held` where it goes on."""
-    snapshot, quarantine = lakes.snapshot(lake), connection.execute(_QUARANTINE).one()
+    quarantine = connection.execute(_QUARANTINE).one()
     goal = {"arrival": _arrival(lake), "held": quarantine.newest, "after": ["", ""]}
     version = f"{facts.VERSION}/{quarantine.gone}"  # what was let go may have been corrected
     if held.get("version") != version:

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from huntaze_pipeline.rulebook import behaviour, facts
+from huntaze_pipeline.rulebook import along, behaviour, facts
 from huntaze_pipeline.rulebook.behaviour import Feature
 from huntaze_pipeline.rulebook.fields import CAMPAIGN, CREATOR, EVENT, OPEN, Type
 from huntaze_pipeline.rulebook.language import quote
@@ -29,11 +29,13 @@ _BEFORE = "CAST(-9223372036854775808 AS BIGINT)"
 """The position of everything that is older than the batch."""
 _FRAMED = {"id": "event_id", "value": "value_micros"}
 """Fields of an event that are called otherwise in a frame."""
-_KEY = ("creator_id", "fan_id")
+_KEY = along.KEY
 _STATE = (*_KEY, "name", "value_micros", "occurred_at", "message_id", "campaign_id")
 """What facts read of an event."""
 _PROFILE = ("name", "zone", "locale", "birthday", "tags", "attributes", "segments", "created_at")
 _OWN = "profile_subscribed_at"
+_FAN = "fan_"
+"""How the columns of the fan begin, beside those of the event."""
 _SUBSCRIBED = f"coalesce(s.subscribed_at, s.{_OWN})"
 _JOINS = {
     "creator": " LEFT JOIN creator ON creator.id = event.creator_id",
@@ -55,7 +57,7 @@ class Wanted:
     moved: frozenset[str] = frozenset(facts.NAMES)
     """Facts that its events may change."""
     many: bool = False
-    """It is so large that everything is done in the way that does not grow with its square."""
+    """It is so large that DuckDB's window pays (`facts.running`); else `along` does it."""
 
     @property
     def facts(self) -> list[str]:
@@ -102,7 +104,7 @@ class Wanted:
 def fill(
     bench: Bench, events: pl.DataFrame, fans: pl.DataFrame, around: People, wanted: Wanted
 ) -> None:
-    """Make the table `seen` (`event` and `fan` per position), and what is around it.
+    """Make the relation `seen` (`event` and `fan` per position), and what is around it.
 
     Args:
         bench: where; it is for the same `wanted` only.
@@ -111,28 +113,38 @@ def fill(
         around: histories, creators, campaigns.
         wanted: what will be asked.
     """
-    bench.fill("batch_frame", events.select(wanted.batch))
-    bench.fill("fans_frame", fans.select(wanted.fans))
     if wanted.around:
         _around(bench, around)
     if wanted.features:
-        bench.fill("history_frame", around.history)
-    if not bench.holds("hit_batch"):
-        _hit(bench, events.clear(), fans.clear())
+        bench.feed("history_frame", around.history)
+    if not wanted.many:
+        bench.feed("seen_frame", _along(events, fans, wanted))
+        return
+    bench.fill("batch_frame", events.select(wanted.batch))
+    bench.fill("fans_frame", fans.select(wanted.fans))
     bench.make("seen", _seen(wanted))
+
+
+def source(wanted: Wanted) -> str:
+    """Return what there is to read `seen` from, once `fill` has been called."""
+    return "seen" if wanted.many else f"({_framed(wanted)}) AS seen"
 
 
 def _around(bench: Bench, around: People) -> None:
     creators = [{name: row.get(name) for name in _CREATORS} for row in around.creators.values()]
     campaigns = [{name: row.get(name) for name in _CAMPAIGNS} for row in around.campaigns.values()]
-    bench.fill("creator", pl.DataFrame(creators, schema=_CREATORS))
-    bench.fill("campaign", pl.DataFrame(campaigns, schema=_CAMPAIGNS))
+    bench.feed("creator", pl.DataFrame(creators, schema=_CREATORS))
+    bench.feed("campaign", pl.DataFrame(campaigns, schema=_CAMPAIGNS))
 
 
-def _hit(bench: Bench, events: pl.DataFrame, fans: pl.DataFrame) -> None:
-    """Fill the tables of `fans`; once with nothing, before the first plan (see `Bench`)."""
-    bench.fill("hit_batch", events.select("position", *_STATE))
-    bench.fill("hit_fans", fans)
+def _along(events: pl.DataFrame, fans: pl.DataFrame, wanted: Wanted) -> pl.DataFrame:
+    """Return a small batch with the fields of each event's fan; their names begin with `fan_`."""
+    batch = events.select(wanted.batch).sort("position")
+    own = fans.select(*_KEY, pl.col(wanted.fans[2:]).name.prefix(_FAN))
+    both = batch.join(own, on=_KEY, how="left", maintain_order="left")
+    states = both.select(pl.col(f"{_FAN}{name}").alias(name) for name in wanted.facts)
+    told = along.fields(batch, states, wanted.facts, wanted.moving)
+    return both.with_columns(field.alias(f"{_FAN}{field.name}") for field in told)
 
 
 def fans(
@@ -149,12 +161,29 @@ def fans(
     if not positions:
         return {}
     hit = events.filter(pl.col("position").is_in(list(positions)))
-    those = hit.select(_KEY).unique()
+    those = known.join(hit.select(_KEY).unique(), on=_KEY, how="semi")
     batch = events.join(those, on=_KEY, how="semi") if wanted.running else hit
-    _hit(bench, batch, known.join(those, on=_KEY, how="semi"))
-    rows = bench.ask("hit fans", lambda: _whole(wanted)).pl()
+    batch = batch.select("position", *_STATE)
+    if wanted.many:
+        bench.fill("hit_batch", batch)
+        bench.fill("hit_fans", those)
+        rows = bench.ask("hit fans", lambda: _whole(wanted)).pl()
+    else:
+        rows = _told(batch.sort("position"), those, wanted)
     rows = rows.join(hit.select("position"), on="position", how="semi")
     return {row["position"]: row for row in rows.iter_rows(named=True)}
+
+
+def _told(batch: pl.DataFrame, known: pl.DataFrame, wanted: Wanted) -> pl.DataFrame:
+    """Return all fields of the known fans of some events, without asking DuckDB."""
+    keys = batch.select("position", *_KEY)
+    both = keys.join(known, on=_KEY, how="inner", maintain_order="left")
+    moved = wanted.moved if wanted.running else ()
+    told = along.fields(batch, both, facts.NAMES, moved).get_columns()
+    subscribed = told[facts.NAMES.index("subscribed_at")]
+    told[facts.NAMES.index("subscribed_at")] = subscribed.fill_null(both[_OWN])
+    about = both.select("position", "creator_id", pl.col("fan_id").alias("id"), *_PROFILE)
+    return about.hstack(told)
 
 
 def at(con: duckdb.DuckDBPyConnection, positions: Collection[int]) -> dict[int, dict[str, Any]]:
@@ -179,19 +208,36 @@ def _seen(wanted: Wanted) -> str:
         event["value"] = "CAST(seen.value_micros AS DOUBLE) / 1000000"
     also = "".join(f", {sql} AS on_{name}" for name, sql in event.items())
     also += "".join(f", base.{name}" for name in wanted.fans if name in (*_PROFILE, _OWN))
-    base = facts.running(
-        "fans_frame", "batch_frame", wanted.facts, wanted.moving, also=also, many=wanted.many
-    )
-    fan = {"creator_id": "s.creator_id", "id": "s.fan_id"}
-    fan |= {name: f"s.{name}" for name in (*wanted.profile, *wanted.facts)}
+    base = facts.running("fans_frame", "batch_frame", wanted.facts, wanted.moving, also=also)
+    fan = {name: f"s.{name}" for name in (*wanted.profile, *wanted.facts)}
     if "subscribed_at" in fan:
         fan["subscribed_at"] = _SUBSCRIBED
+    on = {name: f"s.on_{name}" for name in event}
+    return _structs(on, fan, f"({base})", wanted, "batch_frame")
+
+
+def _framed(wanted: Wanted) -> str:
+    """Return the same over `seen_frame`, in which everything has its place."""
+    event = {name: f"s.{_FRAMED.get(name, name)}" for name in wanted.event}
+    if "value" in event:
+        event["value"] = "CAST(s.value_micros AS DOUBLE) / 1000000"
+    fan = {name: f"s.{_FAN}{name}" for name in (*wanted.profile, *wanted.facts)}
+    if "subscribed_at" in fan:
+        fan["subscribed_at"] = f"coalesce(s.{_FAN}subscribed_at, s.{_FAN}{_OWN})"
+    return _structs(event, fan, "seen_frame", wanted, "seen_frame")
+
+
+def _structs(
+    event: Mapping[str, str], fan: dict[str, str], rows: str, wanted: Wanted, batch: str
+) -> str:
+    """Return the query of `event` and `fan`, features included, over rows called `s`."""
+    fan = {"creator_id": "s.creator_id", "id": "s.fan_id"} | fan
     fan |= {feature.key: f'did."{feature.key}"' for feature in wanted.features}
-    did = _did(wanted.features, wanted.running)
+    did = _did(wanted.features, wanted.running, batch)
     joined = f" LEFT JOIN ({did}) AS did ON did.position = s.position" if did else ""
     return (
-        f"SELECT s.position, {_struct({name: f's.on_{name}' for name in event})} AS event,"
-        f" {_struct(fan)} AS fan FROM ({base}) AS s{joined}"
+        f"SELECT s.position, {_struct(event)} AS event, {_struct(fan)} AS fan"
+        f" FROM {rows} AS s{joined}"
     )
 
 
@@ -199,15 +245,15 @@ def _struct(fields: Mapping[str, str]) -> str:
     return "{" + ", ".join(f"{quote(name)}: {sql}" for name, sql in fields.items()) + "}"
 
 
-def _did(features: Sequence[Feature], running: bool) -> str:
+def _did(features: Sequence[Feature], running: bool, batch: str) -> str:
     """Return the query of the features per position, or nothing when there are none."""
     if not features:
         return ""
     names = ", ".join((*_KEY, "event_id", *behaviour.FIELDS))
     events = f"SELECT {names}, {_BEFORE} AS position FROM history_frame"
     if running:
-        events += f" UNION ALL SELECT {names}, position FROM batch_frame"
-    return behaviour.columns(features, f"({events})", "batch_frame", ordered=running)
+        events += f" UNION ALL SELECT {names}, position FROM {batch}"
+    return behaviour.columns(features, f"({events})", batch, ordered=running)
 
 
 def _whole(wanted: Wanted) -> str:
@@ -215,7 +261,7 @@ def _whole(wanted: Wanted) -> str:
     own = "".join(f", base.{name}" for name in (*_PROFILE, _OWN))
     also = f"{own}, base.fan_id IS NOT NULL AS known"
     moved = wanted.moved if wanted.running else ()
-    base = facts.running("hit_fans", "hit_batch", moved=moved, also=also, many=wanted.many)
+    base = facts.running("hit_fans", "hit_batch", moved=moved, also=also)
     sums = ", ".join(f"s.{name}" for name in facts.NAMES)
     return (
         f"SELECT s.position, s.creator_id, s.fan_id AS id, {', '.join(_PROFILE)},"

@@ -80,6 +80,15 @@ def _list(render: Callable[[Fact], str]) -> str:
 
 _NAMES = ", ".join(fact.name for fact in FACTS)
 _COUNTING = sorted({name for fact in FACTS for name in fact.events})
+IMPORTED = (
+    f"(select {FINGERPRINT} = any(t.imported) from tallies t"
+    " where t.creator_id = e.creator_id and t.fan_id = e.fan_id)"
+)
+"""Says of an event `e` that a file had brought it; by key, for a join may read every row."""
+_BY_KEY = (
+    "left join lateral (select * from tallies t where t.creator_id = k.creator_id"
+    " and t.fan_id = k.fan_id limit 1) t on true"
+)
 HELD = "exists (select from quarantine q where q.import_id = 'inbox' and q.row = e.id)"
 _ADD = text(
     f"""
@@ -91,6 +100,7 @@ _ADD = text(
       and (e.tx, e.id) <= (cast(cast(:to_tx as text) as xid8), :to_id)
       and e.name = any(:names)
       and not coalesce({FINGERPRINT} = any(t.imported), false) and not {HELD}
+      and exists (select from checkpoints where name = '{NAME}' and position <> '{{}}')
     group by e.creator_id, e.fan_id
     on conflict (creator_id, fan_id) do update
     set {", ".join(f"{f.name} = {_merged(f, 'tallies', 'excluded')}" for f in FACTS)}
@@ -105,9 +115,8 @@ _AHEAD = f"""
         select * from unnest(cast(:creators as text[]), cast(:fans as text[]))
             as k(creator_id, fan_id)
     ), ahead as (
-        select e.*, {FINGERPRINT} = any(t.imported) or {HELD} as odd
-        from {{source}} left join tallies t
-            on t.creator_id = e.creator_id and t.fan_id = e.fan_id
+        select e.*, coalesce({IMPORTED}, false) or {HELD} as odd
+        from {{source}}
     )
 """
 _READ = text(
@@ -121,7 +130,7 @@ _READ = text(
         from ahead e group by e.creator_id, e.fan_id
     )
     select k.creator_id, k.fan_id, {_list(lambda f: _told(f, _merged(f, "t", "n")))}, n.odd
-    from k left join tallies t on t.creator_id = k.creator_id and t.fan_id = k.fan_id
+    from k {_BY_KEY}
            left join n on n.creator_id = k.creator_id and n.fan_id = k.fan_id
     """
 )
@@ -134,7 +143,7 @@ _READ_BATCH = text(
     , n as (select distinct creator_id, fan_id from ahead where odd)
     select k.creator_id, k.fan_id, {_list(lambda f: _told(f, f"t.{f.name}"))},
            n.fan_id is not null as odd
-    from k left join tallies t on t.creator_id = k.creator_id and t.fan_id = k.fan_id
+    from k {_BY_KEY}
            left join n on n.creator_id = k.creator_id and n.fan_id = k.fan_id
     """
 )
@@ -187,8 +196,6 @@ def _frame(rows: Sequence[Any]) -> pl.DataFrame:
 
 
 def add(connection: Connection, after: Position, upto: Position) -> None:
-    """Add the events of the inbox that lie behind one place, up to another."""
-    if not checkpoints.read(connection, NAME):
-        return
+    """Add the events of the inbox that lie behind one place, up to another, if any are kept."""
     values = {"tx": str(after.tx), "id": after.id, "to_tx": str(upto.tx), "to_id": upto.id}
     connection.execute(_ADD, {**values, "names": _COUNTING})

@@ -103,6 +103,22 @@ def snapshot(con: DuckDBPyConnection) -> int:
     return int(row[0]) if row and row[0] is not None else 0
 
 
+@contextmanager
+def still(con: DuckDBPyConnection | None) -> Iterator[int | None]:
+    """See one state of the lake throughout, whose snapshot is given; nothing is written to it.
+
+    It is also looked up once only, which costs most.
+    """
+    if con is None:
+        yield None
+        return
+    con.execute("begin")
+    try:
+        yield snapshot(con)
+    finally:
+        con.execute("rollback")
+
+
 def quoted(text: str) -> str:
     """Return a text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"

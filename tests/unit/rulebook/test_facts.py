@@ -80,13 +80,13 @@ def test_the_fields_at_each_event_are_those_of_all_events_up_to_it(con, events, 
 
 
 @settings(max_examples=25, deadline=None)
-@given(EVENTS, st.integers(0, 25), st.sets(st.sampled_from(facts.NAMES), min_size=1), st.booleans())
-def test_a_few_facts_and_only_those_that_move_come_out_as_among_all(con, events, cut, names, many):
+@given(EVENTS, st.integers(0, 25), st.sets(st.sampled_from(facts.NAMES), min_size=1))
+def test_a_few_facts_and_only_those_that_move_come_out_as_among_all(con, events, cut, names):
     before, batch = relation(con, "e_a", events[:cut]), relation(con, "e_b", events[cut:])
     state = f"({facts.state(before)})"
     moved = facts.moved(event["name"] for event in events[cut:])
     asked = ", ".join(name for name in facts.NAMES if name in names)
-    few = facts.running(state, batch, names, moved, many=many)
+    few = facts.running(state, batch, names, moved)
     whole, part = (
         f"SELECT position, {asked} FROM ({query}) ORDER BY position"
         for query in (facts.running(state, batch), few)
