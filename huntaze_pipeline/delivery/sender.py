@@ -21,6 +21,7 @@ from huntaze_pipeline.delivery.intents import Stop
 from huntaze_pipeline.delivery.limiter import BANDS, Claimed, Grant, Permit, Settlement
 from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.platforms.base import Kind, Outcome
+from huntaze_pipeline.delivery.ringing import Ringing
 from huntaze_pipeline.delivery.stamina import AWAY, LOST, Stamina, growing
 from huntaze_pipeline.delivery.upkeep import Upkeep
 
@@ -75,7 +76,8 @@ class Sender:
                 for _ in range(self._o.receivers)
             ]
         if self._o.relay:
-            loops += [self._s.run(intake.publish), self._s.run(intake.overtake)]
+            ringing = Ringing(self._p, self._halt, self._o.poll_s)
+            loops += [self._s.run(ringing.publish), self._s.run(ringing.overtake)]
         if until_idle:
             loops.append(self._idle())
         return loops

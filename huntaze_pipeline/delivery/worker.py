@@ -16,7 +16,6 @@ from functools import partial
 from typing import TextIO
 
 from huntaze_pipeline.clock import Clock, system_clock
-from huntaze_pipeline.delivery import relay
 from huntaze_pipeline.delivery.accounts import STANDARD, Directory
 from huntaze_pipeline.delivery.breaker import Breaker, Tuning
 from huntaze_pipeline.delivery.journal import Journal
@@ -25,12 +24,12 @@ from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.platforms.base import Platform
 from huntaze_pipeline.delivery.platforms.directory import platforms as open_platforms
 from huntaze_pipeline.delivery.queue import Queue
+from huntaze_pipeline.delivery.ringing import Ringing
 from huntaze_pipeline.delivery.rollout import Rollout
 from huntaze_pipeline.delivery.scripts import connect
 from huntaze_pipeline.delivery.sender import Sender
 from huntaze_pipeline.delivery.shards import RedisLimiter
 from huntaze_pipeline.delivery.sqs import SqsQueue
-from huntaze_pipeline.delivery.stamina import AWAY, growing
 from huntaze_pipeline.delivery.standby import Standby
 from huntaze_pipeline.rulebook.policies import load_policies
 from huntaze_pipeline.settings import Settings
@@ -166,31 +165,22 @@ def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def relay_until(settings: Settings, stop: threading.Event, *, once: bool = False) -> int:
     """Publish what is due, again and again, until `stop` is set; return how many messages moved.
 
-    A service that is away is waited for with growing pauses.
+    A service that is away is waited for, unless it is done only once.
     """
     made = parts(settings, platforms={})
-    total, failures = 0, 0
+    ringing = Ringing(made, stop, RELAY_POLL_S)
     try:
-        while not stop.is_set():
-            try:
-                moved = relay.publish(
-                    made.store, made.queue, made.clock(), direct=made.direct, rollout=made.rollout
-                )
-                total, failures = total + moved, 0
-            except AWAY as error:
-                if once:
-                    raise
-                failures += 1
-                made.journal.pause("relay", error)
-                stop.wait(growing(failures))
-                continue
-            if once:
-                break
-            if not moved:
-                stop.wait(RELAY_POLL_S)
+        if once:
+            while ringing.turn():
+                pass
+        else:
+            other = threading.Thread(target=ringing.overtake, daemon=True)
+            other.start()
+            ringing.publish()
+            other.join()
     finally:
         close(made)
-    return total
+    return ringing.moved
 
 
 def close(made: Parts) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 from huntaze_pipeline import settings
 from huntaze_pipeline.clock import system_clock
 from huntaze_pipeline.delivery import outbox, worker
-from huntaze_pipeline.delivery.intake import Intake
 from huntaze_pipeline.delivery.outfit import Options
+from huntaze_pipeline.delivery.ringing import Ringing
 from huntaze_pipeline.delivery.stamina import AWAY
 from huntaze_pipeline.local.chaos import cradle, traps
 from huntaze_pipeline.local.chaos.traps import Traps
@@ -44,7 +44,7 @@ def relay(mines: Traps) -> None:
     made = worker.parts(settings.load(), platforms={})
     traps.lay(mines, made, role="relay")
     halt = _told()
-    Intake(made, OPTIONS, halt).publish()
+    Ringing(made, halt, OPTIONS.poll_s).publish()
     worker.close(made)
 
 

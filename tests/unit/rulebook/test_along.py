@@ -60,3 +60,20 @@ def test_each_event_sees_what_the_database_would_have_added_up(con, events, cut,
     followed = along.fields(batch, states, names, moved)
     assert followed.columns == asked
     assert followed.rows() == told.rows()
+
+
+def test_money_is_rounded_once_as_the_database_rounds_it(con):
+    worth = [12_766_035, 1, 999_999_999_999, 4_999_999]
+    events = frame(
+        [
+            {"creator_id": "maya", "fan_id": f"f{i}", "name": "purchase", "value_micros": micros,
+             "occurred_at": START, "message_id": None, "campaign_id": None}
+            for i, micros in enumerate(worth)
+        ]
+    )  # fmt: skip
+    state = con.register("none", frame([]).to_arrow()).execute(facts.state("none")).pl()
+    states = events.join(state, on=along.KEY, how="left", maintain_order="left")
+
+    told = along.fields(events, states, ["lifetime_spend"], ["lifetime_spend"])
+
+    assert told["lifetime_spend"].to_list() == [micros / 1e6 for micros in worth]
