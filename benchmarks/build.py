@@ -25,7 +25,7 @@ from huntaze_pipeline import settings
 from huntaze_pipeline.local import stack
 from huntaze_pipeline.store import migrate
 from huntaze_pipeline.store.session import Store
-from huntaze_pipeline.warehouse import care, declarations, lake, models, raw, runner
+from huntaze_pipeline.warehouse import care, declarations, lake, models, raw, runner, turn
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PROJECT = models.load(settings.load().models_dir)
@@ -243,7 +243,7 @@ def _dbt(model: models.Model) -> str:
 
 def built(con: DuckDBPyConnection, verbose: bool, *, full: bool = False) -> float:
     """Build ours; return seconds."""
-    done: list[runner.Built] = []
+    done: list[turn.Built] = []
     seconds = timed(lambda: done.extend(runner.build(con, PROJECT, full=full)))
     if verbose:
         print({one.name: (one.how, round(one.seconds, 2)) for one in done})

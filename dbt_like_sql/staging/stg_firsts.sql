@@ -10,6 +10,7 @@ incremental:
   key: [creator_id, fan_id, message_key, touch]
   reads: {staging.stg_events: {}}
   near: message_at
+  split: [creator_id, fan_id]
   merge:
     message_at: min
     touched_at: min

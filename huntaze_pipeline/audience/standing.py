@@ -175,8 +175,9 @@ def _changed(con: DuckDBPyConnection, plan: Plan) -> list[str]:
         wanted = ", ".join(f'"{name}"' for name in sorted(there & read - {"creator_id", key}))
         columns = f"creator_id, {key} as fan_id{', ' if wanted else ''}{wanted}"
         for more, less in ((feed.came, feed.left), (feed.left, feed.came)):
-            query = f"select {columns} from {more} except select {columns} from {less}"
-            parts.append(f"select creator_id, fan_id from ({query})")
+            if more is not None:
+                but = f" except select {columns} from {less}" if less is not None else ""
+                parts.append(f"select creator_id, fan_id from (select {columns} from {more}{but})")
     return parts
 
 

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import dagster as dg
+from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.clock import duration
 from huntaze_pipeline.errors import ModelError
 from huntaze_pipeline.orchestration import pictures
 from huntaze_pipeline.orchestration.resources import Rooms
-from huntaze_pipeline.warehouse import lineage, runner
+from huntaze_pipeline.warehouse import audits, lineage, runner
 from huntaze_pipeline.warehouse.models import Audit, Model, Project
 from huntaze_pipeline.warehouse.reports import Report
+from huntaze_pipeline.warehouse.turn import Built
 
 WRITERS = "lake"
 """The pool of assets that write to the lake; its limit is the instance's choice."""
@@ -128,7 +130,7 @@ def _asset(project: Project, model: Model, tables: lineage.Shapes) -> dg.AssetsD
     return build
 
 
-def _build(lake: "runner.DuckDBPyConnection", project: Project, model: Model) -> runner.Built:
+def _build(lake: DuckDBPyConnection, project: Project, model: Model) -> Built:
     """Build one model; its faults are for the author of the SQL, and no retry mends them."""
     try:
         return runner.one(lake, project, model)
@@ -147,7 +149,7 @@ def _check(audit: Audit, refs: Sequence[str]) -> dg.AssetChecksDefinition:
     )
     def check(rooms: Rooms) -> dg.AssetCheckResult:
         with rooms.lake() as lake:
-            (found,) = runner.audit(lake, [audit])
+            (found,) = audits.run(lake, [audit])
         return dg.AssetCheckResult(
             passed=found.bad == 0,
             severity=severity,

@@ -58,13 +58,18 @@ class Incremental(Part):
     """How new rows are put onto those that are there, for every column outside the key."""
     near: Name | None = None
     """A time that rows with one key share (or lack): only that stretch is searched for them."""
+    split: list[Name] = []
+    """Columns of the key that every read has as they are: what does not fit into memory at once is
+    built in parts by them. Without `merge` the whole key is such."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "Incremental":
         if bool(self.partition) == bool(self.key):
             raise ValueError("give either `partition` or `key`")
-        if self.partition and (self.merge or self.near):
-            raise ValueError("`merge` and `near` go with `key`")
+        if self.partition and (self.merge or self.near or self.split):
+            raise ValueError("`merge`, `near` and `split` go with `key`")
+        if not set(self.split) <= set(self.key):
+            raise ValueError("`split` names columns of the `key`")
         without = [name for name, read in self.reads.items() if self.partition and not read.time]
         if without:
             raise ValueError(f"reads: {', '.join(without)}: say which column is the `time`")

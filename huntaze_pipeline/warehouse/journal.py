@@ -11,16 +11,25 @@ from dataclasses import dataclass, replace
 
 from duckdb import DuckDBPyConnection
 
-from huntaze_pipeline.warehouse import changes, lake
+from huntaze_pipeline.warehouse import changes, lake, raw
 from huntaze_pipeline.warehouse.changes import News, Span, Survey
+
+SMALL = frozenset({*(f"raw.{name}" for name in raw.DECLARED), "raw.clock", "raw.experiments"})
+"""Tables so small that asking the catalog where they are takes longer than reading them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Two relations in the shape of the table they come from."""
+    """Relations in the shape of the table they come from."""
 
     came: str
-    left: str
+    left: str | None
+    """None when no row left."""
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Return both, or the one that there is."""
+        return (self.came,) if self.left is None else (self.came, self.left)
 
 
 class Apart(Exception):
@@ -42,6 +51,7 @@ class Journal:
         self._seen: Survey | None = None
         self._feeds: dict[tuple[str, int, int], Feed] = {}
         self._now: dict[str, Feed] = {}
+        self._through: dict[tuple[str, str], str] = {}
         self._tables: set[str] = set()
 
     def look(self) -> Survey:
@@ -56,14 +66,52 @@ class Journal:
         mine = {table: found.changed.get(table) for table in tables if table in self._now}
         return replace(found, changed={**found.changed, **mine}) if mine else found
 
+    def table(self, kind: str, model: str) -> str:
+        """Return the name of a temporary table for a model's rows.
+
+        Later models of the same transaction read what came into the table from it; otherwise the
+        next model has no use for it and takes its place.
+        """
+        if not self.together:
+            return f"_{kind}"
+        name = f"_{kind}_{model.replace('.', '_')}"
+        self._tables.add(name)
+        return name
+
     def wrote(self, table: str, rows: Feed) -> None:
         """Remember what has just been written to a table and taken out of it."""
         if self.together:
-            kept = _named(table)
-            self._con.execute(f"alter table {rows.came} rename to {kept.came}")
-            self._con.execute(f"alter table {rows.left} rename to {kept.left}")
-            self._tables |= {kept.came, kept.left}
-            self._now[table] = kept
+            self._now[table] = rows
+
+    def copy(self, table: str) -> str:
+        """Return where to read one of the small tables: in this transaction, asked for only once.
+
+        Its last name stays, for that is how a SELECT without an alias calls it.
+        """
+        if not self.together:
+            return f"lake.{table}"
+        name = f"temp.{table.split('.')[1]}"
+        if name not in self._tables:
+            self._con.execute(f"create or replace temp table {name} as from lake.{table}")
+            self._tables.add(name)
+        return name
+
+    def through(self, read: str, rows: str, made: str) -> str:
+        """Return what a view makes of one side of a feed: worked out once for all who read it.
+
+        Args:
+            read: the view.
+            rows: the side of the feed.
+            made: the view's SELECT over it.
+        """
+        if not self.together:
+            return made
+        if (read, rows) not in self._through:
+            name = f"_through_{read.replace('.', '_')}_{len(self._through)}"
+            self._con.execute(f"create or replace temp table {name} as from {made}")
+            self._tables.add(name)
+            self._through[read, rows] = name
+        return self._through[read, rows]
 
     def sign(self, names: Sequence[str]) -> None:
         """Let the snapshot say which models were built in it: they know of each other's rows."""
@@ -94,6 +142,7 @@ class Journal:
         self._tables.clear()
         self._feeds.clear()
         self._now.clear()
+        self._through.clear()
         self._seen = None
 
     def _bring(self, table: str, first: int, last: int) -> Feed:
@@ -104,14 +153,12 @@ class Journal:
             f" from ducklake_table_changes('lake', {schema}, {name}, {first}, {last})"
         )
         self._tables.add(kept)
+        (left,) = self._con.execute(
+            f"select count(*) from {kept} where change_type in {_LEFT}"
+        ).fetchone() or (0,)
         rows = f"(select * exclude (change_type) from {kept} where change_type in"
-        return Feed(f"{rows} {_CAME})", f"{rows} {_LEFT})")
+        return Feed(f"{rows} {_CAME})", f"{rows} {_LEFT})" if left else None)
 
 
 _CAME = "('insert', 'update_postimage')"
 _LEFT = "('delete', 'update_preimage')"
-
-
-def _named(table: str) -> Feed:
-    stem = f"{table.replace('.', '_')}_now"
-    return Feed(f"_in_{stem}", f"_out_{stem}")

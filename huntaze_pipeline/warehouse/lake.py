@@ -245,7 +245,7 @@ def _attach_past(con: DuckDBPyConnection, as_of: datetime | int) -> None:
     try:
         con.execute(f"attach 'ducklake:postgres:' as lake ({options}, read_only, {when})")
     except duckdb.Error as error:
-        raise WarehouseError(f"{_kept(con, options)}; {as_of} is not: {_line(error)}") from None
+        raise WarehouseError(f"{_kept(con, options)}; {as_of} is not: {line(error)}") from None
 
 
 def _kept(con: DuckDBPyConnection, options: str) -> str:
@@ -257,12 +257,13 @@ def _kept(con: DuckDBPyConnection, options: str) -> str:
             " from ducklake_snapshots('lake')"
         ).fetchone()
     except duckdb.Error as error:
-        return f"the lake cannot be opened ({_line(error)})"
+        return f"the lake cannot be opened ({line(error)})"
     first, last, since = row or (0, 0, None)
     return f"snapshots {first} to {last}, from {since:%Y-%m-%dT%H:%M:%SZ} on, are kept"
 
 
-def _line(error: Exception) -> str:
+def line(error: Exception) -> str:
+    """Return the first line of what the engine says, without the statement."""
     return str(error).strip().splitlines()[0]
 
 

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
-from huntaze_pipeline.warehouse import declarations, lake, mirror, pull, runner
+from huntaze_pipeline.warehouse import audits, declarations, lake, mirror, pull, runner
+from huntaze_pipeline.warehouse.audits import Audited
 from huntaze_pipeline.warehouse.models import Project
-from huntaze_pipeline.warehouse.runner import Audited, Built
+from huntaze_pipeline.warehouse.turn import Built
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +47,5 @@ def run(
         pulled = pull.inbox(store, con)
         lake.write(con, lambda: mirror.refresh(con, now, declared, whole=full))
         built = runner.build(con, project, select, progress, full=full)
-        audited = runner.audit(con, project.audits) if select is None else []
+        audited = audits.run(con, project.audits) if select is None else []
         return Refreshed(pulled.rows, lake.snapshot(con), tuple(built), tuple(audited))

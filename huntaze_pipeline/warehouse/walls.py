@@ -161,7 +161,7 @@ def _described(con: duckdb.DuckDBPyConnection, report: Report) -> list[Problem]:
         rows = con.execute(f"describe {head}{text}").fetchall()
     except duckdb.Error as error:
         match = _LINE.search(str(error))
-        return [Problem(f"{report.path}:{match[1] if match else 1}", _first(error))]
+        return [Problem(f"{report.path}:{match[1] if match else 1}", lake.line(error))]
     return _columns(report, {str(row[0]): str(row[1]) for row in rows})
 
 
@@ -181,10 +181,6 @@ def _columns(report: Report, got: Mapping[str, str]) -> list[Problem]:
         if style != "hidden" and name in got and not got[name].startswith(taken):
             found.append(Problem(where, f"{name!r} is {got[name]}: {style} needs {taken[0]}"))
     return found
-
-
-def _first(error: duckdb.Error) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 def _at(report: Report, offset: int) -> str:

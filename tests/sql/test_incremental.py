@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from duckdb import DuckDBPyConnection
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from huntaze_pipeline.settings import load
-from huntaze_pipeline.warehouse import lake, models, runner
+from huntaze_pipeline.warehouse import lake, models, parts, runner
 
 PROJECT = models.load(load().models_dir)
 START = datetime(2026, 3, 20, tzinfo=UTC)  # days on both sides of a change to summer time
@@ -137,3 +138,22 @@ def test_taking_in_what_is_new_ends_where_building_anew_ends(
         runner.build(con, PROJECT, full=True)
 
         assert grown == tables(con)
+
+
+def test_the_models_in_parts_come_to_what_they_come_to_at_once(tmp_path: Path) -> None:
+    names = ["sent", "delivered", "opened", "clicked", "purchase", "unsubscribed", "redeemed"]
+    with lake.private(tmp_path) as con:
+        found(con)
+        for number in range(28):
+            told = {"name": names[number % 7], "fan": f"f{number % 3}", "minutes": 700 * number}
+            told |= {"message": [None, "m1", "m2", "m3", "foreign"][number % 5], "portion": 0}
+            told |= {"campaign": ["past", None][number % 2], "value": 12_340_000}
+            arrive(con, number, told)
+        states(con, dict.fromkeys(MESSAGES, "sent"))
+        runner.build(con, PROJECT)
+        whole = tables(con)
+        con.execute("set memory_limit = '1 GiB'")
+        with patch.object(parts, "_ROW", (1 << 30) // 10):  # as if ten events filled the memory
+            runner.build(con, PROJECT, full=True)
+
+        assert whole == tables(con)
