@@ -261,9 +261,9 @@ def test_a_question_must_be_one_select(settings: Settings, con: DuckDBPyConnecti
     ],
 )
 def test_a_question_reaches_neither_the_operational_database_nor_files(
-    settings: Settings, creator: str, question: str
+    lasting: Settings, question: str
 ) -> None:
-    with lake.connect(settings, read_only=True) as reader, pytest.raises(WarehouseError):
+    with lake.connect(lasting, read_only=True) as reader, pytest.raises(WarehouseError):
         query.ask(reader, question)
 
 
