@@ -76,19 +76,27 @@ class Databases:
     @contextmanager
     def fresh(self) -> Iterator[str]:
         """Lend a database as new; yield its address."""
-        name, loans = f"test_{uuid.uuid4().hex[:12]}", 0
-        if self._spare:
-            used, loans = self._spare.pop()
-            self._empty_of_guests(used)
-            self._do("alter database {} rename to {}", used, name)
-        else:
-            self._do("create database {} template {}", name, TEMPLATE)
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        loans = self._lent_again(name)
         yield self.address(name)
         self._empty_of_guests(name)
         if loans + 1 < LOANS and self._swept(name):
             self._spare.append((name, loans + 1))
         else:
             self._do("drop database {} with (force)", name)
+
+    def _lent_again(self, name: str) -> int:
+        """Give a spare database the name, or make one; return how often it was lent before."""
+        while self._spare:
+            used, loans = self._spare.pop()
+            self._empty_of_guests(used)
+            try:
+                self._do("alter database {} rename to {}", used, name)
+                return loans
+            except psycopg.errors.ObjectInUse:  # a thread of an old test came back to it
+                self._do("drop database {} with (force)", used)
+        self._do("create database {} template {}", name, TEMPLATE)
+        return 0
 
     def _swept(self, name: str) -> bool:
         """Delete what was written, when that makes the database as new; say whether it does."""
