@@ -7,7 +7,7 @@ from hypothesis import settings
 
 USUAL = 100
 
-settings.register_profile("quick", max_examples=30)
+settings.register_profile("quick", max_examples=20)
 
 
 def examples(most: int) -> int:
