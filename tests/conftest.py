@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import effort  # noqa: F401 (its profile can be named on the command line)
+import lakes
 import pytest
 import redis
 from databases import Databases
@@ -54,7 +55,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 def databases(servers: Settings) -> Iterator[Databases]:
     """Where a test's database comes from."""
     lending = Databases(servers)
-    yield lending
+    with lakes.lent():
+        yield lending
     lending.close()
 
 

@@ -61,7 +61,7 @@ class Sender:
             for task in watched:
                 task.cancel()
             await asyncio.gather(*watched, return_exceptions=True)
-            self._s.close()
+            await self._s.close()
 
     def _loops(self, until_idle: bool) -> list[Coroutine[Any, Any, None]]:
         intake = Intake(self._p, self._o, self._halt)
@@ -71,7 +71,7 @@ class Sender:
         ]  # fmt: skip
         if self._p.queue is not None:
             loops += [
-                self._s.run(intake.receive, band, self._p.queue)
+                self._s.listen(intake.receive, band, self._p.queue)
                 for band in BANDS
                 for _ in range(self._o.receivers)
             ]

@@ -5,7 +5,7 @@ A service that is away pauses what needs it and nothing else. A fault of ours is
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,6 +21,8 @@ AWAY = (RedisError, OperationalError, InterfaceError, ServiceError, StoreError)
 """What a service that is away looks like. Anything else is a fault of ours and stops the sender."""
 LOST = (LostError, ChangedServerError)
 """The limiter's memory is not the one that the books know."""
+CLOSE_S = 2.0
+"""Work that takes longer is stuck at a service that is away."""
 _T = TypeVar("_T")
 
 
@@ -30,13 +32,20 @@ class Stamina:
     def __init__(self, parts: Parts, threads: int, lease_s: float) -> None:
         self._parts = parts
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sender")
+        self._under_way: set[Future[Any]] = set()
         self._lease_s = lease_s
         self._recovering = asyncio.Lock()
 
     async def run(self, work: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
         """Do blocking work once, in a thread."""
-        call = partial(work, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        begun = self._threads.submit(partial(work, *args, **kwargs))
+        self._under_way.add(begun)
+        begun.add_done_callback(self._under_way.discard)
+        return await asyncio.wrap_future(begun)
+
+    async def listen(self, work: Callable[..., None], *args: Any) -> None:
+        """Do work in a thread that nobody waits for at the end: it only hears, for a while yet."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args))
 
     async def steady(self, what: str, work: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
         """Do blocking work; while a service is away, wait longer and longer and try again."""
@@ -74,9 +83,15 @@ class Stamina:
                     p.journal.note(news)
                 return
 
-    def close(self) -> None:
-        """Let the threads end."""
+    async def close(self) -> None:
+        """Let the threads end what they do: afterwards their connections may be closed."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        left = [asyncio.wrap_future(begun) for begun in list(self._under_way)]
+        if left:
+            done, _ = await asyncio.wait(left, timeout=CLOSE_S)
+            for ended in done:
+                if not ended.cancelled():
+                    ended.exception()  # nobody else is there to be told
 
 
 def growing(failures: int) -> float:

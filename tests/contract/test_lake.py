@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import lakes
 import pytest
 from duckdb import DuckDBPyConnection
 from pydantic import SecretStr
@@ -74,7 +75,7 @@ def test_two_first_users_make_one_lake(settings: Settings) -> None:
 
 
 def test_the_first_user_may_be_a_reader(settings: Settings) -> None:
-    with lake.connect(settings, read_only=True) as con:
+    with lakes.made(), lake.connect(settings, read_only=True) as con:
         assert con.execute("select count(*) from lake.raw.events").fetchone() == (0,)
         with pytest.raises(duckdb.Error, match="read-only"):
             con.execute("delete from lake.raw.events")
@@ -260,9 +261,9 @@ def test_a_question_must_be_one_select(settings: Settings, con: DuckDBPyConnecti
     ],
 )
 def test_a_question_reaches_neither_the_operational_database_nor_files(
-    settings: Settings, creator: str, question: str
+    lasting: Settings, question: str
 ) -> None:
-    with lake.connect(settings, read_only=True) as reader, pytest.raises(WarehouseError):
+    with lake.connect(lasting, read_only=True) as reader, pytest.raises(WarehouseError):
         query.ask(reader, question)
 
 

@@ -118,6 +118,7 @@ def test_a_file_is_checked_by_a_suite_and_the_exit_code_says_how_it_went(tmp_pat
     assert "has no column fan_id" in str(run(cli.app, ["quality", "check", str(path)]).exception)
 
 
+@pytest.mark.slow
 def test_the_data_docs_of_a_batch_are_pages_that_name_what_failed(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(HEAD + "maya,e1,tip,ana,email,5,euro,2026-01-01,2026-01-01\n")

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from effort import seconds
 
 from huntaze_pipeline.delivery.limiter import Limits, StepError
 from huntaze_pipeline.delivery.ratelimiter import RateLimiter
@@ -153,7 +154,7 @@ def test_a_clock_that_jumps_grants_nothing_for_a_window(lean: Settings) -> None:
 
 def test_hammers_never_pass_the_limit(lean: Settings) -> None:
     limiter = make(lean, Limits(10, 0.5), lease_s=0.5)
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + seconds(3)
 
     def hammer(seed: int) -> list[tuple[float, str]]:
         log: list[tuple[float, str]] = []
@@ -178,4 +179,4 @@ def test_hammers_never_pass_the_limit(lean: Settings) -> None:
     for account in (f"a{i}" for i in range(4)):
         times = [at for at, name in arrivals if name == account]
         assert max(sum(t <= u < t + 0.5 for u in times) for t in times) <= 10
-    assert len(arrivals) >= 160
+    assert len(arrivals) >= 50 * seconds(3)

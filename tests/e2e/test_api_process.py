@@ -26,20 +26,24 @@ def huntaze(environment: dict[str, str], *words: str) -> subprocess.CompletedPro
     return terminal.run(*words, env=environment)
 
 
-@pytest.fixture
-def address(environment: dict[str, str]) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def served(lasting: Settings) -> dict[str, str]:
+    """The environment of the API that runs."""
+    return stack.environment(lasting) | {"HUNTAZE_WEBHOOK_SECRET": "hush"}
+
+
+@pytest.fixture(scope="module")
+def address(served: dict[str, str]) -> Iterator[str]:
     command = [*HUNTAZE, "api", "--port", "0"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=served, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())["url"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) in (0, -signal.SIGTERM)
 
 
-def test_a_creator_is_added_and_its_key_opens_the_api(
-    environment: dict[str, str], address: str
-) -> None:
-    added = huntaze(environment, "creators", "add", "ana", "--account", "onlyfans:ana", "--json")
+def test_a_creator_is_added_and_its_key_opens_the_api(served: dict[str, str], address: str) -> None:
+    added = huntaze(served, "creators", "add", "ana", "--account", "onlyfans:ana", "--json")
     assert added.returncode == 0, added.stderr
     key = json.loads(added.stdout)["key"]
     assert json.loads(added.stdout)["accounts"] == ["ana-onlyfans-ana"]
@@ -47,7 +51,7 @@ def test_a_creator_is_added_and_its_key_opens_the_api(
     with httpx.Client(base_url=address, headers={"X-API-Key": key}) as client:
         assert client.get("/api/campaigns").json()["total"] >= 0
         assert client.get("/health").json()["status"] == "ok"
-        rotated = huntaze(environment, "creators", "rotate-key", "ana", "--json")
+        rotated = huntaze(served, "creators", "rotate-key", "ana", "--json")
         assert json.loads(rotated.stdout)["key"] != key
         assert client.get("/api/campaigns").status_code == 401
 
@@ -80,12 +84,10 @@ def test_a_key_is_kept_nowhere_and_the_same_creator_twice_is_a_clear_refusal(
     assert json.loads(first.stdout)["key"] not in listed
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(
-    environment: dict[str, str], address: str
-) -> None:
+def test_a_port_that_is_taken_is_said_in_one_line(served: dict[str, str], address: str) -> None:
     port = address.rpartition(":")[2]
 
-    done = huntaze(environment, "api", "--port", port)
+    done = huntaze(served, "api", "--port", port)
 
     assert done.returncode == 3
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr

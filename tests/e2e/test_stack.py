@@ -38,11 +38,25 @@ FAST = ("redis",)
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A home that PostgreSQL's account can pass through, emptied afterwards."""
-    with tempfile.TemporaryDirectory(prefix="huntaze-test-") as made:
-        Path(made).chmod(0o711)
-        yield Path(made)
-        wait(lambda: not stack.running(folder.Folder(Path(made))))
-        keeper.erase(folder.Folder(Path(made)))
+    with made() as found:
+        yield found
+
+
+@contextlib.contextmanager
+def made() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="huntaze-test-") as name:
+        home = Path(name)
+        home.chmod(0o711)
+        yield home
+        wait(lambda: not stack.running(folder.Folder(home)))
+        keeper.erase(folder.Folder(home))
+
+
+@pytest.fixture(scope="module")
+def everything() -> Iterator[Path]:
+    """A home whose servers all run, for those who only look at them."""
+    with made() as home, stack.services(load(), home=home):
+        yield home
 
 
 @contextlib.contextmanager
@@ -214,23 +228,21 @@ def test_a_server_that_cannot_start_says_why(home: Path) -> None:
         stack.services(load(), ("postgres",), home=home).__enter__()
 
 
-def test_no_secret_is_on_any_command_line(home: Path) -> None:
-    with stack.services(load(), ("postgres", "redis"), home=home):
-        lines = [command_line(pid) for pid in pids(home)]
-        assert all(lines)
-        assert (home / "stack.json").stat().st_mode & 0o777 == 0o600
-        for secret in state(home)["secrets"].values():
-            assert not any(secret.encode() in line for line in lines)
+def test_no_secret_is_on_any_command_line(everything: Path) -> None:
+    lines = [command_line(pid) for pid in pids(everything)]
+    assert all(lines)
+    assert (everything / "stack.json").stat().st_mode & 0o777 == 0o600
+    for secret in state(everything)["secrets"].values():
+        assert not any(secret.encode() in line for line in lines)
 
 
-def test_the_servers_listen_on_the_loopback_only(home: Path) -> None:
-    with stack.services(load(), home=home):
-        ports = [server["port"] for server in state(home)["servers"].values()]
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        listening = [row[1] for row in rows if row[3] == "0A"]
-        ours = [row for row in listening if int(row.split(":")[1], 16) in ports]
-        assert len(ours) == 3
-        assert {row.split(":")[0] for row in ours} == {"0100007F"}
+def test_the_servers_listen_on_the_loopback_only(everything: Path) -> None:
+    ports = [server["port"] for server in state(everything)["servers"].values()]
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    listening = [row[1] for row in rows if row[3] == "0A"]
+    ours = [row for row in listening if int(row.split(":")[1], 16) in ports]
+    assert len(ours) == 3
+    assert {row.split(":")[0] for row in ours} == {"0100007F"}
 
 
 def test_given_addresses_start_nothing_and_need_no_home() -> None:
@@ -262,6 +274,7 @@ def test_a_home_closed_to_the_servers_account_keeps_its_permissions() -> None:
         wait(lambda: not (home / "stack").exists())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_programs_closed_to_the_servers_account_are_copied() -> None:
     with tempfile.TemporaryDirectory() as closed:

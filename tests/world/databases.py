@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from lakes import ASIDE, Lakes
 from psycopg import sql
 from pydantic import SecretStr
 
@@ -24,15 +25,15 @@ LOANS = 50
 BULK = 2_000_000
 """Bytes of a table that is not worth sweeping."""
 CATALOGS = (
-    "pg_attrdef", "pg_attribute", "pg_constraint", "pg_default_acl", "pg_index", "pg_namespace",
-    "pg_policy", "pg_proc", "pg_sequence", "pg_statistic", "pg_trigger", "pg_type",
-    "public.huntaze_migrations",
+    "pg_attrdef", "pg_attribute", "pg_constraint", "pg_default_acl", "pg_index", "pg_policy",
+    "pg_proc", "pg_sequence", "pg_statistic", "pg_trigger", "pg_type", "public.huntaze_migrations",
 )  # fmt: skip
 _ROWS = " union all ".join(f"select count(*) + sum(xmin::text::int8) from {c}" for c in CATALOGS)
 SHAPE = f"""
     select sum(part) from (
         select hashtextextended((oid, relname, relnamespace, relowner, relacl, reloptions,
             relfilenode, relrowsecurity, relforcerowsecurity)::text, 0)::numeric from pg_class
+        union all select hashtextextended(n::text, 0) from pg_namespace n
         union all {_ROWS}) as parts (part)
 """
 """A number that is another one as soon as anything but rows has changed."""
@@ -42,7 +43,7 @@ WRITTEN = f"""
     where relkind = 'r' and nspname = 'public' and relname <> 'huntaze_migrations'
         and pg_relation_size(c.oid) > 0
 """
-ADDED = "select nspname from pg_namespace where oid >= 16384"
+ADDED = "select nspname from pg_namespace where oid >= 16384 and nspname <> %s"
 RESTART = "select setval(oid::regclass, 1, false) from pg_class where relkind = 'S'"
 GUESTS = "select pid from pg_stat_activity where datname = %s"
 
@@ -55,10 +56,11 @@ class Databases:
         self._spare: list[tuple[str, int]] = []
         self._admin = psycopg.connect(self.address("postgres"), autocommit=True)
         self._do("create database {}", TEMPLATE)
-        address = SecretStr(self.address(TEMPLATE))
-        store = Store(servers.model_copy(update={"database_url": address}), pooled=False)
+        template = servers.model_copy(update={"database_url": SecretStr(self.address(TEMPLATE))})
+        store = Store(template, pooled=False)
         migrate.upgrade(store)
         store.engine.dispose()
+        self._lakes = Lakes(template)
         with psycopg.connect(self.address(TEMPLATE)) as connection:
             self._shape = connection.execute(SHAPE).fetchone()
 
@@ -74,13 +76,8 @@ class Databases:
     @contextmanager
     def fresh(self) -> Iterator[str]:
         """Lend a database as new; yield its address."""
-        name, loans = f"test_{uuid.uuid4().hex[:12]}", 0
-        if self._spare:
-            used, loans = self._spare.pop()
-            self._empty_of_guests(used)
-            self._do("alter database {} rename to {}", used, name)
-        else:
-            self._do("create database {} template {}", name, TEMPLATE)
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        loans = self._lent_again(name)
         yield self.address(name)
         self._empty_of_guests(name)
         if loans + 1 < LOANS and self._swept(name):
@@ -88,11 +85,25 @@ class Databases:
         else:
             self._do("drop database {} with (force)", name)
 
+    def _lent_again(self, name: str) -> int:
+        """Give a spare database the name, or make one; return how often it was lent before."""
+        while self._spare:
+            used, loans = self._spare.pop()
+            self._empty_of_guests(used)
+            try:
+                self._do("alter database {} rename to {}", used, name)
+                return loans
+            except psycopg.errors.ObjectInUse:  # a thread of an old test came back to it
+                self._do("drop database {} with (force)", used)
+        self._do("create database {} template {}", name, TEMPLATE)
+        return 0
+
     def _swept(self, name: str) -> bool:
         """Delete what was written, when that makes the database as new; say whether it does."""
         with psycopg.connect(self.address(name)) as connection:
             connection.execute("set client_min_messages = error")
-            for added in connection.execute(ADDED).fetchall():  # a lake, a Dagster instance
+            self._lakes.put_back(connection)
+            for added in connection.execute(ADDED, [ASIDE]).fetchall():  # a Dagster instance
                 connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(*added)))
             if connection.execute(SHAPE).fetchone() != self._shape:
                 return False

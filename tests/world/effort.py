@@ -7,9 +7,14 @@ from hypothesis import settings
 
 USUAL = 100
 
-settings.register_profile("quick", max_examples=30)
+settings.register_profile("quick", max_examples=20)
 
 
 def examples(most: int) -> int:
     """Return how many of so many examples to try now."""
     return most * settings().max_examples // USUAL
+
+
+def seconds(most: float) -> float:
+    """Return for how many of so many seconds to hammer now: all of them, or half."""
+    return most if settings().max_examples >= USUAL else most / 2

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from limiters import Bench, Rows, over_redis
+from limiters import Bench, in_books, over_redis
 
 from huntaze_pipeline.delivery.model import MemoryLimiter
 
@@ -11,7 +11,7 @@ from huntaze_pipeline.delivery.model import MemoryLimiter
 @pytest.fixture(params=["model", "redis", "books"])
 def bench(request: pytest.FixtureRequest) -> Bench:
     if request.param == "books":
-        return Bench(Rows(request.getfixturevalue("store")), time.sleep, scale=4)
+        return in_books(request.getfixturevalue("store"))
     if request.param == "model":
         clock = [1_772_452_800_000]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 
 from huntaze_pipeline.delivery import epoch
 from huntaze_pipeline.delivery.books import BooksLimiter
@@ -17,6 +17,12 @@ from huntaze_pipeline.store.people import Account, Creator, Fan
 from huntaze_pipeline.store.session import Store
 
 LIMIT = Limits(3, 0.4)
+TIMES = {
+    "permits": ("until",),
+    "rests": ("until",),
+    "attempts": ("intent_at", "result_at"),
+    "messages": ("decided_at", "not_before", "queued_at", "lease_until"),
+}
 
 
 @dataclass
@@ -26,7 +32,7 @@ class Bench:
     limiter: Limiter
     pause: Callable[[float], None]
     scale: float = 1.0
-    """Real seconds in one second of a test: the books are slow on a busy machine."""
+    """Seconds in one second of a test: the books are slow on a busy machine, and sleep quickly."""
 
     def sleep(self, seconds: float) -> None:
         self.pause(seconds * self.scale)
@@ -77,6 +83,13 @@ class Rows(BooksLimiter):
                 values["platform"] = limits[name].pool or "onlyfans"
                 c.execute(insert(Account).values(values))
 
+    def sleep(self, seconds: float) -> None:
+        """Let time pass: everything that is written down was so much longer ago."""
+        with self.store.worker() as c:
+            for table, columns in TIMES.items():
+                earlier = ", ".join(f"{n} = {n} - make_interval(secs => :past)" for n in columns)
+                c.execute(text(f"update {table} set {earlier}"), {"past": seconds})
+
     def enqueue(self, parcels: Sequence[Parcel], limits: Mapping[str, Limits]) -> int:
         self.configure(limits)
         with self.store.worker() as c:
@@ -102,6 +115,11 @@ def _row(parcel: Parcel) -> dict[str, object]:
         "priority": parcel.priority, "state": "queued", "not_before": at, "decided_at": at,
         "idempotency_key": parcel.message_id,
     }  # fmt: skip
+
+
+def in_books(store: Store) -> Bench:
+    rows = Rows(store)
+    return Bench(rows, rows.sleep, scale=20)
 
 
 def over_redis(lean: Settings) -> RedisLimiter:

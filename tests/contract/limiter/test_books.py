@@ -1,9 +1,7 @@
 """What only the books promise: they forget no call, and give nothing when not in use."""
 
-import time
-
 import pytest
-from limiters import Bench, Rows, names
+from limiters import in_books, names
 from sqlalchemy import text
 
 from huntaze_pipeline.delivery.limiter import LostError
@@ -11,7 +9,7 @@ from huntaze_pipeline.store.session import Store
 
 
 def test_the_books_count_older_calls_when_a_window_gets_longer(store: Store) -> None:
-    bench = Bench(Rows(store), time.sleep, scale=4)
+    bench = in_books(store)
     bench.park(*"1234")
     bench.end(bench.claim())
     bench.sleep(0.5)
@@ -23,7 +21,7 @@ def test_the_books_count_older_calls_when_a_window_gets_longer(store: Store) -> 
 
 
 def test_the_books_give_nothing_once_another_limiter_is_in_use(store: Store) -> None:
-    bench = Bench(Rows(store), time.sleep, scale=4)
+    bench = in_books(store)
     bench.park("1")
     with store.worker() as c:
         c.execute(text("update checkpoints set position = cast(:p as jsonb)"), {"p": "{}"})

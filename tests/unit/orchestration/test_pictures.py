@@ -2,11 +2,8 @@
 
 import base64
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import duckdb
 import pytest
@@ -124,17 +121,3 @@ def test_segments_of_one_name_are_told_apart_and_the_largest_are_shown(
     assert seen[0][:2] == [{"name": "vip (bo)", "size": 9}, {"name": "vip (maya)", "size": 5}]
     assert len(seen[0]) == pictures.MANY
     assert pictures.segments([]) == {}
-
-
-def test_nothing_is_imported_before_the_first_picture() -> None:
-    code = (
-        "import sys; import huntaze_pipeline.orchestration.pictures;"
-        "print({'altair', 'vl_convert', 'scipy', 'huntaze_pipeline.reports'}"
-        " & set(sys.modules))"
-    )
-    root = Path(__file__).parents[3]
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
-    )
-
-    assert run.stdout.strip() == "set()"
