@@ -5,7 +5,6 @@ Rules with the same text are asked once, however many creators have them.
 """
 
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,8 +25,6 @@ _CHUNK = 300
 _KEPT, _PARTS = 3_000, 200
 _MANY = 2_000
 """Events of a batch for which it is worth the while to plan anew, for what it holds."""
-_TAKEN = re.compile(r"""json_extract_string\((?:event|fan)\."?\w+"?, '(?:[^']|'')+'\)""")
-"""A value taken out of JSON, as the compiler writes it; within a text its quotes are doubled."""
 _SHELF = prepared.Shelf()
 
 
@@ -191,13 +188,19 @@ def _query(part: Sequence[Question], source: str) -> str:
 
 def _opened(part: Sequence[Question], source: str) -> tuple[list[Question], str]:
     """Take out of JSON once what questions take out of it one by one: that costs most of all."""
-    calls = dict.fromkeys(call for one in part for call in _TAKEN.findall(one.sql))
-    if not calls:
+    taken = dict.fromkeys(call for one in part for call in one.taken)
+    if not taken:
         return list(part), source
-    names = {call: f"taken_{i}" for i, call in enumerate(calls)}
+    names = {call: f"taken_{i}" for i, call in enumerate(taken)}
     also = ", ".join(f"{call} AS {name}" for call, name in names.items())
-    asked = [replace(q, sql=_TAKEN.sub(lambda call: names[call[0]], q.sql)) for q in part]
-    return asked, f"(SELECT *, {also} FROM {source}) AS seen"
+    return [_renamed(one, names) for one in part], f"(SELECT *, {also} FROM {source}) AS seen"
+
+
+def _renamed(question: Question, names: Mapping[str, str]) -> Question:
+    sql = question.sql
+    for call in question.taken:  # within a text its quotes are doubled, so none is found there
+        sql = sql.replace(call, names[call])
+    return replace(question, sql=sql)
 
 
 def _asked(question: Question, same: bool) -> str:

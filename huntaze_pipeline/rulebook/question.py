@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from huntaze_pipeline.rulebook.behaviour import Feature, union
+from huntaze_pipeline.rulebook.compiler import dig
 from huntaze_pipeline.rulebook.conditions import parse
 from huntaze_pipeline.rulebook.language import quote
 from huntaze_pipeline.rulebook.schema import Automation
@@ -26,6 +27,8 @@ class Question:
     """Columns of `fan` that the SQL reads besides its own."""
     reads: frozenset[str] = frozenset()
     """The fields that it names, as `fan.name`."""
+    taken: tuple[str, ...] = ()
+    """The parts of the SQL that take a value out of JSON."""
 
     def __hash__(self) -> int:
         """Hash what tells most apart: a batch looks every question up."""
@@ -54,7 +57,8 @@ def holds(*conditions: Any, event: str | None = None) -> Question:
     sql = " AND ".join(condition.sql(_MOMENT) for condition in read)
     features = union(*(condition.features for condition in read))
     reads = frozenset[str]().union(*(condition.reads for condition in read))
-    return Question(event, sql or "true", features, reads)
+    taken = dict.fromkeys(part for condition in read for part in condition.taken)
+    return Question(event, sql or "true", features, reads, tuple(taken))
 
 
 def _of_event(
@@ -62,13 +66,16 @@ def _of_event(
 ) -> Question:
     condition = parse(where)
     parts, reads = [condition.sql(_MOMENT)], set(condition.reads)
+    taken = dict.fromkeys(condition.taken)
     if platforms:
         reads.add("event.platform")
         names = ", ".join(quote(name) for name in platforms)
         parts.append(f"coalesce(event.platform IN ({names}), false)")
     for key, value in sorted(properties.items()):
         reads.add("event.properties")
-        path = quote(f'$."{key}"')
+        found = dig("event", "properties", key)
+        taken[found] = None
         wanted = quote(str(value).lower() if isinstance(value, bool) else str(value))
-        parts.append(f"coalesce(json_extract_string(event.properties, {path}) = {wanted}, false)")
-    return Question(event, " AND ".join(parts), condition.features, frozenset(reads))
+        parts.append(f"coalesce({found} = {wanted}, false)")
+    sql = " AND ".join(parts)
+    return Question(event, sql, condition.features, frozenset(reads), tuple(taken))

@@ -109,3 +109,21 @@ def test_a_fan_that_is_not_known_has_no_fields(batch, known):
     strangers = set(batch.filter(pl.col("fan_id") == "f8")["position"])
     assert strangers & set(found.hits)
     assert not strangers & set(found.fans)
+
+
+def test_a_value_taken_out_of_json_by_many_questions_is_taken_out_once(batch, known):
+    texts = ["event.properties.size = 'l'", "length(event.properties.size) = 1", "fan.tips > 0"]
+    questions = {text: holds(text) for text in texts}
+    assert {call for one in questions.values() for call in one.taken} == {
+        """json_extract_string(event."properties", '$."size"')"""
+    }
+    found = matching.answers(batch, known.fans, questions, known).hits
+    sized = set(batch.filter(pl.col("properties") != "{}")["position"])
+    for text in texts[:2]:
+        assert {p for p, hits in found.items() if text in hits} == sized
+
+
+def test_a_text_that_reads_like_a_value_taken_out_of_json_stays_a_text(batch, known):
+    text = """event.properties.size <> 'json_extract_string(event."properties", ''$."size"'')'"""
+    found = matching.answers(batch, known.fans, {"x": holds(text)}, known).hits
+    assert set(found) == set(batch.filter(pl.col("properties") != "{}")["position"])
