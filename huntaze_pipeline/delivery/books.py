@@ -105,10 +105,10 @@ _LOCK = text("""
 _TAKE = text(f"""
     with {_ASKED}, {_USED},
     heads as (
-        select u.account, u.pool, m.creator_id, m.id, m.score, m.rank
+        select u.account, u.pool, m.creator_id, m.id, m.priority, m.score, m.rank
         from used u
         cross join lateral (
-            select m.creator_id, m.id, {_SCORE} as score,
+            select m.creator_id, m.id, m.priority, {_SCORE} as score,
                 row_number() over (order by {_SCORE}, m.id) as rank
             from messages m
             where {_QUEUED} and m.not_before <= statement_timestamp()
@@ -133,7 +133,7 @@ _TAKE = text(f"""
         from chosen
         returning creator_id, handle, account_id, message_id
     )
-    select w.*, c.place from written w join chosen c on :token || c.place = w.handle
+    select w.*, c.priority, c.place from written w join chosen c on :token || c.place = w.handle
     order by c.place
 """)
 _ROOMS = text("""
@@ -320,7 +320,7 @@ class BooksLimiter:
             connection.execute(_FORGET, packed)
         token = f"{_MARK}{uuid.uuid4().hex[:12]}-"
         rows = connection.execute(_TAKE, values | packed | {"budget": budget, "token": token})
-        return [Grant(r.account_id, r.creator_id, r.message_id, r.handle) for r in rows]
+        return [Grant(r.account_id, r.creator_id, r.message_id, r.handle, r.priority) for r in rows]
 
     def _rooms(self, connection: Connection, values: dict[str, Any]) -> dict[str, int]:
         """Count what is free of the limits that accounts share; nobody else does so meanwhile."""

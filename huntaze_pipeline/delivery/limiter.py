@@ -78,6 +78,8 @@ class Grant:
     message_id: str
     handle: str
     """What the limiter knows the permit by; given back in the settlement."""
+    priority: str
+    """The message's: one of `BANDS`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ class MemoryLimiter:
             handle = f"lease-{self._serial}"
             self._leases[handle] = _Lease(name, expires, parcel)
             account.busy += 1
-            grants.append(Grant(name, parcel.creator_id, parcel.message_id, handle))
+            grants.append(Grant(name, *key, handle, parcel.priority))
         return grants
 
     def _settle(self, settlement: Settlement, now: int) -> None:
