@@ -3,7 +3,6 @@
 Nothing here asks a sender, the limiter or Redis what they believe.
 """
 
-from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from huntaze_pipeline.delivery.verdicts import FAILURES
-from huntaze_pipeline.local.simulator.judge import DELIVERED
+from huntaze_pipeline.local.simulator.judge import DELIVERED, fullest
 
 ENDED = ("sent", "failed", "unknown")
 """How a message of a run may end; anything else has lost it."""
@@ -92,11 +91,7 @@ def _fullest(arrivals: Iterable[Mapping[str, Any]], window_s: float) -> dict[str
     instants: dict[str, list[float]] = defaultdict(list)
     for arrival in arrivals:
         instants[arrival["account"]].append(arrival["t"])
-    return {account: _most(sorted(times), window_s) for account, times in instants.items()}
-
-
-def _most(times: Sequence[float], window_s: float) -> int:
-    return max(i + 1 - bisect_right(times, t - window_s) for i, t in enumerate(times))
+    return {account: fullest(times, window_s) for account, times in instants.items()}
 
 
 def _banned(arrivals: Sequence[Mapping[str, Any]], limit: int, window_s: float) -> set[str]:
