@@ -82,7 +82,10 @@ class BooksLimiter:
             due = connection.execute(
                 counting.DUE, values | {"limits": _packed(limits, names)}
             ).all()
-            ready = [row.account for row in due if row.wait_s <= 0][:budget]
+            ready = [row.account for row in due if row.wait_s <= 0]
+            if len(ready) > budget:
+                found = connection.execute(counting.URGENT, {"ids": ready, "budget": budget})
+                ready = [row.account for row in found]
             grants = self._take(connection, ready, limits, budget, values)
         if grants:
             return Claimed(grants, 0.0, self.epoch)
@@ -151,18 +154,21 @@ class BooksLimiter:
             return []
         packed = {"limits": _packed(limits, mine)}
         rooms = self._rooms(connection, values)
-        budget = min(budget, rooms.pop(EVERYBODY, budget))
-        packed["rooms"] = json.dumps(rooms)
+        room, spare = rooms.pop(EVERYBODY, (budget, 0))
+        told = [{"pool": p, "room": r, "spare": s} for p, (r, s) in rooms.items()]
+        shared = {"rooms": json.dumps(told), "budget": min(budget, room), "spare": spare}
         if not self._totals:  # a permit may count for longer in a pool than in its account
             connection.execute(counting.FORGET, packed)
         token = f"{_MARK}{uuid.uuid4().hex[:12]}-"
-        rows = connection.execute(
-            counting.TAKE, values | packed | {"budget": budget, "token": token}
-        )
+        rows = connection.execute(counting.TAKE, values | packed | shared | {"token": token})
         return [Grant(r.account_id, r.creator_id, r.message_id, r.handle, r.priority) for r in rows]
 
-    def _rooms(self, connection: Connection, values: dict[str, Any]) -> dict[str, int]:
-        """Count what is free of the limits that accounts share; nobody else does so meanwhile."""
+    def _rooms(self, connection: Connection, values: dict[str, Any]) -> dict[str, tuple[int, int]]:
+        """Count what is free of the limits that accounts share; nobody else does so meanwhile.
+
+        Returns:
+            By pool: how many calls are free, and how many of those are for high alone.
+        """
         if not self._totals:
             return {}
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": LOCK + 1})
@@ -171,7 +177,7 @@ class BooksLimiter:
             for name, total in self._totals.items()
         ]
         rows = connection.execute(counting.ROOMS, values | {"totals": json.dumps(totals)})
-        return {row.pool: row.room for row in rows}
+        return {row.pool: (row.room, row.spare) for row in rows}
 
 
 def gave(grant: Grant) -> bool:

@@ -5,7 +5,7 @@ SQL only; the values that start with a colon are told by `books`.
 
 from sqlalchemy import text
 
-from huntaze_pipeline.delivery.limiter import AGING_MS, SHARE
+from huntaze_pipeline.delivery.limiter import AGING_MS, SHARE, WEIGHTS
 
 # How many calls of each account count now, and when its next call may start.
 _ASKED = """
@@ -42,6 +42,13 @@ _SCORE = f"""
     extract(epoch from greatest(m.decided_at, m.not_before)) * 1000
         + case m.priority when 'high' then 0 when 'medium' then {AGING_MS} else 2 * {AGING_MS} end
 """
+# The priority that a message ranks with by now: waiting makes up for a lower one.
+_BAND = f"""
+    greatest(0, least(2, ceil(
+        (m.score - extract(epoch from statement_timestamp()) * 1000) / {AGING_MS})))::int
+"""
+# Bands share what is scarce by their weights: the n-th of a band stands here.
+_STAND = f"(n - 0.5) / (array{list(WEIGHTS)})[band + 1]"
 _QUEUED = """
     m.account_id = u.account and m.state = 'queued' and not exists (
         select from permits p where p.creator_id = m.creator_id and p.message_id = m.id
@@ -69,13 +76,27 @@ DUE = text(f"""
     where w.first is not null
     order by wait_s
 """)
+URGENT = text(f"""
+    with heads as (
+        select u.account, m.score, {_BAND} as band
+        from unnest(cast(:ids as text[])) as u(account)
+        cross join lateral (
+            select min({_SCORE}) as score from messages m
+            where {_QUEUED} and m.not_before <= statement_timestamp()
+        ) m
+    ),
+    ranked as (
+        select *, row_number() over (partition by band order by score, account) as n from heads
+    )
+    select account from ranked order by {_STAND} limit :budget
+""")
 LOCK = text("""
     select id from accounts where id = any(:ids) order by id for no key update skip locked
 """)
 TAKE = text(f"""
     with {_ASKED}, {_USED},
     heads as (
-        select u.account, u.pool, m.creator_id, m.id, m.priority, m.score, m.rank
+        select u.account, u.pool, m.*, {_BAND} as band, (m.rank - 1) / {SHARE} as turn
         from used u
         cross join lateral (
             select m.creator_id, m.id, m.priority, {_SCORE} as score,
@@ -86,15 +107,26 @@ TAKE = text(f"""
         ) m
         where u.due is null or u.due <= statement_timestamp()
     ),
-    ranked as (
-        select *, row_number() over w as place, row_number() over (partition by pool
-            order by (rank - 1) / {SHARE}, score, account) as nth
-        from heads window w as (order by (rank - 1) / {SHARE}, score, account)
+    pooled as (
+        select *, row_number() over (partition by pool, band order by turn, score, account, id) as n
+        from heads
+    ),
+    dealt as (
+        select *, row_number() over (partition by pool order by {_STAND}) as its from pooled
+    ),
+    allowed as (
+        select d.*, row_number() over (partition by d.band order by turn, score, account, id) as n
+        from (select account, pool, creator_id, id, priority, score, band, turn, its from dealt) d
+        left join jsonb_to_recordset(cast(:rooms as jsonb)) as r(pool text, room int, spare int)
+            on r.pool = d.pool
+        where r.pool is null or d.its <= r.room - case when d.band > 0 then r.spare else 0 end
+    ),
+    placed as (
+        select *, row_number() over (order by {_STAND}) as place from allowed
     ),
     chosen as (
-        select r.* from ranked r
-        left join jsonb_each_text(cast(:rooms as jsonb)) q on q.key = r.pool
-        where r.nth <= coalesce(q.value::int, :budget) order by place limit :budget
+        select * from placed
+        where place <= :budget - case when band > 0 then :spare else 0 end
     ),
     written as (
         insert into permits (creator_id, handle, account_id, message_id, until)
@@ -107,7 +139,7 @@ TAKE = text(f"""
     order by c.place
 """)
 ROOMS = text("""
-    select t.pool, greatest(0, t.count - count(e.at)) as room
+    select t.pool, greatest(0, t.count - count(e.at)) as room, t.count / 10 as spare
     from jsonb_to_recordset(cast(:totals as jsonb)) as t(pool text, count int, window_s float8)
     left join lateral (
         select case when c.result_at is not null and c.outcome <> 'unknown' then c.result_at
