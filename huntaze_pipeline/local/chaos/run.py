@@ -19,10 +19,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from huntaze_pipeline.errors import StoreError
 from huntaze_pipeline.local import keeper, stack, stage
 from huntaze_pipeline.local.chaos import place, verdict
+from huntaze_pipeline.local.chaos.clocks import Clocks
 from huntaze_pipeline.local.chaos.crew import Crew
 from huntaze_pipeline.local.chaos.links import Switchboard
 from huntaze_pipeline.local.chaos.place import Place
-from huntaze_pipeline.local.chaos.schedule import SERVERS, schedule
+from huntaze_pipeline.local.chaos.schedule import CALLER, SERVERS, schedule
 from huntaze_pipeline.local.chaos.servers import Servers
 from huntaze_pipeline.local.chaos.storm import Storm
 from huntaze_pipeline.local.chaos.traps import Traps
@@ -32,7 +33,7 @@ from huntaze_pipeline.local.folder import Folder
 from huntaze_pipeline.local.process import Launch
 from huntaze_pipeline.settings import Settings
 
-WORKERS = ("sender-1", "sender-2", "sender-3", "relay-1", "relay-2", "caller")
+WORKERS = ("sender-1", "sender-2", "sender-3", "relay-1", "relay-2", CALLER)
 WRITING = 0.6
 """The caller writes its rows in this share of the storm."""
 START_S = 60.0
@@ -73,7 +74,7 @@ def _played(here: Place, order: Order, say: Say) -> dict[str, Any]:
     ports = {name: partial(servers.port, name) for name in SERVERS}
     with closing(Switchboard(ports, WORKERS)) as board:
         crew = Crew(home / "crew", _launches(here, order, board), say)
-        storm = Storm(crew, servers, board, Traps(home / "traps"))
+        storm = Storm(crew, servers, board, Traps(home / "traps"), Clocks(home / "clocks"))
         try:
             _wait(START_S, lambda: bool(here.arrivals()))
             faults = schedule(order.seed, order.seconds, WORKERS)
