@@ -62,7 +62,7 @@ def run(known: Settings, order: Order, say: Say) -> dict[str, Any]:
         with place.opened(home, order.world, order.seed) as here:
             line = _played(here, order, say)
         stack.stop(known.model_copy(update={"home": home}))
-        if order.keep or verdict.missed(line, limit=order.world.limit):
+        if order.keep or verdict.missed(line, order.world):
             say(f"everything that it left is in {home}")
         else:
             keeper.erase(Folder(home))
@@ -84,7 +84,7 @@ def _played(here: Place, order: Order, say: Say) -> dict[str, Any]:
             servers.calm()
             crew.stop()
     world = order.world
-    found = verdict.judge(here.evidence(world), limit=world.limit, window_s=world.window_s)
+    found = verdict.judge(here.evidence(world), world)
     return found | {
         "kills": crew.killed + servers.kills,
         "crashes": crew.crashes,
@@ -135,8 +135,9 @@ def _drain(here: Place, order: Order, crew: Crew, say: Say) -> int:
     """Let everything end now that nothing goes wrong; return how many messages did not."""
     here.calm()
     world = order.world
-    rounds = -(-world.messages // (world.accounts * world.limit))
-    allowed = (rounds + 2) * world.window_s + 2 * OPTIONS.lease_s + OPTIONS.give_up_s + SPARE_S
+    allowed = (
+        (world.rounds + 2) * world.window_s + 2 * OPTIONS.lease_s + OPTIONS.give_up_s + SPARE_S
+    )
     tell = _every(TELL_S, lambda: say(f"calm: {_open(here, world)} messages to go"))
 
     def over() -> bool:
