@@ -28,6 +28,7 @@ import polars as pl
 
 from huntaze_pipeline.orchestration import ticks
 from huntaze_pipeline.rulebook import facts, matching, people, prepared, relations
+from huntaze_pipeline.rulebook.question import holds
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SAMPLE = 500
@@ -137,7 +138,7 @@ def ours(
     """Return the seconds for all rules and all events, and how many rules held for each event."""
     parts = [(part, _about(part, fans)) for part in events.iter_slices(batch)]
     begun = time.perf_counter()
-    questions = {str(i): matching.holds(text) for i, text in enumerate(texts)}
+    questions = {str(i): holds(text) for i, text in enumerate(texts)}
     found: list[int] = []
     for part, known in parts:
         hits = matching.answers(part, known, questions).hits

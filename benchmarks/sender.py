@@ -41,6 +41,7 @@ from huntaze_pipeline.delivery import epoch, messages, worker
 from huntaze_pipeline.delivery.limiter import Limits, Permit, Settlement
 from huntaze_pipeline.local import stack
 from huntaze_pipeline.local.simulator import process as simulator
+from huntaze_pipeline.local.simulator.judge import fullest
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store import migrate
 from huntaze_pipeline.store.people import Account, Consent, Creator, Fan, Identity
@@ -170,14 +171,7 @@ def busiest(arrivals: Sequence[dict[str, Any]], window_s: float) -> int:
     times: dict[str, list[float]] = defaultdict(list)
     for arrival in arrivals:
         times[arrival["account"]].append(arrival["t"])
-    worst = 0
-    for own in times.values():
-        start = 0
-        for end, at in enumerate(own):
-            while own[start] <= at - window_s:
-                start += 1
-            worst = max(worst, end - start + 1)
-    return worst
+    return max((fullest(own, window_s) for own in times.values()), default=0)
 
 
 def span(arrivals: Sequence[dict[str, Any]]) -> float:

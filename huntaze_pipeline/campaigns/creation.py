@@ -12,13 +12,8 @@ from huntaze_pipeline.campaigns import audit, lookup
 from huntaze_pipeline.campaigns.draft import Draft, Known, Trial, faults
 from huntaze_pipeline.errors import ConflictError, Problem, Problems
 from huntaze_pipeline.store.people import Creator
-from huntaze_pipeline.store.planning import (
-    Campaign,
-    CampaignTemplate,
-    Experiment,
-    Segment,
-    Variant,
-)
+from huntaze_pipeline.store.planning import Campaign, CampaignTemplate, Experiment, Variant
+from huntaze_pipeline.store.segments import Segment
 
 
 def create(

@@ -15,7 +15,7 @@ from huntaze_pipeline.campaigns import gates
 from huntaze_pipeline.errors import Problem
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.events.inbox import Arrived, Position
-from huntaze_pipeline.rulebook import conduct, ledger, live, people, planner, tally
+from huntaze_pipeline.rulebook import conduct, ledger, live, people, planner, resumption, tally
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
 from huntaze_pipeline.warehouse import lake as lakes
@@ -116,7 +116,7 @@ def wake(
         )
         rules = (*automations, *before.values())
         conduct.add(known, connection, lake, steps, live.asked(rules))
-        plan = planner.resume(steps, known.fans, automations, context, now)
+        plan = resumption.resume(steps, known.fans, automations, context, now)
         return _store(connection, plan, policies, now, faults)
 
 

@@ -35,7 +35,7 @@ def list_segments(creator: Creator, machine: Machine = False) -> None:
     """Show a creator's segments with their sizes as of the last refresh."""
     from sqlalchemy import select
 
-    from huntaze_pipeline.store.planning import Segment
+    from huntaze_pipeline.store.segments import Segment
 
     with tenant(creator) as (connection, _):
         columns = (Segment.id, Segment.name, Segment.size, Segment.refreshed_at)

@@ -96,13 +96,8 @@ class Closing:
                     health[platform][1] += bad
             if health:
                 told = {platform: (good, bad) for platform, (good, bad) in health.items()}
-                await self._s.steady("breaker", self._report, told)
+                await self._s.steady("breaker", self._p.breaker.report, told)
             self._unsettled -= len(batch)
-
-    def _report(self, told: dict[str, tuple[int, int]]) -> None:
-        """Tell the breakers, which are in Redis; they learn nothing while it is away."""
-        if not self._p.limiter.away:
-            self._p.breaker.report(told)
 
     async def _commit(self, found: list[Result], took: list[float]) -> None:
         now = self._p.clock()

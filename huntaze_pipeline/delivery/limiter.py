@@ -17,6 +17,8 @@ from typing import Protocol
 from huntaze_pipeline.errors import HuntazeError
 
 BANDS = ("high", "medium", "low")
+WEIGHTS = (16, 4, 1)
+"""When permits are scarce, high, medium and low share them like this."""
 AGING_MS = 600_000
 """A message that has waited this long ranks with fresh ones of the next higher priority."""
 EVERYBODY = "*"
@@ -78,6 +80,8 @@ class Grant:
     message_id: str
     handle: str
     """What the limiter knows the permit by; given back in the settlement."""
+    priority: str
+    """The message's: one of `BANDS`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from huntaze_pipeline.delivery.limiter import (
     BANDS,
     EVERYBODY,
-    SHARE,
+    WEIGHTS,
     Claimed,
     Grant,
     Limits,
@@ -78,14 +78,15 @@ class MemoryLimiter:
         return new
 
     def claim(self, budget: int, *, lease_s: float) -> Claimed:
-        """Grant round robin over the accounts that may send, high heads first."""
+        """Grant one by one: bands by their weights, within a band whoever was served least."""
         now = self._now()
         self._settle_time(now)
         grants: list[Grant] = []
+        given = [0 for _ in BANDS]
         while len(grants) < budget and (ready := self._ready(now)):
-            name = ready[0]
-            room = min(SHARE, budget - len(grants), self._free(self._accounts[name], now))
-            grants += self._grant(name, room, now + round(lease_s * 1000))
+            name = min(ready, key=lambda name: self._stand(name, given))
+            given[self._band(self._accounts[name])] += 1
+            grants.append(self._grant(name, now + round(lease_s * 1000)))
             self._accounts[name].served = now * 1000 + self._serial
         return Claimed(grants, self._wake(now))
 
@@ -112,18 +113,15 @@ class MemoryLimiter:
             slot_s=None if slot is None else max(0, slot - now) / 1000,
         )
 
-    def _grant(self, name: str, room: int, expires: int) -> list[Grant]:
+    def _grant(self, name: str, expires: int) -> Grant:
         account = self._accounts[name]
-        order = sorted(account.queue.items(), key=lambda item: (item[1].score, item[0]))
-        grants = []
-        for key, parcel in order[:room]:
-            del account.queue[key]
-            self._serial += 1
-            handle = f"lease-{self._serial}"
-            self._leases[handle] = _Lease(name, expires, parcel)
-            account.busy += 1
-            grants.append(Grant(name, parcel.creator_id, parcel.message_id, handle))
-        return grants
+        key, parcel = min(account.queue.items(), key=lambda item: (item[1].score, item[0]))
+        del account.queue[key]
+        self._serial += 1
+        handle = f"lease-{self._serial}"
+        self._leases[handle] = _Lease(name, expires, parcel)
+        account.busy += 1
+        return Grant(name, *key, handle, parcel.priority)
 
     def _settle(self, settlement: Settlement, now: int) -> None:
         grant = settlement.grant
@@ -171,18 +169,13 @@ class MemoryLimiter:
     def _live(self, account: _Account, now: int) -> list[int]:
         return [s for s in account.stamps if s + account.limits.window_ms > now]
 
-    def _free(self, account: _Account, now: int) -> int:
-        own = account.limits.count - account.busy - len(self._live(account, now))
-        shared = [total.count - used for total, used, _ in self._shared(account.limits.pool, now)]
-        return min([own, *shared])
+    def _shared(self, account: _Account, now: int) -> list[tuple[int, list[int]]]:
+        """What an account may have of its shared limits, and when each used permit is free again.
 
-    def _shared(self, pool: str, now: int) -> list[tuple[Limits, int, list[int]]]:
-        """The shared limits of a pool: each with how much is used and when that is free again.
-
-        Ended calls count by whole seconds, the oldest one wholly.
+        Ended calls count by whole seconds, the oldest one wholly. The last tenth is for high alone.
         """
         found = []
-        for name in {pool, EVERYBODY} & self._totals.keys():
+        for name in {account.limits.pool, EVERYBODY} & self._totals.keys():
             total = self._totals[name]
             lasts = (-int(-total.window_s // 1) + 1) * 1000
             mine = [at for at, its in self._ended if name in (its, EVERYBODY)]
@@ -193,7 +186,8 @@ class MemoryLimiter:
                 if name in (self._accounts[lease.account].limits.pool, EVERYBODY)
             ]
             frees += [lease.expires + lasts for lease in flying]
-            found.append((total, len(frees), frees))
+            spare = total.count // 10 if account.queue and self._band(account) else 0
+            found.append((total.count - spare, frees))
         return found
 
     def _due(self, account: _Account, now: int) -> int | None:
@@ -202,8 +196,8 @@ class MemoryLimiter:
 
     def _slot(self, account: _Account, now: int) -> int | None:
         """Return when a call could start, if one waited."""
-        for total, used, frees in self._shared(account.limits.pool, now):
-            if used >= total.count:
+        for room, frees in self._shared(account, now):
+            if len(frees) >= room:
                 return max(now + 1, min(frees))
         live = self._live(account, now)
         over = account.busy + len(live) - account.limits.count + 1
@@ -214,13 +208,17 @@ class MemoryLimiter:
         return max(live[over - 1] + account.limits.window_ms, account.blocked)
 
     def _ready(self, now: int) -> list[str]:
-        def rank(name: str) -> tuple[int, int, str]:
-            account = self._accounts[name]
-            head = min(account.queue.values(), key=lambda parcel: parcel.score)
-            return BANDS.index(head.priority), account.served, name
-
         due = {name: self._due(a, now) for name, a in self._accounts.items()}
-        return sorted((n for n, at in due.items() if at is not None and at <= now), key=rank)
+        return [n for n, at in due.items() if at is not None and at <= now]
+
+    def _stand(self, name: str, given: Sequence[int]) -> tuple[float, int, str]:
+        account = self._accounts[name]
+        band = self._band(account)
+        return (given[band] + 0.5) / WEIGHTS[band], account.served, name
+
+    def _band(self, account: _Account) -> int:
+        head = min(account.queue.values(), key=lambda parcel: parcel.score)
+        return BANDS.index(head.priority)
 
     def _wake(self, now: int) -> float | None:
         times = [at for a in self._accounts.values() if (at := self._due(a, now)) is not None]

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from huntaze_pipeline.clock import Clock
 from huntaze_pipeline.delivery.accounts import Directory
-from huntaze_pipeline.delivery.breaker import Breaker
 from huntaze_pipeline.delivery.journal import Journal
 from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.platforms.base import Platform
@@ -13,7 +12,7 @@ from huntaze_pipeline.delivery.queue import Queue
 from huntaze_pipeline.delivery.reaper import GIVE_UP_S
 from huntaze_pipeline.delivery.relay import Direct
 from huntaze_pipeline.delivery.rollout import Rollout
-from huntaze_pipeline.delivery.standby import Standby
+from huntaze_pipeline.delivery.standby import Breakers, Standby
 from huntaze_pipeline.store.session import Store
 
 
@@ -49,7 +48,7 @@ class Parts:
     queue: Queue | None
     platforms: Mapping[str, Platform]
     directory: Directory
-    breaker: Breaker
+    breaker: Breakers
     clock: Clock
     worker: str
     journal: Journal

@@ -10,11 +10,10 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import Any
 
 from huntaze_pipeline.delivery import intents
-from huntaze_pipeline.delivery.breaker import Admission
 from huntaze_pipeline.delivery.closing import Call, Closing
 from huntaze_pipeline.delivery.intake import Intake
 from huntaze_pipeline.delivery.intents import Stop
@@ -152,7 +151,7 @@ class Sender:
             known = accounts.get(grant.account_id)
             by[known.platform if known else ""].append(grant)
         wanted = {p: len(g) for p, g in by.items() if p in self._p.platforms}
-        allowed = await self._s.run(self._allowed, wanted) if wanted else {}
+        allowed = await self._s.run(self._p.breaker.admit, wanted) if wanted else {}
         kept, refused = list(by.get("", [])), []
         for platform, theirs in by.items():
             if not platform:
@@ -163,12 +162,6 @@ class Sender:
             refused += [Settlement(g, Permit.UNUSED, 0, rest) for g in theirs[calls:]]
         self._closing.give_back(refused)
         return kept
-
-    def _allowed(self, wanted: dict[str, int]) -> Mapping[str, Admission]:
-        """Ask the breakers, which are in Redis; without it, every call may go."""
-        if self._p.limiter.away:
-            return {platform: Admission(calls, 0.0) for platform, calls in wanted.items()}
-        return self._p.breaker.admit(wanted)
 
     async def _call(self, call: Call) -> None:
         platform = self._p.platforms[call.intent.platform]

@@ -285,13 +285,13 @@ class RedisLimiter:
 def _grant(handle: bytes) -> Grant:
     text = handle.decode()
     account, member, _score, _token = text.split(SEP)
-    _band, creator, message = member.split(_ID)
-    return Grant(account, creator, message, text)
+    band, creator, message = member.split(_ID)
+    return Grant(account, creator, message, text, BANDS[int(band)])
 
 
-def _band(grant: Grant) -> str:
-    """The priority's digit: the calls of a claim begin with the high ones, whatever their shard."""
-    return grant.handle[len(grant.account_id) + 1]
+def _band(grant: Grant) -> int:
+    """Where a grant ranks: the calls of a claim begin with the high ones, whatever their shard."""
+    return BANDS.index(grant.priority)
 
 
 def _pooled(grant: Grant) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""Two limiters that act as one: Redis, and the books while any sender misses Redis.
+"""Two limiters that act as one, and two breakers: Redis, and the books while any sender misses it.
 
 All senders use the same one: the checkpoint of the books names it and intents are accepted under
 its epoch only (`epoch`). Over to the books goes whoever misses Redis for `PATIENCE_S`; the others
@@ -15,6 +15,8 @@ from redis.exceptions import RedisError
 from huntaze_pipeline.delivery import books, epoch
 from huntaze_pipeline.delivery.accounts import Directory
 from huntaze_pipeline.delivery.books import BooksLimiter
+from huntaze_pipeline.delivery.breaker import Admission, Breaker
+from huntaze_pipeline.delivery.circuit import BooksBreaker
 from huntaze_pipeline.delivery.limiter import Claimed, Limiter, Limits, Parcel, Settlement, View
 from huntaze_pipeline.delivery.shards import ChangedServerError, RedisLimiter
 from huntaze_pipeline.store.session import Store
@@ -151,3 +153,28 @@ class Standby:
             raise
         self._missed_at = None
         return done
+
+
+class Breakers:
+    """The breakers of one process, kept where the limiting is done."""
+
+    def __init__(self, redis: Breaker, books: BooksBreaker, limiter: Standby) -> None:
+        self.redis = redis
+        self.books = books
+        self._limiter = limiter
+
+    def admit(self, wanted: Mapping[str, int]) -> dict[str, Admission]:
+        """Ask, per platform, how many of the wanted calls may go."""
+        return self._used.admit(wanted)
+
+    def report(self, results: Mapping[str, tuple[int, int]]) -> dict[str, str]:
+        """Tell, per platform, (good, bad) calls; return the states: closed, open or half."""
+        return self._used.report(results)
+
+    def close(self) -> None:
+        """Release connections."""
+        self.redis.close()
+
+    @property
+    def _used(self) -> Breaker | BooksBreaker:
+        return self.books if self._limiter.away else self.redis

@@ -18,6 +18,7 @@ from typing import TextIO
 from huntaze_pipeline.clock import Clock, system_clock
 from huntaze_pipeline.delivery.accounts import STANDARD, Directory
 from huntaze_pipeline.delivery.breaker import Breaker, Tuning
+from huntaze_pipeline.delivery.circuit import BooksBreaker
 from huntaze_pipeline.delivery.journal import Journal
 from huntaze_pipeline.delivery.limiter import EVERYBODY, Limits
 from huntaze_pipeline.delivery.outfit import Options, Parts
@@ -30,7 +31,7 @@ from huntaze_pipeline.delivery.scripts import connect
 from huntaze_pipeline.delivery.sender import Sender
 from huntaze_pipeline.delivery.shards import RedisLimiter
 from huntaze_pipeline.delivery.sqs import SqsQueue
-from huntaze_pipeline.delivery.standby import Standby
+from huntaze_pipeline.delivery.standby import Breakers, Standby
 from huntaze_pipeline.rulebook.policies import load_policies
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.people import PLATFORMS
@@ -110,7 +111,11 @@ def parts(
         queue=queue or SqsQueue(settings),
         platforms=open_platforms(settings) if platforms is None else platforms,
         directory=directory,
-        breaker=Breaker(connect(settings), worker, tuning),
+        breaker=Breakers(
+            Breaker(connect(settings), worker, tuning),
+            BooksBreaker(store, worker, tuning),
+            limiter,
+        ),
         clock=clock,
         worker=worker,
         journal=Journal(worker, clock, out),

@@ -21,8 +21,9 @@ from huntaze_pipeline.errors import ImportFileError, NotFoundError, Problem
 from huntaze_pipeline.events import arrival, landing, quarantine, sifting, source, staging
 from huntaze_pipeline.events.landing import Landed
 from huntaze_pipeline.events.mapping import Mapping
+from huntaze_pipeline.events.rows import Reading
 from huntaze_pipeline.events.source import Source
-from huntaze_pipeline.events.staging import Reading, Staged
+from huntaze_pipeline.events.staging import Staged
 from huntaze_pipeline.quality import history
 from huntaze_pipeline.store.session import Store
 

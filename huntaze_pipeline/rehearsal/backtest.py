@@ -29,6 +29,7 @@ from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.language import quote
 from huntaze_pipeline.rulebook.live import LiveAutomation
 from huntaze_pipeline.rulebook.policies import Policies
+from huntaze_pipeline.rulebook.question import Question, triggered
 
 
 @dataclass
@@ -133,7 +134,7 @@ def _matched(past: Past, live: LiveAutomation, reading: Reading, trial: Trial) -
         "create or replace temp table coded as select c.*, who.num from candidate c"
         " join who using (creator_id, fan_id)"
     )
-    question = matching.triggered(rule)
+    question = triggered(rule)
     past.relate("coded", reading.asked, reading.segments, question.features)
     con.execute(
         "create or replace temp table hit as select"
@@ -162,7 +163,7 @@ def _ask(past: Past, reading: Reading) -> Callable[..., matching.Answers]:
     def ask(
         events: pl.DataFrame,
         _: pl.DataFrame,
-        questions: Mapping[str, matching.Question],
+        questions: Mapping[str, Question],
         around: people.People | None = None,
         *,
         running: bool = True,

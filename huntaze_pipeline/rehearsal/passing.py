@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from huntaze_pipeline.rehearsal.past import LAST, Past
-from huntaze_pipeline.rulebook import people, planner
+from huntaze_pipeline.rulebook import people, planner, resumption
 from huntaze_pipeline.rulebook.ledger import DUE
 from huntaze_pipeline.rulebook.live import LiveAutomation
 
@@ -124,7 +124,7 @@ class Passing:
         if not rows:
             return later
         frame = pl.DataFrame(rows, schema=_WAKE)
-        plan = planner.resume(frame, NOBODY, self.rules, self.context, self.until)
+        plan = resumption.resume(frame, NOBODY, self.rules, self.context, self.until)
         return later + self._take(plan)
 
     def _row(self, n: int, step: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from huntaze_pipeline.rulebook import matching
 from huntaze_pipeline.rulebook.conditions import Condition, parse
 from huntaze_pipeline.rulebook.fields import FACTS
+from huntaze_pipeline.rulebook.question import triggered
 from huntaze_pipeline.rulebook.schema import Automation, Template
 
 _MOMENT = 'event."moment"'
@@ -57,7 +57,7 @@ def early(rule: Automation) -> str:
     hold and are about the event; it never says no where the whole would say yes.
     """
     bare = rule.model_copy(update={"conditions": None})
-    parts = [matching.triggered(bare).sql]
+    parts = [triggered(bare).sql]
     node = parse(rule.conditions).node
     for part in _conjuncts(node) if node is not None else ():
         condition = Condition(part, ("fan", "event"))

@@ -12,7 +12,7 @@ from huntaze_pipeline.rehearsal.standing import Rule
 from huntaze_pipeline.rulebook import registry
 from huntaze_pipeline.rulebook.loader import Rulebook
 from huntaze_pipeline.rulebook.registry import Applied
-from huntaze_pipeline.store.planning import Release
+from huntaze_pipeline.store.automations import Release
 
 
 def apply(

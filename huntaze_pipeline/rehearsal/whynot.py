@@ -14,10 +14,10 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.errors import NotFoundError
 from huntaze_pipeline.rehearsal import looking
 from huntaze_pipeline.rehearsal.past import Past
-from huntaze_pipeline.rulebook import matching
 from huntaze_pipeline.rulebook.conditions import parse
 from huntaze_pipeline.rulebook.explanation import Part, explain
 from huntaze_pipeline.rulebook.live import LiveAutomation, LiveSegment
+from huntaze_pipeline.rulebook.question import triggered
 
 _RULE = text("select is_active from automations where creator_id = :creator and id = :rule")
 _ENTRIES = text(
@@ -150,7 +150,7 @@ def _trigger(
 ) -> WhyNot | None:
     looking.relate(past, event, [parse(rule.rule.conditions)])
     trigger = rule.rule.trigger
-    bare = matching.triggered(rule.rule.model_copy(update={"conditions": None}))
+    bare = triggered(rule.rule.model_copy(update={"conditions": None}))
     asked = f"event.name = ? and ({bare.sql})"
     row = past.con.execute(
         f"select {asked} from event join fan using (position)", [trigger.event]

@@ -20,12 +20,13 @@ from huntaze_pipeline.rehearsal.cast import CREATOR, Actor, known
 from huntaze_pipeline.rehearsal.chimes import Clocks
 from huntaze_pipeline.rehearsal.outcome import Outcome
 from huntaze_pipeline.rehearsal.records import Records
-from huntaze_pipeline.rulebook import entries, matching, people, planner
+from huntaze_pipeline.rulebook import entries, matching, people, planner, resumption
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.live import LiveAutomation
 from huntaze_pipeline.rulebook.passage import Plan
 from huntaze_pipeline.rulebook.people import People
 from huntaze_pipeline.rulebook.policies import Policies
+from huntaze_pipeline.rulebook.question import triggered
 from huntaze_pipeline.rulebook.schema import Segment
 
 
@@ -120,7 +121,7 @@ class World:
         if not due.is_empty():
             context = planner.Context(self._people(), self.policies)
             fans = context.people.fans
-            self._keep(planner.resume(due, fans, self.automations, context, self.now))
+            self._keep(resumption.resume(due, fans, self.automations, context, self.now))
 
     def _launch(self) -> None:
         """Decide the campaigns whose time has come, as the tick does."""
@@ -281,5 +282,5 @@ def _holds(automation: LiveAutomation, frame: pl.DataFrame, known: People) -> bo
     """Say whether the conditions hold; the planner asks them before the entry."""
     if not automation.rule.conditions:
         return True
-    questions = {automation.id: matching.triggered(automation.rule)}
+    questions = {automation.id: triggered(automation.rule)}
     return bool(matching.answers(frame, known.fans, questions, around=known).hits)

@@ -28,8 +28,16 @@ _COMPARE = {
 }  # fmt: skip
 _ARITHMETIC = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*"}
 _JSON = "json_extract_string("
+_ROWS = ("event", "fan")
+"""Scopes whose values can be taken out of JSON before anything is asked."""
 _KEY = re.compile(r"^[\w-]{1,64}$")
 _CASTS = {Type.NUMBER: "DOUBLE", Type.BOOL: "BOOLEAN", Type.TIME: "TIMESTAMPTZ", Type.DATE: "DATE"}
+
+
+def dig(scope: str, below: str, *keys: str) -> str:
+    """Return the SQL that takes a value out of a scope's JSON field."""
+    path = "$" + "".join(f'."{key}"' for key in keys)
+    return f'{_JSON}{scope}."{below}", {quote(path)})'
 
 
 def _in_list(segment: str) -> str:
@@ -57,6 +65,8 @@ class Compiler:
         self.features: list[Feature] = []
         self.reads: set[str] = set()
         """Every field that the SQL names, as `fan.name`; features are not among them."""
+        self.taken: dict[str, None] = {}
+        """The parts of the SQL that take a value out of a row's JSON, in order."""
 
     def boolean(self, node: exp.Expr) -> Sql:
         """Compile a node that must be true or false."""
@@ -122,8 +132,9 @@ class Compiler:
         if not keys or not all(_KEY.match(key) for key in keys):
             return self.fault(f"name what you ask for below {below}: {below}.word", node)
         self.reads.add(f"{scope}.{below}")
-        path = "$" + "".join(f'."{key}"' for key in keys)
-        sql = f'json_extract_string({scope}."{below}", {quote(path)})'
+        sql = dig(scope, below, *keys)
+        if scope in _ROWS:
+            self.taken[sql] = None
         known = self.declared.below(scope) if self.declared else None
         if known is None or (keys[0] in known and len(keys) > 1):
             return sql, Type.ANY

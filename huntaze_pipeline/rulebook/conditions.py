@@ -79,20 +79,25 @@ class Condition:
     @cached_property
     def features(self) -> tuple[Feature, ...]:
         """What the condition asks of the fan's own events, as columns of `fan`."""
-        if self.node is None:
-            return ()
-        compiler = Compiler(self.scopes)
-        compiler.boolean(self.node)
-        return union(compiler.features)
+        return union(self._walked.features)
 
     @cached_property
     def reads(self) -> frozenset[str]:
         """Every field that the SQL names, those that functions ask for included."""
-        if self.node is None:
-            return frozenset()
+        return frozenset(self._walked.reads)
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The parts of the SQL that take a value out of the JSON of an event or a fan."""
+        return tuple(self._walked.taken)
+
+    @cached_property
+    def _walked(self) -> Compiler:
+        """A compiler that has come by everything the condition names."""
         compiler = Compiler(self.scopes)
-        compiler.boolean(self.node)
-        return frozenset(compiler.reads)
+        if self.node is not None:
+            compiler.boolean(self.node)
+        return compiler
 
     @cached_property
     def templates(self) -> frozenset[str]:

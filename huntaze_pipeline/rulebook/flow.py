@@ -1,7 +1,7 @@
 """Steps as a program: a flat list of operations with positions; `steps.position` is its counter.
 
 Belongs here: compiling, and where a position of one version is in the next. There is no way back,
-so each way through a program ends. Taking a step is `planner`'s business.
+so each way through a program ends. Taking a step is `passage`'s business.
 """
 
 from collections.abc import Iterator, Sequence

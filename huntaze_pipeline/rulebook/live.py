@@ -5,7 +5,7 @@ Rules written by files and rules posted to the API come out the same.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.errors import Problem, RuleError
 from huntaze_pipeline.rulebook import flow, seed
 from huntaze_pipeline.rulebook.conditions import Condition, parse
+from huntaze_pipeline.rulebook.inquiry import Inquiry
 from huntaze_pipeline.rulebook.schema import Automation, Segment, Template
 
 
@@ -28,13 +29,16 @@ class LiveAutomation:
     templates: dict[str, Template]
     paused: bool = False
     """Nobody enters and nobody goes on until it is resumed."""
-    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """What has been worked out of it, for the next batch."""
 
     @cached_property
     def program(self) -> flow.Program:
         """Its steps as operations."""
         return flow.program(self.rule)
+
+    @cached_property
+    def inquiry(self) -> Inquiry:
+        """What it asks, worked out once for all batches."""
+        return Inquiry(self.rule, self.rule_hash, self.program)
 
     @cached_property
     def asked(self) -> list[Condition]:

@@ -1,11 +1,10 @@
 """Which rules hold for which events: one set-based query for a whole batch.
 
-Belongs here: the query; the tables that it reads are `relations`'. Rules with the same text are
-asked once, however many creators have them.
+Belongs here: the query; what is asked is `question`, the tables that it reads are `relations`'.
+Rules with the same text are asked once, however many creators have them.
 """
 
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,38 +15,17 @@ import duckdb
 import polars as pl
 
 from huntaze_pipeline.rulebook import facts, prepared, relations
-from huntaze_pipeline.rulebook.behaviour import Feature, union
-from huntaze_pipeline.rulebook.conditions import parse
+from huntaze_pipeline.rulebook.behaviour import union
 from huntaze_pipeline.rulebook.language import quote
 from huntaze_pipeline.rulebook.people import People
-from huntaze_pipeline.rulebook.schema import Automation
-from huntaze_pipeline.rulebook.steps import Occurrence
+from huntaze_pipeline.rulebook.question import Question
 
-_MOMENT = 'event."moment"'
 _CHUNK = 300
 """Questions in one query; more only make its planning slow."""
 _KEPT, _PARTS = 3_000, 200
 _MANY = 2_000
 """Events of a batch for which it is worth the while to plan anew, for what it holds."""
-_TAKEN = re.compile(r"""json_extract_string\((?:event|fan)\."?\w+"?, '(?:[^']|'')+'\)""")
-"""A value taken out of JSON, as the compiler writes it; within a text its quotes are doubled."""
 _SHELF = prepared.Shelf()
-
-
-@dataclass(frozen=True)
-class Question:
-    """One thing to ask of every event of a batch."""
-
-    event_name: str | None
-    sql: str
-    features: tuple[Feature, ...] = ()
-    """Columns of `fan` that the SQL reads besides its own."""
-    reads: frozenset[str] = frozenset()
-    """The fields that it names, as `fan.name`."""
-
-    def __hash__(self) -> int:
-        """Hash what tells most apart: a batch looks every question up."""
-        return hash((self.event_name, self.sql))
 
 
 @dataclass
@@ -66,48 +44,6 @@ class Answers:
         Read when somebody asks: most hits let nobody in.
         """
         return self.read(self.hits)
-
-
-def triggered(rule: Automation) -> Question:
-    """Return the question whether an event lets its fan enter an automation."""
-    trigger = rule.trigger
-    return _of_event(trigger.event, trigger.platform, trigger.properties, rule.conditions)
-
-
-def occurred(what: Occurrence) -> Question:
-    """Return the question whether an event is the one that is waited for."""
-    return _of_event(what.event, what.platform, what.properties, what.conditions)
-
-
-def holds(*conditions: Any, event: str | None = None) -> Question:
-    """Return the question whether all of some conditions hold.
-
-    Args:
-        conditions: as they are written; None is always true.
-        event: ask it of events with this name only; None: of every row.
-    """
-    read = [parse(where) for where in conditions if where is not None]
-    sql = " AND ".join(condition.sql(_MOMENT) for condition in read)
-    features = union(*(condition.features for condition in read))
-    reads = frozenset[str]().union(*(condition.reads for condition in read))
-    return Question(event, sql or "true", features, reads)
-
-
-def _of_event(
-    event: str | None, platforms: Sequence[str], properties: Mapping[str, Any], where: Any
-) -> Question:
-    condition = parse(where)
-    parts, reads = [condition.sql(_MOMENT)], set(condition.reads)
-    if platforms:
-        reads.add("event.platform")
-        names = ", ".join(quote(name) for name in platforms)
-        parts.append(f"coalesce(event.platform IN ({names}), false)")
-    for key, value in sorted(properties.items()):
-        reads.add("event.properties")
-        path = quote(f'$."{key}"')
-        wanted = quote(str(value).lower() if isinstance(value, bool) else str(value))
-        parts.append(f"coalesce(json_extract_string(event.properties, {path}) = {wanted}, false)")
-    return Question(event, " AND ".join(parts), condition.features, frozenset(reads))
 
 
 def answers(
@@ -252,13 +188,19 @@ def _query(part: Sequence[Question], source: str) -> str:
 
 def _opened(part: Sequence[Question], source: str) -> tuple[list[Question], str]:
     """Take out of JSON once what questions take out of it one by one: that costs most of all."""
-    calls = dict.fromkeys(call for one in part for call in _TAKEN.findall(one.sql))
-    if not calls:
+    taken = dict.fromkeys(call for one in part for call in one.taken)
+    if not taken:
         return list(part), source
-    names = {call: f"taken_{i}" for i, call in enumerate(calls)}
+    names = {call: f"taken_{i}" for i, call in enumerate(taken)}
     also = ", ".join(f"{call} AS {name}" for call, name in names.items())
-    asked = [replace(q, sql=_TAKEN.sub(lambda call: names[call[0]], q.sql)) for q in part]
-    return asked, f"(SELECT *, {also} FROM {source}) AS seen"
+    return [_renamed(one, names) for one in part], f"(SELECT *, {also} FROM {source}) AS seen"
+
+
+def _renamed(question: Question, names: Mapping[str, str]) -> Question:
+    sql = question.sql
+    for call in question.taken:  # within a text its quotes are doubled, so none is found there
+        sql = sql.replace(call, names[call])
+    return replace(question, sql=sql)
 
 
 def _asked(question: Question, same: bool) -> str:

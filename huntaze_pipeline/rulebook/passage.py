@@ -1,6 +1,7 @@
 """One fan's way through an automation: which steps are taken in an instant, and where it rests.
 
-Pure: the answers to all questions are passed in. Who enters and who is awakened is `planner`'s.
+Pure: the answers to all questions are passed in. Who enters is `planner`'s, what comes due
+`resumption`'s.
 """
 
 from collections.abc import Callable, Mapping, Set
@@ -81,16 +82,6 @@ class Answered:
         return name not in self.asked or name in self.hits
 
 
-def ask(rule_hash: str, position: int) -> str:
-    """Name the question about the step at a position of a version."""
-    return f"{rule_hash}/{position}"
-
-
-def leaves(rule_hash: str) -> str:
-    """Name the question whether a fan's goal is reached, before a step."""
-    return f"{rule_hash}/exit"
-
-
 @dataclass(frozen=True)
 class Traveller:
     """A fan on its way through one version of an automation."""
@@ -146,7 +137,7 @@ class Traveller:
             changed, arrived, turn = changed or did, False, turn + 1
 
     def _left(self, op: Op, turn: int, moment: datetime, answered: Answered, result: Plan) -> bool:
-        name = leaves(self.automation.rule_hash)
+        name = self.automation.inquiry.leaves
         if name not in answered.asked or name not in answered.hits:
             return False
         result.steps.append(self.row(op, turn, moment, moment, "cancelled", "goal"))
@@ -187,7 +178,7 @@ class Traveller:
         self, op: Op, turn: int, moment: datetime, answered: Answered, result: Plan
     ) -> tuple[int, bool]:
         """Take one step; return the next position, and whether the fan has been changed."""
-        yes = answered.yes(ask(self.automation.rule_hash, op.position))
+        yes = answered.yes(self.automation.inquiry.before(op.position))
         done = self.row(op, turn, moment, moment, "done", None)
         if op.acts and not yes:
             result.steps.append(done | {"state": "skipped", "reason": "conditions"})

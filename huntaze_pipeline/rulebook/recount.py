@@ -106,9 +106,8 @@ def step(connection: Connection, lake: duckdb.DuckDBPyConnection, place: Positio
         lake: the lake, outside a transaction.
         place: how far that reader has come.
     """
-    with lakes.still(lake) as snapshot:
-        assert snapshot is not None
-        return within(connection, lake, place, snapshot)
+    with lakes.still(lake):
+        return within(connection, lake, place, lakes.snapshot(lake))
 
 
 def within(

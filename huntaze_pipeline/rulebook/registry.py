@@ -16,22 +16,12 @@ from huntaze_pipeline.rulebook import control
 from huntaze_pipeline.rulebook.loader import Rulebook
 from huntaze_pipeline.rulebook.references import templates_of
 from huntaze_pipeline.rulebook.schema import Automation, Campaign, Segment, Template
+from huntaze_pipeline.store.automations import Automation as AutomationRow
+from huntaze_pipeline.store.automations import AutomationVersion
 from huntaze_pipeline.store.people import Creator
-from huntaze_pipeline.store.planning import (
-    Automation as AutomationRow,
-)
-from huntaze_pipeline.store.planning import (
-    AutomationVersion,
-    CampaignTemplate,
-    Experiment,
-    Variant,
-)
-from huntaze_pipeline.store.planning import (
-    Campaign as CampaignRow,
-)
-from huntaze_pipeline.store.planning import (
-    Segment as SegmentRow,
-)
+from huntaze_pipeline.store.planning import Campaign as CampaignRow
+from huntaze_pipeline.store.planning import CampaignTemplate, Experiment, Variant
+from huntaze_pipeline.store.segments import Segment as SegmentRow
 
 _LOCK = 0x52554C45  # "RULE": one apply at a time for a creator
 _FILES = "rules"

@@ -9,6 +9,7 @@ from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.rulebook import conduct, matching, people
 from huntaze_pipeline.rulebook.conditions import parse
+from huntaze_pipeline.rulebook.question import holds
 from huntaze_pipeline.store.planning import Campaign
 from huntaze_pipeline.warehouse import lake, pull
 
@@ -65,7 +66,7 @@ def test_live_questions_see_lake_inbox_and_batch_each_event_once(store, con):
         frame = people.frame(batch)
         asked = [parse(text) for text in texts]
         conduct.add(known, connection, con, frame, asked, besides=ids)
-    questions = {text: matching.holds(text) for text in texts}
+    questions = {text: holds(text) for text in texts}
     found = matching.answers(frame, known.fans, questions, known)
     for text, positions in texts.items():
         assert {p for p, hits in found.hits.items() if text in hits} == positions, text

@@ -167,7 +167,7 @@ def test_a_message_that_waits_is_skipped_by_the_sender(scene: Scene) -> None:
             text("""insert into checkpoints (name, position)
                 values ('limiter', '{"epoch": "e"}')""")
         )
-    grants = [Grant("maya-email", "maya", m, "p") for m in (scene.message, other)]
+    grants = [Grant("maya-email", "maya", m, "p", "medium") for m in (scene.message, other)]
     stop, intent = intents.commit(
         scene.store, grants, epoch="e", worker="w", lease_s=30, now=scene.clock()
     )

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from huntaze_pipeline import hashing
+from huntaze_pipeline.local.simulator.judge import fullest
 
 
 class Gateway(ThreadingHTTPServer):
@@ -38,7 +39,7 @@ class Gateway(ThreadingHTTPServer):
         times: dict[str, list[float]] = defaultdict(list)
         for at, account, _ in self.arrivals:
             times[account].append(at)
-        return max(_most(sorted(found), window_s) for found in times.values())
+        return max(fullest(found, window_s) for found in times.values())
 
     def counts(self) -> Counter[str]:
         """How often each message arrived."""
@@ -70,12 +71,3 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
         except (ConnectionError, BrokenPipeError):
             self.close_connection = True
-
-
-def _most(times: list[float], window_s: float) -> int:
-    worst, start = 0, 0
-    for end, at in enumerate(times):
-        while times[start] <= at - window_s:
-            start += 1
-        worst = max(worst, end - start + 1)
-    return worst

@@ -14,14 +14,14 @@ from huntaze_pipeline.settings import load
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-MESSAGES, LIMIT = 240, 4
+MESSAGES, LIMIT, TOTAL = 240, 4, 10
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-P", "-m", "huntaze_pipeline.cli", "chaos", "--seed", "5"]
     command += ["--messages", str(MESSAGES), "--accounts", "12", "--minutes", "0.7"]
-    command += ["--limit", str(LIMIT), "--window", "6"]
+    command += ["--limit", str(LIMIT), "--window", "6", "--total", str(TOTAL)]
     env = stack.environment(load(HUNTAZE_HOME=str(tmp_path_factory.mktemp("chaos"))))
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
@@ -37,6 +37,7 @@ def test_every_mark_is_met(done: "subprocess.CompletedProcess[str]", line: dict[
     assert (line["lost"], line["duplicates_avoidable"]) == (0, 0)
     assert (line["bans"], line["false_dlq"]) == (0, 0)
     assert line["max_in_any_window"] <= LIMIT
+    assert line["max_on_a_platform"] <= TOTAL
 
 
 def test_every_message_is_accounted_for(line: dict[str, Any]) -> None:

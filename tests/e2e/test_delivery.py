@@ -348,7 +348,7 @@ def test_a_flushed_redis_never_means_a_fresh_allowance(bench: Bench) -> None:
         while len(bench.platform.calls) < 4:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)
-        made.breaker._client.flushdb()
+        made.breaker.redis._client.flushdb()
         await run
 
     asyncio.run(scene())
@@ -430,9 +430,9 @@ def test_a_redis_that_drops_its_connections_only_makes_the_sender_wait(bench: Be
         run = asyncio.create_task(_relaying(made))
         for _ in range(5):
             await asyncio.sleep(0.2)
-            for client in made.breaker._client.client_list():
+            for client in made.breaker.redis._client.client_list():
                 if client["addr"] and "cmd" in client and client["db"] != "0":
-                    made.breaker._client.client_kill_filter(_id=client["id"], skipme=True)
+                    made.breaker.redis._client.client_kill_filter(_id=client["id"], skipme=True)
         await run
 
     asyncio.run(scene())

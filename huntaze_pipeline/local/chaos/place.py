@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from sqlalchemy import text
 
 from huntaze_pipeline.delivery.platforms.directory import capabilities
@@ -71,9 +72,10 @@ class Place:
 @contextmanager
 def opened(home: Path, world: World, seed: int) -> Iterator[Place]:
     """Start everything in a home and write the world into it; stop everything at the end."""
-    behaviour = world.behaviour(seed)
+    behaviour, known = world.behaviour(seed), stage.settings(home)
+    _restrain(known.rules_dir / "policies.yaml", world)
     with (
-        stack.services(stage.settings(home)) as ready,
+        stack.services(known) as ready,
         process.running(home / "simulator", behaviour=behaviour) as platforms,
     ):
         # Half of the accounts go the way around SQS, so that both ways are seen.
@@ -83,3 +85,9 @@ def opened(home: Path, world: World, seed: int) -> Iterator[Place]:
         world.prepare(store)
         SqsQueue(ready).depths()
         yield Place(Folder(home), ready, store, platforms)
+
+
+def _restrain(file: Path, world: World) -> None:
+    policies = yaml.safe_load(file.read_text(encoding="utf-8"))
+    world.restrain(policies)
+    file.write_text(yaml.safe_dump(policies, sort_keys=False), encoding="utf-8")

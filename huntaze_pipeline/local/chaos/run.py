@@ -19,10 +19,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from huntaze_pipeline.errors import StoreError
 from huntaze_pipeline.local import keeper, stack, stage
 from huntaze_pipeline.local.chaos import place, verdict
+from huntaze_pipeline.local.chaos.clocks import Clocks
 from huntaze_pipeline.local.chaos.crew import Crew
 from huntaze_pipeline.local.chaos.links import Switchboard
 from huntaze_pipeline.local.chaos.place import Place
-from huntaze_pipeline.local.chaos.schedule import SERVERS, schedule
+from huntaze_pipeline.local.chaos.schedule import CALLER, SERVERS, schedule
 from huntaze_pipeline.local.chaos.servers import Servers
 from huntaze_pipeline.local.chaos.storm import Storm
 from huntaze_pipeline.local.chaos.traps import Traps
@@ -32,7 +33,7 @@ from huntaze_pipeline.local.folder import Folder
 from huntaze_pipeline.local.process import Launch
 from huntaze_pipeline.settings import Settings
 
-WORKERS = ("sender-1", "sender-2", "sender-3", "relay-1", "relay-2", "caller")
+WORKERS = ("sender-1", "sender-2", "sender-3", "relay-1", "relay-2", CALLER)
 WRITING = 0.6
 """The caller writes its rows in this share of the storm."""
 START_S = 60.0
@@ -61,7 +62,7 @@ def run(known: Settings, order: Order, say: Say) -> dict[str, Any]:
         with place.opened(home, order.world, order.seed) as here:
             line = _played(here, order, say)
         stack.stop(known.model_copy(update={"home": home}))
-        if order.keep or verdict.missed(line, limit=order.world.limit):
+        if order.keep or verdict.missed(line, order.world):
             say(f"everything that it left is in {home}")
         else:
             keeper.erase(Folder(home))
@@ -73,7 +74,7 @@ def _played(here: Place, order: Order, say: Say) -> dict[str, Any]:
     ports = {name: partial(servers.port, name) for name in SERVERS}
     with closing(Switchboard(ports, WORKERS)) as board:
         crew = Crew(home / "crew", _launches(here, order, board), say)
-        storm = Storm(crew, servers, board, Traps(home / "traps"))
+        storm = Storm(crew, servers, board, Traps(home / "traps"), Clocks(home / "clocks"))
         try:
             _wait(START_S, lambda: bool(here.arrivals()))
             faults = schedule(order.seed, order.seconds, WORKERS)
@@ -83,7 +84,7 @@ def _played(here: Place, order: Order, say: Say) -> dict[str, Any]:
             servers.calm()
             crew.stop()
     world = order.world
-    found = verdict.judge(here.evidence(world), limit=world.limit, window_s=world.window_s)
+    found = verdict.judge(here.evidence(world), world)
     return found | {
         "kills": crew.killed + servers.kills,
         "crashes": crew.crashes,
@@ -134,8 +135,9 @@ def _drain(here: Place, order: Order, crew: Crew, say: Say) -> int:
     """Let everything end now that nothing goes wrong; return how many messages did not."""
     here.calm()
     world = order.world
-    rounds = -(-world.messages // (world.accounts * world.limit))
-    allowed = (rounds + 2) * world.window_s + 2 * OPTIONS.lease_s + OPTIONS.give_up_s + SPARE_S
+    allowed = (
+        (world.rounds + 2) * world.window_s + 2 * OPTIONS.lease_s + OPTIONS.give_up_s + SPARE_S
+    )
     tell = _every(TELL_S, lambda: say(f"calm: {_open(here, world)} messages to go"))
 
     def over() -> bool:

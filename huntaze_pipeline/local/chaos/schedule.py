@@ -18,6 +18,8 @@ CALM = 0.85
 """Faults begin in this share of the time only, so that all can end within it."""
 EARLY = 0.75
 """Traps are set in this share of a round: somebody must still come by."""
+CALLER = "caller"
+"""Its clock is right: when a message was decided is what the verdict reckons with."""
 CALLER_FIRST = 0.15
 """Points of the caller come early, while it still has rows to write."""
 
@@ -28,8 +30,8 @@ class Fault:
 
     kill, pause: a worker or a server. cut, hold: a worker's connections to a server are dropped
     and refused, or carry nothing; `worker` is ``*`` for everybody. empty: Redis forgets all.
-    behind: Redis's clock shows less than it has shown before. point: the trap of a numbered point
-    is set.
+    behind: Redis's clock shows less than it has shown before. ahead: a worker's own clock shows as
+    much more as it lasts. point: the trap of a numbered point is set.
     """
 
     at_s: float
@@ -39,7 +41,9 @@ class Fault:
     worker: str = ""
 
 
-_WORKER_KINDS = (("kill", 5), ("pause", 3))
+AHEAD_S = (1.0, 20.0)
+"""How far a clock jumps."""
+_WORKER_KINDS = (("kill", 5), ("pause", 3), ("ahead", 2))
 _SERVER_KINDS = (("kill", 2), ("pause", 2), ("cut", 4), ("hold", 3), ("empty", 1), ("behind", 0.5))
 
 
@@ -76,6 +80,9 @@ def _fault(draw: Random, at: float, workers: Sequence[str], seconds: float) -> F
     left = seconds - at
     if draw.random() < 0.5:
         kind = _pick(draw, _WORKER_KINDS)
+        if kind == "ahead":
+            lasts = min(draw.uniform(*AHEAD_S), left)
+            return Fault(at, kind, draw.choice([w for w in workers if w != CALLER]), lasts)
         lasts = min(draw.choice((0.3, 1.0, 3.0, 9.0)), left) if kind == "pause" else 0.0
         return Fault(at, kind, draw.choice(workers), lasts)
     kind = _pick(draw, _SERVER_KINDS)

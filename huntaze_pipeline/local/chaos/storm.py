@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 
+from huntaze_pipeline.local.chaos.clocks import Clocks
 from huntaze_pipeline.local.chaos.crew import Crew
 from huntaze_pipeline.local.chaos.links import Switchboard
 from huntaze_pipeline.local.chaos.points import POINTS
@@ -18,13 +19,16 @@ PAUSE_S = 0.05
 
 
 class Storm:
-    """One storm over workers, servers and the links between them."""
+    """One storm over workers and their clocks, servers and the links between them."""
 
-    def __init__(self, crew: Crew, servers: Servers, board: Switchboard, traps: Traps) -> None:
+    def __init__(
+        self, crew: Crew, servers: Servers, board: Switchboard, traps: Traps, clocks: Clocks
+    ) -> None:
         self._crew = crew
         self._servers = servers
         self._board = board
         self._traps = traps
+        self._clocks = clocks
         self._ends: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = count()
         self._set: set[int] = set()
@@ -56,6 +60,9 @@ class Storm:
                 self._servers.empty()
             case "behind":
                 self._servers.behind(fault.lasts_s)
+            case "ahead":
+                self._clocks.put(fault.target, fault.lasts_s)
+                self._end(fault, partial(self._clocks.right, fault.target))
             case "cut" | "hold":
                 self._board.change(fault.kind, fault.worker, fault.target)
                 self._end(fault, partial(self._board.change, "mend", fault.worker, fault.target))

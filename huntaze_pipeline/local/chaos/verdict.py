@@ -3,7 +3,7 @@
 Nothing here asks a sender, the limiter or Redis what they believe.
 """
 
-from bisect import bisect_right
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from huntaze_pipeline.delivery.verdicts import FAILURES
-from huntaze_pipeline.local.simulator.judge import DELIVERED
+from huntaze_pipeline.local.chaos.world import World
+from huntaze_pipeline.local.simulator.judge import DELIVERED, fullest
 
 ENDED = ("sent", "failed", "unknown")
 """How a message of a run may end; anything else has lost it."""
@@ -34,8 +35,8 @@ class Evidence:
     """Platforms whose policy allows a second copy after a lost answer."""
 
 
-def judge(found: Evidence, *, limit: int, window_s: float) -> dict[str, Any]:
-    """Count what went wrong."""
+def judge(found: Evidence, world: World) -> dict[str, Any]:
+    """Count what went wrong in a world."""
     delivered = Counter(a["message"] for a in found.arrivals if a["verdict"] in DELIVERED)
     platforms = {a["message"]: a["platform"] for a in found.arrivals}
     twice = {m: n - 1 for m, n in delivered.items() if platforms[m] not in found.at_least_once}
@@ -45,39 +46,48 @@ def judge(found: Evidence, *, limit: int, window_s: float) -> dict[str, Any]:
         "duplicates_avoidable": sum(twice.values()),
         "lost": len(_lost(found, delivered)),
         "unknown": sum(row["state"] == "unknown" for row in found.rows),
-        "max_in_any_window": max(_fullest(found.arrivals, window_s).values(), default=0),
-        "bans": len(_banned(found.arrivals, limit, window_s)),
+        "max_in_any_window": max(_fullest(found, world, "account").values(), default=0),
+        "max_on_a_platform": max(_fullest(found, world, "platform").values(), default=0),
+        "bans": len(_banned(found, world)),
         "false_dlq": found.dead + len(_wrongly_failed(found, delivered)),
-        "makespan_over_bound": _ratio(found, limit, window_s),
+        "makespan_over_bound": _ratio(found, world),
     }
 
 
-def missed(line: Mapping[str, Any], *, limit: int) -> list[str]:
+def missed(line: Mapping[str, Any], world: World) -> list[str]:
     """Say which marks a verdict misses."""
     zero = ("duplicates_avoidable", "lost", "bans", "false_dlq", "crashes")
     found = [f"{name} is {line[name]}, not 0" for name in zero if line.get(name)]
-    if line["max_in_any_window"] > limit:
-        found.append(f"max_in_any_window is {line['max_in_any_window']}, above {limit}")
+    most = {"max_in_any_window": world.limit, "max_on_a_platform": world.total or math.inf}
+    found += [f"{n} is {line[n]}, above {limit}" for n, limit in most.items() if line[n] > limit]
     return found
 
 
-def bound(rows: Iterable[Mapping[str, Any]], limit: int, window_s: float) -> float:
-    """Return the seconds that nobody could beat: each account sends as early as its limit lets it.
+def bound(rows: Collection[Mapping[str, Any]], world: World) -> float:
+    """Return the seconds that nobody could beat: all is sent as early as each limit by itself lets.
 
     A message goes when it was decided, or one window after the one `limit` places before it.
     """
-    decided: dict[str, list[datetime]] = defaultdict(list)
-    for row in rows:
-        decided[row["account_id"]].append(row["decided_at"])
-    if not decided:
+    if not rows:
         return 0.0
-    window, last = timedelta(seconds=window_s), []
-    for wanted in decided.values():
-        slots: list[datetime] = []
-        for place, at in enumerate(sorted(wanted)):
-            slots.append(max(at, slots[place - limit] + window) if place >= limit else at)
-        last.append(slots[-1])
-    return (max(last) - min(map(min, decided.values()))).total_seconds()
+    ends = [_end(wanted, world.limit, world) for wanted in _decided(rows, "account_id")]
+    if world.total:
+        ends += [_end(wanted, world.total, world) for wanted in _decided(rows, "platform")]
+    return (max(ends) - min(row["decided_at"] for row in rows)).total_seconds()
+
+
+def _decided(rows: Iterable[Mapping[str, Any]], by: str) -> Iterable[list[datetime]]:
+    found: dict[str, list[datetime]] = defaultdict(list)
+    for row in rows:
+        found[row[by]].append(row["decided_at"])
+    return found.values()
+
+
+def _end(wanted: Iterable[datetime], limit: int, world: World) -> datetime:
+    window, slots = timedelta(seconds=world.window_s), list[datetime]()
+    for place, at in enumerate(sorted(wanted)):
+        slots.append(max(at, slots[place - limit] + window) if place >= limit else at)
+    return slots[-1]
 
 
 def _lost(found: Evidence, delivered: Collection[str]) -> set[str]:
@@ -87,21 +97,18 @@ def _lost(found: Evidence, delivered: Collection[str]) -> set[str]:
     return lost | {n for n, state in states.items() if state == "sent" and n not in delivered}
 
 
-def _fullest(arrivals: Iterable[Mapping[str, Any]], window_s: float) -> dict[str, int]:
-    """Return, for each account, the most arrivals in any (t - window, t]."""
+def _fullest(found: Evidence, world: World, by: str) -> dict[str, int]:
+    """Return, for each account or platform, the most arrivals in any (t - window, t]."""
     instants: dict[str, list[float]] = defaultdict(list)
-    for arrival in arrivals:
-        instants[arrival["account"]].append(arrival["t"])
-    return {account: _most(sorted(times), window_s) for account, times in instants.items()}
+    for arrival in found.arrivals:
+        instants[arrival[by]].append(arrival["t"])
+    return {name: fullest(times, world.window_s) for name, times in instants.items()}
 
 
-def _most(times: Sequence[float], window_s: float) -> int:
-    return max(i + 1 - bisect_right(times, t - window_s) for i, t in enumerate(times))
-
-
-def _banned(arrivals: Sequence[Mapping[str, Any]], limit: int, window_s: float) -> set[str]:
-    told = {a["account"] for a in arrivals if a["verdict"] in ("banned", "too_fast")}
-    return told | {name for name, most in _fullest(arrivals, window_s).items() if most > limit}
+def _banned(found: Evidence, world: World) -> set[str]:
+    told = {a["account"] for a in found.arrivals if a["verdict"] in ("banned", "too_fast")}
+    most = _fullest(found, world, "account")
+    return told | {name for name, count in most.items() if count > world.limit}
 
 
 def _wrongly_failed(found: Evidence, delivered: Collection[str]) -> set[str]:
@@ -115,9 +122,9 @@ def _wrongly_failed(found: Evidence, delivered: Collection[str]) -> set[str]:
     }  # fmt: skip
 
 
-def _ratio(found: Evidence, limit: int, window_s: float) -> float | None:
+def _ratio(found: Evidence, world: World) -> float | None:
     """Return how much longer than the bound it took until the last delivery; None: no bound."""
-    least = bound(found.rows, limit, window_s)
+    least = bound(found.rows, world)
     ends = [a["at"] for a in found.arrivals if a["verdict"] in DELIVERED]
     if not ends or least < 1:
         return None

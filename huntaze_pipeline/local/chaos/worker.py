@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from huntaze_pipeline import settings
-from huntaze_pipeline.clock import system_clock
+from huntaze_pipeline.clock import Clock, system_clock
 from huntaze_pipeline.delivery import outbox, worker
 from huntaze_pipeline.delivery.outfit import Options
 from huntaze_pipeline.delivery.ringing import Ringing
 from huntaze_pipeline.delivery.stamina import AWAY
 from huntaze_pipeline.local.chaos import cradle, traps
+from huntaze_pipeline.local.chaos.clocks import Clocks
 from huntaze_pipeline.local.chaos.traps import Traps
 from huntaze_pipeline.local.chaos.world import World
 from huntaze_pipeline.store.session import Store
@@ -32,16 +33,16 @@ CHUNK = 25
 """Rows that the caller writes at once."""
 
 
-def send(mines: Traps) -> None:
+def send(mines: Traps, clock: Clock) -> None:
     """Run a sender."""
-    made = worker.parts(settings.load())
+    made = worker.parts(settings.load(), clock=clock)
     traps.lay(mines, made, role="sender")
     asyncio.run(worker.run(made, OPTIONS))
 
 
-def relay(mines: Traps) -> None:
+def relay(mines: Traps, clock: Clock) -> None:
     """Run a relay."""
-    made = worker.parts(settings.load(), platforms={})
+    made = worker.parts(settings.load(), platforms={}, clock=clock)
     traps.lay(mines, made, role="relay")
     halt = _told()
     Ringing(made, halt, OPTIONS.poll_s).publish()
@@ -82,7 +83,8 @@ def main(name: str, folder: str, told: str) -> None:
 
     home, given = Path(folder), dict[str, Any](json.loads(told))
     mines, world = Traps(home / "traps"), World(**given["world"])
-    role = {"sender": partial(send, mines), "relay": partial(relay, mines)}.get(
+    clock = Clocks(home / "clocks").of(name)
+    role = {"sender": partial(send, mines, clock), "relay": partial(relay, mines, clock)}.get(
         name.partition("-")[0], partial(call, mines, world, given["began"], given["lasts_s"])
     )
     cradle.rock(home / "crew", name, role)

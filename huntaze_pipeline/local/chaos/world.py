@@ -34,6 +34,22 @@ class World:
     accounts: int
     limit: int
     window_s: float
+    total: int = 0
+    """Calls that all accounts of a platform together may make in a window; 0: no such limit."""
+
+    @property
+    def rounds(self) -> int:
+        """How many windows full of messages there are, at least."""
+        most = self.accounts * self.limit
+        if self.total:
+            most = min(most, self.total * len(PLATFORMS))
+        return -(-self.messages // most)
+
+    def restrain(self, policies: dict[str, Any]) -> None:
+        """Write the shared limits into the policies that senders read."""
+        for name in PLATFORMS if self.total else ():
+            shared = {"count": self.total, "per": f"{self.window_s:g}s"}
+            policies["platforms"][name]["total"] = shared
 
     def decisions(self, first: int, last: int, now: datetime) -> list[Decision]:
         """Return the decisions with these numbers."""

@@ -7,6 +7,7 @@ says about itself. Instants are seconds of the judge's own monotonic clock; it n
 from array import array
 from bisect import bisect_right
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +52,14 @@ class Account:
         self.window_s, self.head, self.peak = window_s, 0, 0
         for instant in instants:
             self.arrive(instant)
+
+
+def fullest(instants: Iterable[float], window_s: float) -> int:
+    """Return the most of some instants in any (t - window_s, t]."""
+    account = Account("", "", window_s=window_s)
+    for at in sorted(instants):
+        account.arrive(at)
+    return account.peak
 
 
 class Judge:

@@ -13,7 +13,8 @@ from huntaze_pipeline.clock import FixedClock
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.outflow import Cost
-from huntaze_pipeline.store.planning import CampaignTemplate, Segment
+from huntaze_pipeline.store.planning import CampaignTemplate
+from huntaze_pipeline.store.segments import Segment
 from huntaze_pipeline.store.session import Store
 
 

@@ -9,7 +9,8 @@ from sqlalchemy import insert, update
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.store.outflow import Message
-from huntaze_pipeline.store.planning import Campaign, Member
+from huntaze_pipeline.store.planning import Campaign
+from huntaze_pipeline.store.segments import Member
 from huntaze_pipeline.store.session import Store
 
 

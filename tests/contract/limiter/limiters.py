@@ -1,5 +1,6 @@
 """The limiters under test, each with the way to let its time pass."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,6 +50,17 @@ class Bench:
         parcels = [Parcel("c", f"{account}-{i}", account, "medium", i) for i in range(messages)]
         self.limiter.enqueue(parcels, {account: self.limit(10, 1.0, platform)})
 
+    def crowd(self, platform: str = "", **waiting: int) -> None:
+        """Park one fresh message on each of so many accounts of each priority."""
+        now = round(time.time() * 1000) - 1000
+        parcels = [
+            Parcel("c", f"{priority}-{i}", f"{priority}-{i}", priority, now + i)
+            for priority, count in waiting.items()
+            for i in range(count)
+        ]
+        limits = {p.account_id: self.limit(3, 60, platform) for p in parcels}
+        self.limiter.enqueue(parcels, limits)
+
     def warm(self) -> None:
         """Let Redis know the shared limits for long enough: a new one rests for a window."""
         if isinstance(self.limiter, RedisLimiter):
@@ -78,10 +90,13 @@ class Rows(BooksLimiter):
         self.known.update(limits)
         with self.store.worker() as c:
             known = set(c.execute(select(Account.id)).scalars())
-            for name in limits.keys() - known:
-                values = {"creator_id": "c", "id": name, "handle": name}
-                values["platform"] = limits[name].pool or "onlyfans"
-                c.execute(insert(Account).values(values))
+            new = [
+                {"creator_id": "c", "id": name, "handle": name,
+                 "platform": limits[name].pool or "onlyfans"}
+                for name in limits.keys() - known
+            ]  # fmt: skip
+            if new:
+                c.execute(insert(Account), new)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass: everything that is written down was so much longer ago."""

@@ -28,3 +28,11 @@ def test_the_books_give_nothing_once_another_limiter_is_in_use(store: Store) -> 
 
     with pytest.raises(LostError):
         bench.claim()
+
+
+def test_a_low_message_that_waited_is_not_starved_by_fresh_high_ones(store: Store) -> None:
+    bench = Bench(Rows(store), time.sleep)
+    bench.crowd(high=30)
+    bench.park("old", account="b", priority="low")
+
+    assert names(bench.claim(1)) == ["old"]

@@ -1,5 +1,7 @@
 """One set of promises, kept by the in-memory model, by Redis and by the books."""
 
+from collections import Counter
+
 import pytest
 from limiters import Bench, names
 
@@ -105,6 +107,24 @@ def test_high_goes_before_medium_before_low(bench: Bench) -> None:
     order = [g.message_id for _ in range(3) for g in bench.claim(16)]
 
     assert order == ["h", "m", "l"]
+
+
+def test_priorities_share_scarce_permits_by_their_weights(bench: Bench) -> None:
+    bench.crowd(high=480, medium=160, low=80)
+
+    granted = Counter(g.priority for g in bench.claim(16 * 21, lease_s=60))
+
+    assert granted == {"high": 16 * 16, "medium": 16 * 4, "low": 16}
+
+
+def test_what_one_priority_leaves_the_others_take(bench: Bench) -> None:
+    bench.crowd(high=1, medium=2, low=40)
+
+    granted: Counter[str] = Counter()
+    while len(found := bench.claim(32, lease_s=60)) > 0:
+        granted.update(g.priority for g in found)
+
+    assert granted == {"high": 1, "medium": 2, "low": 40}
 
 
 def test_a_low_message_that_waited_long_goes_before_a_fresh_high_one(bench: Bench) -> None:

@@ -9,6 +9,7 @@ from effort import seconds
 from limiters import Rows, over_redis
 
 from huntaze_pipeline.delivery.limiter import Limiter, Limits, Parcel, Permit, Settlement
+from huntaze_pipeline.local.simulator.judge import fullest
 
 
 @pytest.mark.parametrize(("keeper", "least"), [("redis", 50), ("books", 25)])
@@ -29,7 +30,7 @@ def test_it_never_lets_more_through_than_the_limit(
         logs = list(pool.map(lambda seed: _hammer(limiter, seed, deadline), range(hammers)))
 
     arrivals = sorted(entry for log in logs for entry in log)
-    worst = max(_most([t for t, a in arrivals if a == f"a{i}"], 0.5) for i in range(4))
+    worst = max(fullest((t for t, a in arrivals if a == f"a{i}"), 0.5) for i in range(4))
     assert worst <= 10
     assert len(arrivals) >= least * seconds(3)
     assert max(Counter(arrivals).values()) == 1
@@ -51,12 +52,3 @@ def _hammer(limiter: Limiter, seed: int, deadline: float) -> list[tuple[float, s
         time.sleep(0.003 * (1 + step % 9))
         limiter.commit(settlements)
     return log
-
-
-def _most(instants: list[float], window: float) -> int:
-    worst, start = 0, 0
-    for end, instant in enumerate(instants):
-        while instants[start] <= instant - window:
-            start += 1
-        worst = max(worst, end - start + 1)
-    return worst

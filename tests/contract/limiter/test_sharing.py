@@ -1,5 +1,7 @@
 """Limits that accounts share, kept by all three."""
 
+from collections import Counter
+
 from limiters import Bench
 
 from huntaze_pipeline.delivery.limiter import EVERYBODY, Permit
@@ -50,6 +52,27 @@ def test_everybody_shares_the_limit_of_all(bench: Bench) -> None:
     assert len(bench.claim()) == 1
 
 
+def test_the_last_tenth_of_a_shared_limit_is_for_high_alone(bench: Bench) -> None:
+    bench.limiter.share({"email": bench.limit(20, 60.0)})
+    bench.crowd("email", low=30)
+    bench.warm()
+
+    assert _claimed(bench) == {"low": 18}
+    bench.crowd("email", high=5)
+    assert _claimed(bench) == {"high": 2}
+
+
+def test_a_shared_limit_goes_round_by_priority(bench: Bench) -> None:
+    bench.limiter.share({"email": bench.limit(21, 60.0)})
+    bench.crowd("email", high=40, medium=40, low=40)
+    bench.warm()
+
+    granted = _claimed(bench)
+    assert granted.total() == 21
+    assert granted["high"] >= 14
+    assert granted["low"] >= 1
+
+
 def test_a_shared_limit_may_change_at_any_time(bench: Bench) -> None:
     bench.limiter.share({"email": bench.limit(5, 1.0)})
     bench.pool("a", 3)
@@ -61,3 +84,11 @@ def test_a_shared_limit_may_change_at_any_time(bench: Bench) -> None:
     assert bench.claim() == []
     bench.limiter.share({})
     assert len(bench.claim()) == 1
+
+
+def _claimed(bench: Bench) -> Counter[str]:
+    """Claim until there is nothing more; return how many went by priority."""
+    granted: Counter[str] = Counter()
+    while found := bench.claim(64, lease_s=60):
+        granted.update(g.priority for g in found)
+    return granted

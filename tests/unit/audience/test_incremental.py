@@ -12,8 +12,8 @@ from huntaze_pipeline.rulebook.behaviour import columns, union
 from huntaze_pipeline.rulebook.live import LiveSegment
 from huntaze_pipeline.rulebook.schema import Segment
 from huntaze_pipeline.rulebook.selection import selections
-from huntaze_pipeline.store.planning import Member, SegmentVersion
-from huntaze_pipeline.store.planning import Segment as Row
+from huntaze_pipeline.store.segments import Member, SegmentVersion
+from huntaze_pipeline.store.segments import Segment as Row
 from huntaze_pipeline.warehouse import lake as room
 from tests.unit.audience.test_segments import COLUMNS
 

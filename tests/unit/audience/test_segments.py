@@ -13,7 +13,7 @@ from huntaze_pipeline.rulebook import live, loader, registry
 from huntaze_pipeline.rulebook.live import LiveSegment
 from huntaze_pipeline.rulebook.schema import Segment
 from huntaze_pipeline.rulebook.selection import selections
-from huntaze_pipeline.store.planning import Segment as Row
+from huntaze_pipeline.store.segments import Segment as Row
 from huntaze_pipeline.warehouse import lake as room
 
 RULES = Path(__file__).parents[3] / "rules"

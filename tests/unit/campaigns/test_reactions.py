@@ -12,9 +12,9 @@ from huntaze_pipeline.delivery import outbox
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.rulebook import loader, registry
+from huntaze_pipeline.store.automations import Automation, Execution, Step
 from huntaze_pipeline.store.outflow import Message
 from huntaze_pipeline.store.people import Consent
-from huntaze_pipeline.store.planning import Automation, Execution, Step
 
 RULES = Path(__file__).parents[3] / "rules"
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

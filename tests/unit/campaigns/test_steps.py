@@ -15,10 +15,11 @@ from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.rulebook import control, loader, registry
 from huntaze_pipeline.rulebook.schema import Automation, Segment
+from huntaze_pipeline.store.automations import Effect, Execution, Step
 from huntaze_pipeline.store.inflow import InboxEvent
 from huntaze_pipeline.store.outflow import Message
 from huntaze_pipeline.store.people import Fan
-from huntaze_pipeline.store.planning import Effect, Execution, Member, Step
+from huntaze_pipeline.store.segments import Member
 
 RULES = Path(__file__).parents[3] / "rules"
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

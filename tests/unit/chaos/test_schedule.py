@@ -41,7 +41,7 @@ def test_redis_is_emptied_for_the_points_of_a_rebuild() -> None:
 def test_nothing_begins_or_lasts_beyond_the_storm(seed: int) -> None:
     for fault in schedule(seed, 60, WORKERS):
         assert 0 <= fault.at_s <= 60
-        if fault.kind in ("pause", "cut", "hold"):
+        if fault.kind in ("pause", "cut", "hold", "ahead"):
             assert fault.at_s + fault.lasts_s <= 60
 
 
@@ -53,4 +53,5 @@ def test_everything_is_hit_in_every_way_sooner_or_later() -> None:
     for kind in ("cut", "hold"):
         assert {(kind, name) for name in SERVERS} <= hit
     assert {("empty", "redis"), ("behind", "redis")} <= hit
+    assert {f.target for f in found if f.kind == "ahead"} == {*WORKERS} - {"caller"}
     assert {f.worker for f in found if f.kind == "cut"} == {*WORKERS, "*"}

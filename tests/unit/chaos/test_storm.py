@@ -27,7 +27,7 @@ class Recorder:
 
 def rage(tmp_path: Path, *faults: Fault, seconds: float = 0.3) -> tuple[Storm, Recorder]:
     world, traps = Recorder(), Traps(tmp_path / "traps")
-    storm = Storm(world, world, world, traps)  # type: ignore[arg-type]
+    storm = Storm(world, world, world, traps, world)  # type: ignore[arg-type]
     storm.rage(faults, seconds, lambda _: None)
     return storm, world
 
@@ -50,6 +50,11 @@ def test_a_server_is_killed_paused_emptied_or_set_back(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_workers_clock_jumps_ahead_and_is_set_right(tmp_path: Path) -> None:
+    _, world = rage(tmp_path, Fault(0, "ahead", "sender-1", lasts_s=0.1))
+    assert world.about("put", "right") == [("put", "sender-1", 0.1), ("right", "sender-1")]
+
+
 def test_a_link_is_cut_and_mended(tmp_path: Path) -> None:
     _, world = rage(tmp_path, Fault(0, "cut", "sqs", 0.1, "sender-2"))
     assert world.about("change") == [
@@ -66,7 +71,7 @@ def test_what_would_last_longer_than_the_storm_ends_with_it(tmp_path: Path) -> N
 
 def test_a_trap_that_somebody_reached_is_counted_and_the_others_are_lifted(tmp_path: Path) -> None:
     traps, world = Traps(tmp_path / "traps"), Recorder()
-    storm = Storm(world, world, world, traps)  # type: ignore[arg-type]
+    storm = Storm(world, world, world, traps, world)  # type: ignore[arg-type]
 
     def reach(_: float) -> None:
         (tmp_path / "traps" / "3").unlink(missing_ok=True)

@@ -1,12 +1,15 @@
 """The judge can say no: each thing that may go wrong, made by hand, is counted."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from huntaze_pipeline.local.chaos.verdict import Evidence, bound, judge, missed
+from huntaze_pipeline.local.chaos.world import World
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+WORLD = World(messages=0, accounts=1, limit=10, window_s=60)
 
 
 def row(name: str, state: str = "sent", account: str = "a", at_s: float = 0) -> dict[str, Any]:
@@ -28,20 +31,20 @@ def verdict(
 ) -> dict[str, Any]:
     rows = list(rows)
     planned = extra.pop("planned", {r["id"] for r in rows})
-    return judge(Evidence(planned, rows, list(arrivals), **extra), limit=10, window_s=60)
+    return judge(Evidence(planned, rows, list(arrivals), **extra), WORLD)
 
 
 def test_a_clean_run_misses_no_mark() -> None:
     line = verdict([row("m1"), row("m2")], [arrival("m1", 1), arrival("m2", 2)])
     assert (line["messages"], line["delivered_unique"]) == (2, 2)
-    assert missed(line, limit=10) == []
+    assert missed(line, WORLD) == []
 
 
 def test_a_message_that_came_twice_is_a_duplicate() -> None:
     line = verdict([row("m1")], [arrival("m1", 1), arrival("m1", 2), arrival("m1", 3)])
     assert line["duplicates_avoidable"] == 2
     assert line["delivered_unique"] == 1
-    assert missed(line, limit=10) == ["duplicates_avoidable is 2, not 0"]
+    assert missed(line, WORLD) == ["duplicates_avoidable is 2, not 0"]
 
 
 def test_a_copy_whose_answer_was_lost_is_a_duplicate_too() -> None:
@@ -68,7 +71,7 @@ def test_a_message_that_has_not_ended_is_lost() -> None:
     for state in ("decided", "queued", "claimed", "expired", "skipped"):
         line = verdict([row("m1", state)], [])
         assert line["lost"] == 1
-        assert missed(line, limit=10) == ["lost is 1, not 0"]
+        assert missed(line, WORLD) == ["lost is 1, not 0"]
 
 
 def test_a_message_called_sent_that_never_came_is_lost() -> None:
@@ -78,14 +81,14 @@ def test_a_message_called_sent_that_never_came_is_lost() -> None:
 def test_unknown_is_counted_apart() -> None:
     line = verdict([row("m1", "unknown"), row("m2", "unknown")], [arrival("m1", 1)])
     assert (line["unknown"], line["lost"]) == (2, 0)
-    assert missed(line, limit=10) == []
+    assert missed(line, WORLD) == []
 
 
 def test_eleven_in_a_window_are_seen_wherever_the_window_lies() -> None:
     calls = [arrival(f"m{n}", 55 + n) for n in range(11)]
     line = verdict([], calls, planned=())
     assert (line["max_in_any_window"], line["bans"]) == (11, 1)
-    assert "max_in_any_window is 11, above 10" in missed(line, limit=10)
+    assert "max_in_any_window is 11, above 10" in missed(line, WORLD)
 
 
 def test_the_eleventh_one_window_after_the_first_is_fine() -> None:
@@ -126,16 +129,16 @@ def test_a_refused_message_is_rightly_failed() -> None:
 
 def test_a_worker_that_ended_by_itself_misses_a_mark() -> None:
     line = verdict([], [], planned=()) | {"crashes": 1}
-    assert missed(line, limit=10) == ["crashes is 1, not 0"]
+    assert missed(line, WORLD) == ["crashes is 1, not 0"]
 
 
 def test_the_bound_is_what_limit_and_arrival_leave() -> None:
     backlog = [row(f"m{n}") for n in range(25)]
-    assert bound(backlog, 10, 60) == 120
+    assert bound(backlog, WORLD) == 120
     trickle = [row(f"m{n}", at_s=10 * n) for n in range(25)]
-    assert bound(trickle, 10, 60) == 240
-    assert bound([*backlog, row("late", account="b", at_s=300)], 10, 60) == 300
-    assert bound([], 10, 60) == 0
+    assert bound(trickle, WORLD) == 240
+    assert bound([*backlog, row("late", account="b", at_s=300)], WORLD) == 300
+    assert bound([], WORLD) == 0
 
 
 def test_the_makespan_is_told_in_bounds() -> None:
@@ -143,3 +146,18 @@ def test_the_makespan_is_told_in_bounds() -> None:
     calls = [*(arrival(f"m{n}", n) for n in range(10)), arrival("m10", 90)]
     assert verdict(rows, calls)["makespan_over_bound"] == 1.5
     assert verdict([row("m1")], [arrival("m1", 1)])["makespan_over_bound"] is None
+
+
+def test_accounts_that_share_a_limit_and_pass_it_together_miss_a_mark() -> None:
+    shared = replace(WORLD, total=12)
+    calls = [arrival(f"m{n}", n, account=f"a{n % 3}") for n in range(13)]
+    line = judge(Evidence((), [], calls), shared)
+    assert (line["max_in_any_window"], line["max_on_a_platform"], line["bans"]) == (5, 13, 0)
+    assert missed(line, shared) == ["max_on_a_platform is 13, above 12"]
+    assert missed(line, WORLD) == []
+
+
+def test_the_bound_knows_the_shared_limit() -> None:
+    backlog = [row(f"m{n}", account=f"a{n % 3}") for n in range(25)]
+    assert bound(backlog, WORLD) == 0
+    assert bound(backlog, replace(WORLD, total=12)) == 120

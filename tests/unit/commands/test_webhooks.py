@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from huntaze_pipeline.cli import app
 from huntaze_pipeline.errors import HuntazeError
 from huntaze_pipeline.local import stack
+from huntaze_pipeline.store.automations import Effect, WebhookAttempt
 from huntaze_pipeline.store.people import Creator
-from huntaze_pipeline.store.planning import Effect, WebhookAttempt
 from huntaze_pipeline.webhooks import signing
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

@@ -15,7 +15,8 @@ from huntaze_pipeline.rehearsal.scene import Scene
 from huntaze_pipeline.rulebook import loader, registry
 from huntaze_pipeline.rulebook.cases import Case
 from huntaze_pipeline.store.people import PLATFORMS, Account, Consent, Creator, Fan, Identity
-from huntaze_pipeline.store.planning import Experiment, Member
+from huntaze_pipeline.store.planning import Experiment
+from huntaze_pipeline.store.segments import Member
 
 RULES = Path(__file__).parents[3] / "rules"
 START = datetime(2027, 3, 1, 12, tzinfo=UTC)

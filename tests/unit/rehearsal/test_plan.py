@@ -17,8 +17,9 @@ from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.rehearsal import forecast, proposal, release, rulings, sheet, standing
 from huntaze_pipeline.rehearsal.origin import Origin
 from huntaze_pipeline.rulebook import loader
+from huntaze_pipeline.store.automations import AutomationVersion, Release
 from huntaze_pipeline.store.people import Creator
-from huntaze_pipeline.store.planning import AutomationVersion, Member, Release
+from huntaze_pipeline.store.segments import Member
 
 RULES = Path(__file__).parents[3] / "rules"
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from huntaze_pipeline.rulebook import facts, matching, people
+from huntaze_pipeline.rulebook.question import Question, holds
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ("purchase", "tip", "sent", "opened", "clicked", "viewed")
@@ -62,7 +63,7 @@ def known(batch):
 
 
 def asked(batch, known, *names, running=True):
-    questions = {name: matching.holds(TEXTS[name]) for name in names}
+    questions = {name: holds(TEXTS[name]) for name in names}
     return matching.answers(batch, known.fans, questions, known, running=running)
 
 
@@ -93,13 +94,13 @@ def test_a_batch_is_answered_the_same_after_questions_about_other_fields(batch, 
 
 
 def test_only_events_of_its_name_are_asked_a_question(batch, known):
-    questions = {name: matching.holds(text, event="tip") for name, text in TEXTS.items()}
+    questions = {name: holds(text, event="tip") for name, text in TEXTS.items()}
     hits = matching.answers(batch, known.fans, questions, known).hits
     assert {p % 6 for p in hits} == {1}
 
 
 def test_what_cannot_be_known_does_not_hold(batch, known):
-    questions = {"x": matching.Question(None, "fan.locale = 'en'", reads=frozenset({"fan.locale"}))}
+    questions = {"x": Question(None, "fan.locale = 'en'", reads=frozenset({"fan.locale"}))}
     assert not matching.answers(batch, known.fans, questions, known).hits
 
 
@@ -108,3 +109,21 @@ def test_a_fan_that_is_not_known_has_no_fields(batch, known):
     strangers = set(batch.filter(pl.col("fan_id") == "f8")["position"])
     assert strangers & set(found.hits)
     assert not strangers & set(found.fans)
+
+
+def test_a_value_taken_out_of_json_by_many_questions_is_taken_out_once(batch, known):
+    texts = ["event.properties.size = 'l'", "length(event.properties.size) = 1", "fan.tips > 0"]
+    questions = {text: holds(text) for text in texts}
+    assert {call for one in questions.values() for call in one.taken} == {
+        """json_extract_string(event."properties", '$."size"')"""
+    }
+    found = matching.answers(batch, known.fans, questions, known).hits
+    sized = set(batch.filter(pl.col("properties") != "{}")["position"])
+    for text in texts[:2]:
+        assert {p for p, hits in found.items() if text in hits} == sized
+
+
+def test_a_text_that_reads_like_a_value_taken_out_of_json_stays_a_text(batch, known):
+    text = """event.properties.size <> 'json_extract_string(event."properties", ''$."size"'')'"""
+    found = matching.answers(batch, known.fans, {"x": holds(text)}, known).hits
+    assert set(found) == set(batch.filter(pl.col("properties") != "{}")["position"])

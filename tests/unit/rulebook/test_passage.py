@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huntaze_pipeline.rulebook.live import LiveAutomation
-from huntaze_pipeline.rulebook.passage import Answered, Context, Plan, Traveller, ask
+from huntaze_pipeline.rulebook.passage import Answered, Context, Plan, Traveller
 from huntaze_pipeline.rulebook.people import Address, People
 from huntaze_pipeline.rulebook.policies import load_policies
 from huntaze_pipeline.rulebook.schema import Automation
@@ -70,9 +70,9 @@ def travel(who, answers):
     """Go all the way, answering the questions of each instant anew; return the rows."""
     result, at, position, turn, moment, arrived = Plan(), 0, 0, 0, NOON, False
     while True:
-        asked = {ask(who.automation.rule_hash, op.position) for op in who.automation.program}
+        asked = {who.automation.inquiry.before(op.position) for op in who.automation.program}
         asked &= {
-            ask(who.automation.rule_hash, op.position)
+            who.automation.inquiry.before(op.position)
             for op in who.automation.program
             if op.asks and (op.step.conditions or op.step.if_ or op.step.exit)
         }
@@ -127,7 +127,7 @@ def test_a_message_without_a_word_is_a_stored_no_and_the_way_goes_on():
 def test_what_follows_a_change_of_the_fan_asks_a_moment_later():
     steps = [{"tag": "vip"}, {"if": "has_tag('vip')", "then": [{"tag": "b"}]}, {"wait": "1d"}]
     who, result = traveller(steps), Plan()
-    name = ask(who.automation.rule_hash, 1)
+    name = who.automation.inquiry.before(1)
     who.walk(result, 0, 0, NOON, Answered({name}, set()))
     assert [(row["kind"], row["state"], row["due_at"]) for row in result.steps] == [
         ("tag", "done", NOON), ("if", "waiting", NOON)

@@ -9,7 +9,8 @@ from sqlalchemy import func, select, text, update
 
 from huntaze_pipeline.errors import RuleError
 from huntaze_pipeline.rulebook import live, loader, registry
-from huntaze_pipeline.store.planning import Automation, AutomationVersion, Campaign, Variant
+from huntaze_pipeline.store.automations import Automation, AutomationVersion
+from huntaze_pipeline.store.planning import Campaign, Variant
 
 RULES = Path(__file__).parents[3] / "rules"
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

@@ -9,9 +9,10 @@ from huntaze_pipeline.campaigns import reactions
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.orchestration import ticks
 from huntaze_pipeline.rulebook import policies as policies_
+from huntaze_pipeline.store.automations import Automation
 from huntaze_pipeline.store.inflow import InboxEvent
 from huntaze_pipeline.store.people import Fan
-from huntaze_pipeline.store.planning import Automation, Member
+from huntaze_pipeline.store.segments import Member
 from huntaze_pipeline.store.timing import Clock, Occasion
 from huntaze_pipeline.timing import clocks, occasions
 

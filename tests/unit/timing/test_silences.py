@@ -8,8 +8,8 @@ from sqlalchemy import insert, select, update
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.orchestration import ticks
+from huntaze_pipeline.store.automations import Automation
 from huntaze_pipeline.store.inflow import InboxEvent
-from huntaze_pipeline.store.planning import Automation
 from huntaze_pipeline.store.timing import Occasion, Quiet
 from huntaze_pipeline.warehouse import lake as lakes
 

@@ -18,7 +18,7 @@ from huntaze_pipeline.errors import NotFoundError
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.rulebook import policies as policies_
-from huntaze_pipeline.store.planning import Automation, Effect, Execution, WebhookAttempt
+from huntaze_pipeline.store.automations import Automation, Effect, Execution, WebhookAttempt
 from huntaze_pipeline.webhooks import courier, log, signing
 from huntaze_pipeline.webhooks.wire import LARGEST, Wire
 
