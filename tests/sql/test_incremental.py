@@ -140,6 +140,7 @@ def test_taking_in_what_is_new_ends_where_building_anew_ends(
         assert grown == tables(con)
 
 
+@pytest.mark.slow
 def test_the_models_in_parts_come_to_what_they_come_to_at_once(tmp_path: Path) -> None:
     names = ["sent", "delivered", "opened", "clicked", "purchase", "unsubscribed", "redeemed"]
     with lake.private(tmp_path) as con:

@@ -31,7 +31,7 @@ def test_the_books_give_nothing_once_another_limiter_is_in_use(store: Store) -> 
 
 
 def test_a_low_message_that_waited_is_not_starved_by_fresh_high_ones(store: Store) -> None:
-    bench = Bench(Rows(store), time.sleep)
+    bench = in_books(store)
     bench.crowd(high=30)
     bench.park("old", account="b", priority="low")
 
