@@ -3,11 +3,12 @@
 -- Returns {status, now, milliseconds to the next grant or -1, handle...}.
 local epoch, latest, budget = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local lasts, token, share = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
-if redis.call('HGET', meta, 'epoch') ~= epoch then return { 'LOST', 0, -1 } end
+local known = redis.call('HMGET', meta, 'epoch', 'hold', 'served')
+if known[1] ~= epoch then return { 'LOST', 0, -1 } end
 local raw = server_time()
 if latest > 0 and raw > latest then return { 'STEP', raw, -1 } end
 local now = instant()
-local hold = tonumber(redis.call('HGET', meta, 'hold') or '0')
+local hold = tonumber(known[2] or '0')
 if now < hold then return { 'OK', now, hold - now } end
 settle_time(now)
 
@@ -68,14 +69,23 @@ local function serve(band, quota)
   return quota - left
 end
 
--- High, medium and low share a scarce budget 16 : 4 : 1; what one leaves the others take.
-local spent = 0
-for band, weight in ipairs({ 16, 4, 1 }) do
-  spent = spent + serve(band, math.min(budget - spent, math.ceil(budget * weight / 21)))
+-- High, medium and low share a scarce budget 16 : 4 : 1: each permit has its place in a round of 21.
+-- The round goes on where the last claim left it, so that small claims come to the same.
+local ROUND = { 1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 3, 1, 1, 2, 1, 1, 1, 1, 2, 1, 1 }
+local served = tonumber(known[3] or '0')
+local rounds = math.floor(budget / #ROUND)
+local quotas = { 16 * rounds, 4 * rounds, rounds }
+for n = served, served + budget % #ROUND - 1 do
+  local band = ROUND[n % #ROUND + 1]
+  quotas[band] = quotas[band] + 1
 end
+local spent = 0
+for band = 1, 3 do spent = spent + serve(band, quotas[band]) end
+-- What one leaves the others take.
 for band = 1, 3 do
   if spent < budget then spent = spent + serve(band, budget - spent) end
 end
+if spent > 0 then redis.call('HSET', meta, 'served', (served + spent) % #ROUND) end
 
 local nearest
 local keys = { later, lease }

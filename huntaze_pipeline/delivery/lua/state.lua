@@ -1,7 +1,8 @@
 -- What one shard knows of its accounts. Prepended to every script of the limiter, so that one
 -- place says how a permit is counted. All keys carry the shard's hash tag.
 --
---   meta     hash  epoch, clock (last instant seen), hold (no claims before)
+--   meta     hash  epoch, clock (last instant seen), hold (no claims before),
+--                  served (permits given, by 21: whose turn it is)
 --   log      hash  account -> instants at which calls ended, six bytes each, oldest first
 --   busy     hash  account -> permits in flight
 --   lease    zset  account|member|score|token -> instant at which the lease ends

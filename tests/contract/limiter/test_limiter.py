@@ -117,6 +117,16 @@ def test_priorities_share_scarce_permits_by_their_weights(bench: Bench) -> None:
     assert granted == {"high": 16 * 16, "medium": 16 * 4, "low": 16}
 
 
+def test_priorities_share_by_their_weights_when_claims_are_small_too(bench: Bench) -> None:
+    bench.crowd(high=480, medium=160, low=80)
+
+    granted = Counter(g.priority for _ in range(21) for g in bench.claim(16, lease_s=60))
+
+    assert 60 <= granted["medium"] <= 75
+    assert 12 <= granted["low"] <= 25
+    assert granted.total() == 21 * 16
+
+
 def test_what_one_priority_leaves_the_others_take(bench: Bench) -> None:
     bench.crowd(high=1, medium=2, low=40)
 
