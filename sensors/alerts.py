@@ -23,6 +23,6 @@ def alerts(rooms: Rooms) -> dg.SkipReason:
             now=rooms.clock(),
             goals=goals.load(found.rules_dir),
             queue=bell.queue,
-            open_circuits=circuits.states(found),
+            open_circuits=circuits.states(found, rooms.store),
         )
     return dg.SkipReason(f"{sent} metrics pushed")

@@ -69,7 +69,7 @@ def _numbers(app: FastAPI, queue: SqsQueue | None) -> list[metrics.Sample]:
         until=until,
         goals=app.state.goals,
         queue=queue,
-        open_circuits=circuits.states(app.state.settings),
+        open_circuits=circuits.states(app.state.settings, app.state.store),
     )
 
 

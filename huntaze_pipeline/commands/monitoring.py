@@ -26,14 +26,14 @@ def show(as_json: bool = typer.Option(False, "--json", help="For machines.")) ->
     from huntaze_pipeline.warehouse import goals
 
     with stack.services(settings.load()) as ready:
-        until = system_clock() - metrics.SETTLE
+        until, store = system_clock() - metrics.SETTLE, Store(ready)
         samples = metrics.gather(
-            Store(ready),
+            store,
             since=until - metrics.MINUTE,
             until=until,
             goals=goals.declared(ready.rules_dir),
             queue=SqsQueue(ready),
-            open_circuits=circuits.states(ready),
+            open_circuits=circuits.states(ready, store),
         )
         firing = alarms.firing(alarms.load(ready.rules_dir), samples)
     if as_json:
@@ -78,7 +78,7 @@ def push(
                     now=system_clock(),
                     goals=goals.declared(ready.rules_dir),
                     queue=queue,
-                    open_circuits=circuits.states(ready),
+                    open_circuits=circuits.states(ready, store),
                 )
                 typer.echo(f"{sent} metrics")
             except ServiceError as error:

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
+from huntaze_pipeline.delivery import epoch
+from huntaze_pipeline.delivery.breaker import Tuning
+from huntaze_pipeline.delivery.circuit import BooksBreaker
 from huntaze_pipeline.delivery.limiter import Parcel
 from huntaze_pipeline.delivery.queue import MemoryQueue
 from huntaze_pipeline.errors import ServiceError
-from huntaze_pipeline.monitoring import alarms, cloudwatch, metrics, pusher
+from huntaze_pipeline.monitoring import alarms, circuits, cloudwatch, metrics, pusher
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.outflow import Message
 from huntaze_pipeline.store.planning import Campaign
@@ -92,6 +95,14 @@ def test_notes_in_sqs_are_part_of_the_depth_and_sqs_away_is_no_failure(flow: Sto
 
     assert total(gather(flow, queue=queue), "QueueDepth") == 2
     assert total(gather(flow, open_circuits={"email": True}), "CircuitsOpen") == 1
+
+
+def test_circuits_are_asked_where_the_limiting_is_done(store: Store, lean: Settings) -> None:
+    assert set(circuits.states(lean, store).values()) == {False}
+
+    epoch.retreat(store)
+    BooksBreaker(store, "sender", Tuning(minimum=1)).report({"email": (0, 1)})
+    assert [name for name, is_open in circuits.states(lean, store).items() if is_open] == ["email"]
 
 
 def test_windows_meet_without_a_gap_and_without_an_overlap(flow: Store, settings: Settings) -> None:
