@@ -222,9 +222,9 @@ def _dbt(model: models.Model) -> str:
         return f"{{{{ config(materialized='{kind}') }}}}\n{body}"
     config = "materialized='incremental', incremental_strategy='delete+insert'"
     keys = ", ".join(f"'{name}'" for name in model.header.grain)
-    if part.partition:
-        low = f"(select max({part.partition}) from {{{{ this }}}}) - interval 5 day"
-        where = f"{part.partition} >= {low}"
+    time_ = part.partition or (part.near if part.near in part.key else None)
+    if time_:
+        where = f"{time_} >= (select max({time_}) from {{{{ this }}}}) - interval 5 day"
     else:
         names = [name for name in part.key if name != "touch"]
         lately = "(select max(arrival) from {{ source('raw', 'events') }})"
