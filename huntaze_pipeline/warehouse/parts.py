@@ -43,8 +43,8 @@ def _parts(task: Task) -> Iterator[str]:
     elif part is not None and (names := _split(part)) and number > 1:
         for which in range(number):
             yield f"select {task.names} from ({task.sql(_share(task, names, which, number))})"
-    else:
-        yield f"select {task.names} from ({task.sql()})"
+    else:  # as it is written, so that a fault of it stands at its own line
+        yield f"select {task.names} from ({task.model.sql})"
 
 
 def _split(part: Incremental) -> list[str]:
