@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from huntaze_pipeline.clock import Clock
 from huntaze_pipeline.delivery.accounts import Directory
+from huntaze_pipeline.delivery.chronometer import Chronometer, database_time
 from huntaze_pipeline.delivery.journal import Journal
 from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.platforms.base import Platform
@@ -55,6 +57,12 @@ class Parts:
     rollout: Rollout = field(default_factory=Rollout)
     totals: Callable[[], Mapping[str, Limits]] = dict
     """Reads the limits that accounts share; asked again and again."""
+
+    def set_clock(self) -> None:
+        """Set the clock by the database's, unless it is one that somebody else moves."""
+        if isinstance(self.clock, Chronometer):
+            with self.store.worker() as connection:
+                self.clock.set(partial(database_time, connection))
 
     @property
     def direct(self) -> Direct:

@@ -14,6 +14,8 @@ from huntaze_pipeline.delivery.stamina import AWAY, growing
 
 TURN = 2000
 """Rows a turn."""
+SET_S = 15.0
+"""How often the clock is set."""
 
 
 class Ringing:
@@ -24,6 +26,7 @@ class Ringing:
         self._halt = halt
         self._poll_s = poll_s
         self._busy = False
+        self._set_at: float | None = None
         self.moved = 0
         """Messages that are on their way because of it."""
 
@@ -55,9 +58,16 @@ class Ringing:
     def turn(self, *, urgent: bool = False) -> int:
         """Ring once; return for how many messages."""
         p = self._p
+        self._set_clock()
         moved = relay.publish(
             p.store, p.queue, p.clock(), limit=TURN, direct=p.direct, rollout=p.rollout,
             urgent=urgent,
         )  # fmt: skip
         self.moved += moved
         return moved
+
+    def _set_clock(self) -> None:
+        now = time.monotonic()
+        if self._set_at is None or now - self._set_at > SET_S:
+            self._p.set_clock()
+            self._set_at = now

@@ -85,6 +85,7 @@ class Sender:
 
     async def _claims(self) -> None:
         await self._s.recover()
+        await self._s.steady("clock", self._p.set_clock)
         while not self._halt.is_set():
             room = await self._room()
             if self._failures:

@@ -1,4 +1,4 @@
-"""What a sender does besides sending: reap, follow changed limits, sweep up, know when idle."""
+"""What a sender does besides sending: reap, follow limits and time, sweep up, know when idle."""
 
 import asyncio
 import threading
@@ -41,6 +41,7 @@ class Upkeep:
         """Follow changed limits; look for queued rows that no queue knows any more."""
         while not self._halt.is_set():
             await asyncio.sleep(min(REFRESH_S, self._o.sweep_s))
+            await self._s.steady("clock", self._p.set_clock)
             self._p.limiter.share(self._totals())
             changed = await self._s.steady("accounts", self._p.directory.changed)
             if changed:

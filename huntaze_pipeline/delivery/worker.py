@@ -15,9 +15,10 @@ from contextlib import suppress
 from functools import partial
 from typing import TextIO
 
-from huntaze_pipeline.clock import Clock, system_clock
+from huntaze_pipeline.clock import Clock
 from huntaze_pipeline.delivery.accounts import STANDARD, Directory
 from huntaze_pipeline.delivery.breaker import Breaker, Tuning
+from huntaze_pipeline.delivery.chronometer import Chronometer
 from huntaze_pipeline.delivery.circuit import BooksBreaker
 from huntaze_pipeline.delivery.journal import Journal
 from huntaze_pipeline.delivery.limiter import EVERYBODY, Limits
@@ -98,13 +99,14 @@ def parts(
     queue: Queue | None = None,
     platforms: Mapping[str, Platform] | None = None,
     limits: Callable[[str], Limits] | None = None,
-    clock: Clock = system_clock,
+    clock: Clock | None = None,
     out: TextIO | None = sys.stdout,
     tuning: Tuning | None = None,
 ) -> Parts:
     """Put together what a sender needs; anything given is used instead of what settings say."""
     worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     store, limiter, directory = counters(settings, store, limits)
+    clock = clock or Chronometer()
     return Parts(
         store=store,
         limiter=limiter,

@@ -17,10 +17,11 @@ import scene
 from scene import decide
 from sqlalchemy import event, text
 
-from huntaze_pipeline.clock import system_clock
+from huntaze_pipeline.clock import Clock, system_clock
 from huntaze_pipeline.delivery import intents, relay, worker
 from huntaze_pipeline.delivery.books import LOCK
 from huntaze_pipeline.delivery.breaker import Tuning
+from huntaze_pipeline.delivery.chronometer import Chronometer
 from huntaze_pipeline.delivery.limiter import EVERYBODY, Limits
 from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.platforms.base import (
@@ -88,6 +89,8 @@ class Bench:
     limits: Limits = AMPLE
     totals: dict[str, Limits] = field(default_factory=dict)
     tuning: Tuning | None = None
+    clock: Clock = system_clock
+    """What the sender's machine shows."""
     log: io.StringIO = field(default_factory=io.StringIO)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """Ends the run under way."""
@@ -95,7 +98,8 @@ class Bench:
     def parts(self) -> Parts:
         made = worker.parts(
             self.settings, store=self.store, platforms={"onlyfans": self.platform},
-            limits=lambda _: self.limits, clock=system_clock, out=self.log, tuning=self.tuning,
+            limits=lambda _: self.limits, clock=Chronometer(self.clock), out=self.log,
+            tuning=self.tuning,
         )  # fmt: skip
         made.totals = lambda: self.totals
         made.limiter.share(self.totals)
@@ -188,6 +192,24 @@ def test_a_failing_message_is_tried_three_times_and_then_failed(
     with bench.store.worker() as c:
         assert c.execute(text("select name from inbox")).scalars().all() == ["failed"]
         assert c.scalar(text("select count(*) from attempts where outcome = 'retry'")) == 3
+
+
+@pytest.mark.parametrize("wrong", [timedelta(hours=2), timedelta(hours=-2)])
+def test_a_machine_whose_clock_is_wrong_neither_delays_a_retry_nor_writes_a_wrong_time(
+    bench: Bench, wrong: timedelta
+) -> None:
+    failed = Outcome(Kind.RETRY, status_code=503)
+    bench.platform.script = lambda _, nth: failed if nth == 0 else SENT
+    bench.clock = lambda: system_clock() + wrong
+    (message,) = decide(bench.store, decision())
+    bench.run()
+
+    state, sent_at, not_before, now = rows(
+        bench.store, "state, sent_at, not_before, clock_timestamp()"
+    )[message]
+    assert state == "sent"
+    assert timedelta(0) < now - sent_at < timedelta(seconds=10)
+    assert timedelta(0) < now - not_before < timedelta(seconds=20)
 
 
 def test_too_fast_is_no_failure_and_rests_the_account(bench: Bench) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from huntaze_pipeline import settings
 from huntaze_pipeline.clock import Clock, system_clock
 from huntaze_pipeline.delivery import outbox, worker
+from huntaze_pipeline.delivery.chronometer import Chronometer
 from huntaze_pipeline.delivery.outfit import Options
 from huntaze_pipeline.delivery.ringing import Ringing
 from huntaze_pipeline.delivery.stamina import AWAY
@@ -83,7 +84,7 @@ def main(name: str, folder: str, told: str) -> None:
 
     home, given = Path(folder), dict[str, Any](json.loads(told))
     mines, world = Traps(home / "traps"), World(**given["world"])
-    clock = Clocks(home / "clocks").of(name)
+    clock = Chronometer(Clocks(home / "clocks").of(name))
     role = {"sender": partial(send, mines, clock), "relay": partial(relay, mines, clock)}.get(
         name.partition("-")[0], partial(call, mines, world, given["began"], given["lasts_s"])
     )
