@@ -10,7 +10,6 @@ incremental:
   reads:
     raw.fans: {key: {fan_id: id}}
     marts.fan_activity: {}
-    marts.fan_reach: {}
 columns:
   creator_id: VARCHAR | the tenant
   fan_id: VARCHAR | the fan
@@ -34,7 +33,7 @@ columns:
   last_clicked_at: TIMESTAMPTZ | last click
 --- */
 select
-    k.creator_id, k.fan_id, f.name, f.zone, f.locale, f.birthday,
+    creator_id, fan_id, f.name, f.zone, f.locale, f.birthday,
     coalesce(x.subscribed_at, f.subscribed_at) as subscribed_at,
     x.unsubscribed_at,
     coalesce(x.lifetime_micros, 0)::double / 1000000 as lifetime_spend,
@@ -42,15 +41,12 @@ select
     coalesce(x.purchases, 0) as purchases,
     coalesce(x.tips, 0) as tips,
     x.first_purchase_at, x.last_purchase_at, x.last_active_at,
-    coalesce(r.received, 0) as messages_received,
-    coalesce(r.opened, 0) as messages_opened,
-    coalesce(r.clicked, 0) as messages_clicked,
+    coalesce(x.received, 0) as messages_received,
+    coalesce(x.opened, 0) as messages_opened,
+    coalesce(x.clicked, 0) as messages_clicked,
     x.last_opened_at, x.last_clicked_at
 from (
-    select creator_id, id as fan_id from source('raw.fans')
-    union
-    select creator_id, fan_id from ref('marts.fan_activity')
-) k
-left join source('raw.fans') f on f.creator_id = k.creator_id and f.id = k.fan_id
-left join ref('marts.fan_activity') x on x.creator_id = k.creator_id and x.fan_id = k.fan_id
-left join ref('marts.fan_reach') r on r.creator_id = k.creator_id and r.fan_id = k.fan_id
+    select creator_id, id as fan_id, name, zone, locale, birthday, subscribed_at
+    from source('raw.fans')
+) f
+full join ref('marts.fan_activity') x using (creator_id, fan_id)

@@ -3,61 +3,94 @@
 Only what differs is written, so that whatever reads the table has little to take in either.
 """
 
+from dataclasses import dataclass
+
 from huntaze_pipeline.warehouse.journal import Feed
 from huntaze_pipeline.warehouse.task import Task
 
 
-def find(task: Task, fresh: str, old: str) -> Feed:
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What has to be written to a table, and taken out of it."""
+
+    feed: Feed
+    came: int
+    left: int
+    ids: str | None = None
+    """A SELECT of the lake's own ids of the rows that go; None when none do."""
+
+
+def keep(task: Task, *rows: str) -> str:
+    """Keep rows of the task's table with the lake's ids of them, as `_row`; return where.
+
+    Args:
+        task: whose table.
+        rows: what stands behind the FROM of a SELECT in which the table is `t`; once or more.
+    """
+    there = task.journal.table("there", task.model.name)
+    parts = (f"select t.rowid as _row, {task.names} from {part}" for part in rows)
+    task.con.execute(f"create or replace temp table {there} as {' union all '.join(parts)}")
+    return there
+
+
+def find(task: Task, fresh: str, there: str) -> Change:
     """Gather what is fresh and not in the table, and which rows of it have to go for that.
 
     Args:
         task: whose rows.
         fresh: a SELECT of the rows computed anew; the task checks them first.
-        old: a SELECT of the rows of the table that they stand for.
+        there: the rows that they stand for (`keep`).
     """
-    con, grain = task.con, task.model.header.grain
     made = task.journal.table("fresh", task.model.name)
-    con.execute(f"create or replace temp table {made} as {fresh}")
+    task.con.execute(f"create or replace temp table {made} as {fresh}")
     task.check(made)
-    if not _holds(task, f"({old})"):  # as on every new day: nothing to compare with
-        return Feed(f"(select {task.names} from {made})", None)
-    if not grain:
-        return _bags(task, made, old)
+    all_made, all_there = count(task, made), count(task, there)
+    if not all_there:  # as on every new day: nothing to compare with
+        return Change(Feed(f"(select {task.names} from {made})", None), all_made, 0)
     changed = task.journal.table("changed", task.model.name)
-    con.execute(f"create or replace temp table {changed} as {_changed(task, made, old)}")
-    con.execute(f"drop table {made}")
-    return Feed(_side(task, changed, "a"), _side(task, changed, "b"))
+    task.con.execute(f"create or replace temp table {changed} as {_changed(task, made, there)}")
+    came, left = _numbers(task, changed)
+    came_rows = _of(task, made, "rowid", changed, came == all_made)
+    if not left:
+        return Change(Feed(came_rows, None), came, 0)
+    left_rows = _of(task, there, "_row", changed, left == all_there)
+    ids = f"select there from {changed}"
+    return Change(Feed(came_rows, left_rows), came, left, ids)
 
 
-def _holds(task: Task, relation: str) -> bool:
-    return task.con.execute(f"select 1 from {relation} limit 1").fetchone() is not None
+def count(task: Task, table: str) -> int:
+    """Return how many rows there are."""
+    row = task.con.execute(f"select count(*) from {table}").fetchone()
+    return int(row[0]) if row else 0
 
 
-def _bags(task: Task, made: str, old: str) -> Feed:
-    """Compare rows that nothing tells apart, by how many there are of each."""
-    come, gone = (task.journal.table(side, task.model.name) for side in ("come", "gone"))
-    fresh = f"select {task.names} from {made}"
-    task.con.execute(f"create or replace temp table {come} as {fresh} except all {old}")
-    task.con.execute(f"create or replace temp table {gone} as {old} except all {fresh}")
-    return Feed(come, gone)
-
-
-def _changed(task: Task, made: str, old: str) -> str:
-    """Select the fresh and the old rows, side by side, that differ or have no other.
+def _changed(task: Task, made: str, there: str) -> str:
+    """Select the ids of the fresh rows and of the old ones that differ or have no other.
 
     One join by the grain, which is unique in both: several times faster than EXCEPT.
     """
-    grain = task.model.header.grain
-    rest = [name for name in task.model.header.columns if name not in grain]
+    grain, columns = task.model.header.grain, task.model.header.columns
+    rest = [name for name in columns if name not in grain]
+    a, b = f"(select *, rowid as id from {made})", f"(select *, _row as id from {there})"
+    if not grain:  # of rows that nothing tells apart each has its turn
+        turn = f"row_number() over (partition by {task.names}) as turn"
+        a, b = (f"(select *, {turn} from {side})" for side in (a, b))
+        grain, rest = [*columns, "turn"], []
     same = " and ".join(f'a."{n}" is not distinct from b."{n}"' for n in grain)
     differ = "".join(f' or a."{n}" is distinct from b."{n}"' for n in rest)
     return (
-        f"select a, b from (select {task.names}, true as there from {made}) a"
-        f" full join (select *, true as there from ({old})) b on {same}"
-        f" where a.there is null or b.there is null{differ}"
+        f"select a.id as fresh, b.id as there from {a} a full join {b} b on {same}"
+        f" where a.id is null or b.id is null{differ}"
     )
 
 
-def _side(task: Task, changed: str, side: str) -> str:
-    names = ", ".join(f'{side}."{name}"' for name in task.model.header.columns)
-    return f"(select {names} from {changed} where {side}.there)"
+def _numbers(task: Task, changed: str) -> tuple[int, int]:
+    row = task.con.execute(f"select count(fresh), count(there) from {changed}").fetchone()
+    return row or (0, 0)
+
+
+def _of(task: Task, table: str, id_: str, changed: str, all_: bool) -> str:
+    """Select the rows of one side that differ; a join is spared where all do."""
+    side = "fresh" if id_ == "rowid" else "there"
+    where = "" if all_ else f" where {id_} in (select {side} from {changed})"
+    return f"(select {task.names} from {table}{where})"

@@ -7,7 +7,7 @@ everything anew.
 """
 
 from huntaze_pipeline.warehouse import changes, differences, merges, raw, stretches
-from huntaze_pipeline.warehouse.journal import Feed
+from huntaze_pipeline.warehouse.differences import Change
 from huntaze_pipeline.warehouse.task import Task
 
 _MOST = 0.5
@@ -26,12 +26,12 @@ def possible(task: Task) -> bool:
     return not task.news.anew and task.news.changed.keys() <= driving
 
 
-def take(task: Task) -> tuple[Feed, str] | None:
+def take(task: Task) -> tuple[Change, str] | None:
     """Gather how the change alters the table; inside a transaction.
 
     Returns:
-        The rows to write and those to take away, and a condition on the table, as `t`, that holds
-        for every row to be taken away, to find them by. None when building anew is better.
+        What to write and to take away, and a condition on the table, as `t`, that holds for every
+        row to be taken away: it says where to look. None when building anew is better.
     """
     if task.part.partition:
         return stretches.take(task)
@@ -40,14 +40,14 @@ def take(task: Task) -> tuple[Feed, str] | None:
     return _keys(task)
 
 
-def compare(task: Task) -> tuple[Feed, str]:
+def compare(task: Task) -> tuple[Change, str]:
     """Gather how the whole, computed anew, differs from the table."""
     fresh = f"select {task.names} from ({task.sql()})"
-    old = f"select {task.names} from {task.table}"
-    return differences.find(task, fresh, old), merges.EVERYWHERE
+    there = differences.keep(task, f"{task.table} t")
+    return differences.find(task, fresh, there), merges.EVERYWHERE
 
 
-def _keys(task: Task) -> tuple[Feed, str] | None:
+def _keys(task: Task) -> tuple[Change, str] | None:
     """Compute the rows of the changed keys again; not when they are most of the table."""
     con, part = task.con, task.part
     parts = [
@@ -67,7 +67,6 @@ def _keys(task: Task) -> tuple[Feed, str] | None:
         + ")"
         for read, how in part.reads.items()
     }
-    same = " and ".join(f"t.{name} is not distinct from k.{name}" for name in part.key)
-    old = f"select {task.names} from {task.table} t semi join _keys k on {same}"
+    there = differences.keep(task, f"{task.table} t semi join _keys k on {task.same('t', 'k')}")
     fresh = f"select {task.names} from ({task.sql(limited)})"
-    return differences.find(task, fresh, old), merges.EVERYWHERE
+    return differences.find(task, fresh, there), merges.EVERYWHERE

@@ -146,19 +146,17 @@ class Journal:
         self._seen = None
 
     def _bring(self, table: str, first: int, last: int) -> Feed:
+        """Keep what came and what left: asked for apart, they are not matched up as updates."""
         schema, name = (lake.quoted(part) for part in table.split("."))
-        kept = f"_feed_{table.replace('.', '_')}_{first}_{last}"
-        self._con.execute(
-            f"create or replace temp table {kept} as select * exclude (snapshot_id, rowid)"
-            f" from ducklake_table_changes('lake', {schema}, {name}, {first}, {last})"
-        )
-        self._tables.add(kept)
-        (left,) = self._con.execute(
-            f"select count(*) from {kept} where change_type in {_LEFT}"
-        ).fetchone() or (0,)
-        rows = f"(select * exclude (change_type) from {kept} where change_type in"
-        return Feed(f"{rows} {_CAME})", f"{rows} {_LEFT})" if left else None)
-
-
-_CAME = "('insert', 'update_postimage')"
-_LEFT = "('delete', 'update_preimage')"
+        found = []
+        for side in ("insertions", "deletions"):
+            kept = f"_{side}_{table.replace('.', '_')}_{first}_{last}"
+            self._con.execute(
+                f"create or replace temp table {kept} as"
+                f" from ducklake_table_{side}('lake', {schema}, {name}, {first}, {last})"
+            )
+            self._tables.add(kept)
+            found.append(kept)
+        came, left = found
+        some = self._con.execute(f"select 1 from {left} limit 1").fetchone()
+        return Feed(came, left if some else None)

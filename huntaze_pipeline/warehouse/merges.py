@@ -5,46 +5,57 @@ what has left cannot be taken out of a minimum, a maximum or a first.
 """
 
 from huntaze_pipeline.warehouse import differences
-from huntaze_pipeline.warehouse.header import Incremental
+from huntaze_pipeline.warehouse.differences import Change
 from huntaze_pipeline.warehouse.journal import Feed
 from huntaze_pipeline.warehouse.task import Task
 
 EVERYWHERE = "true"
 
 
-def take(task: Task) -> tuple[Feed, str] | None:
+def take(task: Task) -> tuple[Change, str] | None:
     """Return what differs and where to look for the rows that go; None: build anew."""
-    part = task.part
     feeds = {read: task.feed(base) for read, base in task.drives().items()}
-    if not _subtractable(part) and any(feed.left for feed in feeds.values()):
-        return None
     _aggregate(task, feeds)
+    less = any(feed.left is not None for feed in feeds.values())
+    if less and not _taken_back(task, feeds):
+        return None
     near = _near(task)
-    task.con.execute(f"create or replace temp table _there as {_there(task, near)}")
-    gathered = f"(select {task.names} from _there union all select {task.names} from _more)"
-    fresh = f"select {_merged(task)} from {gathered} group by {', '.join(part.key)}{_alive(part)}"
-    found = differences.find(task, fresh, f"select {task.names} from _there")
+    there = differences.keep(task, *_there(task, near))
+    found = differences.find(task, _fresh(task, there, less), there)
     return found, EVERYWHERE if near is None or _timeless(task, found) else near
 
 
 def _aggregate(task: Task, feeds: dict[str, Feed]) -> None:
-    """Gather in `_more` what the new rows come to alone, and less what the left ones came to."""
-    drives, part = task.drives(), task.part
-    none = {r: f"(select * from {task.relation(r)} where false)" for r in part.reads}
-    came = {read: task.side(read, drives[read], feed.came) for read, feed in feeds.items()}
+    """Gather in `_more` what the new rows come to alone."""
+    came = {read: task.side(read, task.drives()[read], feed.came) for read, feed in feeds.items()}
     task.con.execute(
-        f"create or replace temp table _more as select {task.names} from ({task.sql(none | came)})"
+        f"create or replace temp table _more as"
+        f" select {task.names} from ({task.sql(_nothing(task) | came)})"
     )
+
+
+def _taken_back(task: Task, feeds: dict[str, Feed]) -> bool:
+    """Add to `_more` less what the left rows came to; False where they are in more than sums."""
     left = {
-        read: task.side(read, drives[read], feed.left)
+        read: task.side(read, task.drives()[read], feed.left)
         for read, feed in feeds.items()
         if feed.left is not None
     }
-    if left:
-        values = ", ".join(
-            f'-"{n}" as "{n}"' if n in part.merge else f'"{n}"' for n in task.model.header.columns
-        )
-        task.con.execute(f"insert into _more select {values} from ({task.sql(none | left)})")
+    task.con.execute(
+        f"create or replace temp table _less as"
+        f" select {task.names} from ({task.sql(_nothing(task) | left)})"
+    )
+    told = " or ".join(f'"{name}" is not null' for name in _others(task))
+    if told and task.con.execute(f"select 1 from _less where {told} limit 1").fetchone():
+        return False
+    sums = _sums(task)
+    values = ", ".join(f'-"{n}"' if n in sums else f'"{n}"' for n in task.model.header.columns)
+    task.con.execute(f"insert into _more select {values} from _less")
+    return True
+
+
+def _nothing(task: Task) -> dict[str, str]:
+    return {read: f"(select * from {task.relation(read)} where false)" for read in task.part.reads}
 
 
 def _near(task: Task) -> str | None:
@@ -60,24 +71,37 @@ def _near(task: Task) -> str | None:
     return f"t.{near} between timestamptz '{row[0]}' and timestamptz '{row[1]}'"
 
 
-def _there(task: Task, near: str | None) -> str:
+def _there(task: Task, near: str | None) -> list[str]:
     """Find the rows with the keys of `_more`; their time, where they have one, narrows the search.
 
     Time-ordered files are skipped by their minimum and maximum, so the search does not grow with
     history. Rows without a time are searched for apart: an OR would read every file.
     """
-    part = task.part
-    same = " and ".join(f"t.{name} is not distinct from k.{name}" for name in part.key)
-    found = f"select {task.names} from {task.table} t semi join _more k on {same}"
-    return f"{found} where {near} union all {found} where t.{part.near} is null" if near else found
+    found = f"{task.table} t semi join _more k on {task.same('t', 'k')}"
+    return (
+        [f"{found} where {near}", f"{found} where t.{task.part.near} is null"] if near else [found]
+    )
 
 
-def _timeless(task: Task, found: Feed) -> bool:
+def _timeless(task: Task, found: Change) -> bool:
     """Say whether rows without a time are to go."""
-    if found.left is None:
+    if found.feed.left is None:
         return False
-    query = f"select 1 from {found.left} where {task.part.near} is null limit 1"
+    query = f"select 1 from {found.feed.left} where {task.part.near} is null limit 1"
     return task.con.execute(query).fetchone() is not None
+
+
+def _fresh(task: Task, there: str, less: bool) -> str:
+    """Put what is new onto what is there; where little is there, the rest is new as it is."""
+    more = f"select {task.names} from _more k"
+    alone = None
+    if not less and 2 * differences.count(task, there) < differences.count(task, "_more"):
+        alone = f"{more} anti join {there} t on {task.same('t', 'k')}"
+        more = f"{more} semi join {there} t on {task.same('t', 'k')}"
+    both = f"(select {task.names} from {there} union all {more})"
+    key = ", ".join(task.part.key)
+    put = f"select {_merged(task)} from {both} group by {key}{_alive(task) if less else ''}"
+    return f"{put} union all {alone}" if alone else put
 
 
 def _merged(task: Task) -> str:
@@ -95,12 +119,16 @@ def _merge(task: Task, name: str) -> str:
     return {"any": f'bool_or("{name}")', "all": f'bool_and("{name}")'}.get(how, f'{how}("{name}")')
 
 
-def _alive(part: Incremental) -> str:
-    """Rows whose sums all came down to nothing have no source row any more."""
-    if not _subtractable(part):
-        return ""
-    return " having " + " or ".join(f'sum("{name}") <> 0' for name in part.merge)
+def _alive(task: Task) -> str:
+    """A row of which nothing is left has no source row any more."""
+    parts = [f'sum("{name}") <> 0' for name in _sums(task)]
+    parts += [f'count("{name}") > 0' for name in _others(task)]
+    return " having " + " or ".join(parts)
 
 
-def _subtractable(part: Incremental) -> bool:
-    return all(how == "sum" for how in part.merge.values())
+def _sums(task: Task) -> list[str]:
+    return [name for name, how in task.part.merge.items() if how == "sum"]
+
+
+def _others(task: Task) -> list[str]:
+    return [name for name, how in task.part.merge.items() if how != "sum"]

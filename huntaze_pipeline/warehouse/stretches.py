@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 
 from huntaze_pipeline.warehouse import differences
-from huntaze_pipeline.warehouse.journal import Feed
+from huntaze_pipeline.warehouse.differences import Change
 from huntaze_pipeline.warehouse.task import Task
 
 _DAY = timedelta(days=1)
@@ -21,7 +21,7 @@ Stretch = tuple[date | None, date | None]
 """The first day and the day after the last; None: from the beginning, to the end."""
 
 
-def take(task: Task) -> tuple[Feed, str] | None:
+def take(task: Task) -> tuple[Change, str] | None:
     """Return what differs in the touched days and where they are; None: build anew."""
     reaches = task.reaches()
     touched = _touched(task, reaches)
@@ -30,10 +30,10 @@ def take(task: Task) -> tuple[Feed, str] | None:
         return None
     spans = [span(task, stretch) for stretch in found] or ["false"]
     fresh = [selected(task, reaches, stretch) for stretch in found]
-    old = " union all ".join(f"select {task.names} from {task.table} t where {s}" for s in spans)
     whole = span(task, (found[0][0], found[-1][1])) if found else "false"
     made = " union all ".join(fresh) or f"select {task.names} from {task.table} where false"
-    return differences.find(task, made, old), whole
+    there = differences.keep(task, *(f"{task.table} t where {one}" for one in spans))
+    return differences.find(task, made, there), whole
 
 
 def _touched(task: Task, reaches: Mapping[str, tuple[timedelta, timedelta]]) -> set[date]:

@@ -54,6 +54,11 @@ class Task:
         """Return the columns in the order of the header."""
         return ", ".join(f'"{name}"' for name in self.model.header.columns)
 
+    def same(self, one: str, other: str) -> str:
+        """Return the condition that two relations, by their aliases, have the same key."""
+        pairs = (f"{one}.{name} is not distinct from {other}.{name}" for name in self.part.key)
+        return " and ".join(pairs)
+
     def drives(self) -> dict[str, str]:
         """Return the changed tables that drive it: read name, base table."""
         pairs = [(r, b) for r in self.part.reads for b in changes.bases(self.project, r)]

@@ -13,7 +13,8 @@ from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.warehouse import changes, contract, increment, parts
 from huntaze_pipeline.warehouse.changes import State
-from huntaze_pipeline.warehouse.journal import Apart, Feed, Journal
+from huntaze_pipeline.warehouse.differences import Change
+from huntaze_pipeline.warehouse.journal import Apart, Journal
 from huntaze_pipeline.warehouse.models import Model, Project
 from huntaze_pipeline.warehouse.task import Task
 
@@ -133,25 +134,19 @@ class Turn:
         if faults:
             raise Broken(faults, bad or {})
 
-    def _publish(self, rows: Feed, where: str) -> None:
+    def _publish(self, change: Change, where: str) -> None:
         """Write the rows that differ; nothing at all when none do."""
         table = f"lake.{self.model.name}"
-        come, left = (self._number(side) for side in (rows.came, rows.left))
-        if left:
-            same = " and ".join(
-                f"t.{n} is not distinct from g.{n}" for n in self.model.header.grain
-            )
-            self.con.execute(f"delete from {table} t using {rows.left} g where {same} and {where}")
-        if come:
+        if change.ids:
+            self.con.execute(f"delete from {table} t where {where} and t.rowid in ({change.ids})")
+        if change.came:
             names = ", ".join(f'"{column}"' for column in self.model.header.columns)
-            self.con.execute(f"insert into {table} ({names}) select {names} from {rows.came}")
-        if come or left:
-            self.journal.wrote(self.model.name, Feed(rows.came, rows.left if left else None))
-        self.moved = (come, left)
-
-    def _number(self, side: str | None) -> int:
-        row = self.con.execute(f"select count(*) from {side}").fetchone() if side else None
-        return int(row[0]) if row else 0
+            self.con.execute(
+                f"insert into {table} ({names}) select {names} from {change.feed.came}"
+            )
+        if change.came or change.left:
+            self.journal.wrote(self.model.name, change.feed)
+        self.moved = (change.came, change.left)
 
 
 def kind(model: Model) -> str:

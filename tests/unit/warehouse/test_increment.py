@@ -185,6 +185,72 @@ def test_a_minimum_whose_row_left_is_built_anew(con: DuckDBPyConnection, tmp_pat
     assert ("f1", "e4") in {(row[0], row[2]) for row in rows(con)}
 
 
+BOTH = """/* ---
+description: Events of each fan, and what it paid for the first time.
+grain: [fan_id]
+owner: team:data
+materialization: incremental
+incremental:
+  key: [fan_id]
+  reads: {raw.events: {}}
+  merge: {events: sum, micros: sum, first_tip_at: min}
+columns:
+  fan_id: VARCHAR | who
+  events: BIGINT | how many
+  micros: BIGINT | paid
+  first_tip_at: TIMESTAMPTZ | the first time it gave something
+--- */
+select
+    fan_id, count(*) as events, sum(value_micros)::bigint as micros,
+    min(occurred_at) filter (name = 'tip') as first_tip_at
+from source('raw.events') group by fan_id
+"""
+
+
+@pytest.mark.parametrize(("left", "taken"), [("e4", "incremental"), ("tip", "full")])
+def test_rows_that_were_in_sums_alone_are_taken_back_though_there_is_a_minimum(
+    con: DuckDBPyConnection, tmp_path: Path, left: str, taken: str
+) -> None:
+    found = project(tmp_path, BOTH)
+    pay(con, *HISTORY, ("tip", "f1", "2026-01-02 10:00:00Z", 3), ("x", "gone", "2026-01-02", 3))
+    con.execute("update lake.raw.events set name = event_id")
+    runner.build(con, found)
+    con.execute(f"delete from lake.raw.events where event_id in ('{left}', 'x')")
+    assert how(con, found) == taken
+    grown = rows(con)
+    runner.build(con, found, full=True)
+
+    assert grown == rows(con)
+    assert "gone" not in {row[0] for row in grown}
+
+
+BAGS = """/* ---
+description: What was paid, nothing to tell two of the same apart.
+grain: []
+owner: team:data
+materialization: table
+columns:
+  fan_id: VARCHAR | who
+  micros: BIGINT | paid
+--- */
+select fan_id, value_micros as micros from source('raw.events')
+"""
+
+
+def test_of_rows_that_nothing_tells_apart_as_many_are_kept_as_there_are(
+    con: DuckDBPyConnection, tmp_path: Path
+) -> None:
+    found = project(tmp_path, BAGS)
+    pay(con, *[(f"e{n}", "f", "2026-01-02 10:00:00Z", n % 2) for n in range(5)])
+    runner.build(con, found)
+    con.execute("delete from lake.raw.events where event_id in ('e0', 'e2')")
+    pay(con, ("e5", "f", "2026-01-02 10:00:00Z", 1), ("e6", "f", "2026-01-02 10:00:00Z", 9))
+    (built,) = runner.build(con, found)
+
+    assert (built.came, built.left) == (2, 2)
+    assert rows(con) == [("f", 0), ("f", 1), ("f", 1), ("f", 1), ("f", 9)]
+
+
 def test_another_text_builds_anew(con: DuckDBPyConnection, tmp_path: Path) -> None:
     pay(con, *HISTORY)
     runner.build(con, project(tmp_path, TOTALS))
