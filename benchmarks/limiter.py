@@ -31,7 +31,8 @@ import redis
 
 from huntaze_pipeline import settings
 from huntaze_pipeline.delivery.limiter import Limits, Parcel, Permit, Settlement
-from huntaze_pipeline.delivery.ratelimiter import Pass, RateLimiter
+from huntaze_pipeline.delivery.passes import Pass
+from huntaze_pipeline.delivery.ratelimiter import RateLimiter
 from huntaze_pipeline.delivery.scripts import connect
 from huntaze_pipeline.delivery.shards import RedisLimiter
 from huntaze_pipeline.local import stack

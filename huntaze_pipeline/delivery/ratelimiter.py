@@ -5,77 +5,31 @@ the promise's reasons (`limiter`). See docs/limiter.md.
 """
 
 import asyncio
+import json
 import time
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import redis
 
 from huntaze_pipeline.delivery.limiter import Limits, Permit, StepError
-from huntaze_pipeline.delivery.shards import SEP, SHARDS, ChangedServerError, RedisLimiter
+from huntaze_pipeline.delivery.passes import Answer, Pass
+from huntaze_pipeline.delivery.shards import ChangedServerError, RedisLimiter
 from huntaze_pipeline.delivery.watch import Watch
 
 POLL_S = 0.05
 """How often to look again when it hangs on calls that have not ended."""
+SHARDS = 4
+"""Hash tags over which accounts are spread. Each costs a script call; one Redis needs but one."""
 _MOST = 500
 """Accounts, or permits, a script call: more would hold up others on the server."""
-
-
-@dataclass(slots=True)
-class Pass:
-    """The right to one call, from before the call until it has ended.
-
-    As a context manager it ends with the block: the call was made, even when it raised, unless
-    `unused` or `lost` said otherwise.
-    """
-
-    account: str
-    handle: str
-    _limiter: "RateLimiter"
-    permit: Permit = Permit.SPENT
-
-    def unused(self) -> None:
-        """Say that the call was certainly not made: the permit is free again."""
-        self.permit = Permit.UNUSED
-
-    def lost(self) -> None:
-        """Say that the answer was lost: the call may still arrive, until the lease ends."""
-        self.permit = Permit.HELD
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._limiter.commit([self])
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self._limiter.commit, [self])
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one account got."""
-
-    passes: tuple[Pass, ...]
-    wait_s: float | None
-    """Seconds until the next permit; None when that hangs on calls that have not ended."""
+_AT_ONCE = 3500
+"""Accounts a round of script calls, however many shards: Lua passes on no more at once."""
+_SERIALS = 65535
+_TAKE, _GIVE, _HOLD = (("shard", "calls", name) for name in ("take", "give", "hold"))
+_Group = tuple[int, Limits, list[str]]
+"""Accounts of one limit that want so many permits each."""
 
 
 class RateLimiter:
@@ -140,39 +94,37 @@ class RateLimiter:
         Raises:
             StepError: Redis's clock jumped; nothing is granted for a window.
         """
-        token = uuid.uuid4().hex[:12] + "-"
-        asked: dict[int, list[str]] = defaultdict(list)
-        for account in wanted:
-            asked[self._shards.shard(account)].append(account)
-        batches = [
-            (shard, names[i : i + _MOST])
-            for shard, names in asked.items()
-            for i in range(0, len(names), _MOST)
+        names, most = list(wanted), min(_MOST * self._count, _AT_ONCE)
+        asked = [
+            question
+            for start in range(0, len(names), most)
+            for question in self._questions(names[start : start + most], wanted)
         ]
         head = [self._watch.latest(), self._lease_ms, self._unknown_ms]
-        calls = [
-            (shard, [*head, f"{token}{n}-", *self._words(names, wanted)])
-            for n, (shard, names) in enumerate(batches)
-        ]
+        calls = [(shard, [_packed(head, groups)]) for shard, groups in asked]
         sent = time.monotonic()
-        answers = self._run("take", calls)
+        answers = self._run(_TAKE, calls)
         found: dict[str, Answer] = {}
-        for n, ((_, names), answer) in enumerate(zip(batches, answers, strict=True)):
-            found |= self._answers(names, answer, f"{token}{n}-")
+        for (shard, groups), answer in zip(asked, answers, strict=True):
+            found |= self._answers(shard, groups, answer)
         self._inspect(answers, sent, found)
         return found
 
     def commit(self, passes: Iterable[Pass]) -> None:
-        """End passes, all in one round trip: each as its `permit` says, by default as made."""
-        ended: dict[int, list[Any]] = defaultdict(list)
+        """End passes, all in one round trip: each as its `permit` says, by default as made.
+
+        One that has ended stays ended, so this may be repeated.
+        """
+        ended: dict[tuple[int, Permit], list[Pass]] = defaultdict(list)
         for item in passes:
-            ended[self._shards.shard(item.account)] += [item.handle, item.permit.value]
+            ended[item.shard, item.permit].append(item)
         calls = [
-            (shard, words[i : i + 2 * _MOST])
-            for shard, words in ended.items()
-            for i in range(0, len(words), 2 * _MOST)
+            (shard, [_ends(items[i : i + _MOST], permit)])
+            for (shard, permit), items in ended.items()
+            if permit is not Permit.HELD
+            for i in range(0, len(items), _MOST)
         ]
-        self._run("give", calls)
+        self._run(_GIVE, calls)
 
     def release(self, passes: Iterable[Pass]) -> None:
         """Give passes back for which certainly no call was made."""
@@ -181,26 +133,39 @@ class RateLimiter:
             item.unused()
         self.commit(unused)
 
-    def _words(self, names: Sequence[str], wanted: Mapping[str, int]) -> list[Any]:
-        words: list[Any] = []
+    def _questions(
+        self, names: Iterable[str], wanted: Mapping[str, int]
+    ) -> Iterable[tuple[int, list[_Group]]]:
+        """Group accounts by shard, and there by what is asked."""
+        alike: dict[tuple[int, int, int, float], list[str]] = defaultdict(list)
+        limits, shard = self._limits, self._shards.shard
         for name in names:
-            limit = self._limits(name)
-            words += [name, f"{limit.count}:{limit.window_ms}:", wanted[name]]
-        return words
+            limit = limits(name)
+            alike[shard(name), wanted[name], limit.count, limit.window_s].append(name)
+        groups: dict[int, list[_Group]] = defaultdict(list)
+        for (place, number, count, window_s), members in alike.items():
+            groups[place].append((number, Limits(count, window_s), members))
+        return groups.items()
 
     def _answers(
-        self, names: Sequence[str], answer: Sequence[Any], token: str
+        self, shard: int, groups: Sequence[_Group], answer: Sequence[Any]
     ) -> dict[str, Answer]:
         if answer[0] != b"OK":
-            wait = answer[2] / 1000 if len(answer) > 2 else None
+            wait = answer[2] / 1000 if answer[0] == b"HOLD" else None
+            names = (name for _, _, names in groups for name in names)
             return dict.fromkeys(names, Answer((), wait))
-        found, serial = {}, 0
-        for i, name in enumerate(names):
-            granted, wait = answer[2 + 2 * i], answer[3 + 2 * i]
-            head = f"{name}{SEP}{SEP}{SEP}{token}"
-            passes = tuple(Pass(name, f"{head}{serial + n + 1}", self) for n in range(granted))
-            serial += granted
-            found[name] = Answer(passes, None if wait < 0 else wait / 1000)
+        _, now, serial, *less = answer
+        short = dict(zip(less[::3], zip(less[1::3], less[2::3], strict=True), strict=True))
+        most = max(min(number, limit.count) for number, limit, _ in groups)
+        handles = [(now + self._lease_ms, (serial + i) % _SERIALS + 1) for i in range(most)]
+        found, k, end = {}, 0, self.commit
+        for number, _, names in groups:
+            plenty = number, 0
+            for name in names:
+                k += 1
+                granted, wait = short.get(k, plenty)
+                passes = [Pass(name, handle, shard, end) for handle in handles[:granted]]
+                found[name] = Answer(tuple(passes), None if wait < 0 else wait / 1000)
         return found
 
     def _inspect(self, answers: Sequence[Any], sent: float, found: Mapping[str, Answer]) -> None:
@@ -214,18 +179,32 @@ class RateLimiter:
 
     def _rest(self) -> None:
         self._watch.forget()
-        self._shards.run("hold", [(shard, [self._rest_ms]) for shard in range(self._count)])
+        self._shards.run(_HOLD, [(shard, [self._rest_ms]) for shard in range(self._count)])
 
-    def _run(self, name: str, calls: Sequence[tuple[int, Sequence[Any]]]) -> list[Any]:
+    def _run(self, parts: Sequence[str], calls: Sequence[tuple[int, Sequence[Any]]]) -> list[Any]:
         """Run a script in several shards; another server's memory is not believed."""
         try:
             if self._shards.run_id is None:
                 self._shards.run_id = self._shards.server_id()
-            return self._shards.run(name, calls)
+            return self._shards.run(parts, calls)
         except ChangedServerError:
             self._shards.run_id = None
             self._rest()
-            return self._run(name, calls)
+            return self._run(parts, calls)
+
+
+def _packed(head: list[int], groups: Sequence[_Group]) -> str:
+    names = [name for _, _, names in groups for name in names]
+    kinds = [(len(its), limit.count, limit.window_ms, number) for number, limit, its in groups]
+    return json.dumps([*head, names, kinds])
+
+
+def _ends(items: Sequence[Pass], permit: Permit) -> str:
+    """Name the accounts by what Redis knows their permits by: many have the same."""
+    alike: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for item in items:
+        alike[item.handle].append(item.account)
+    return json.dumps([permit is Permit.SPENT, [(*handle, its) for handle, its in alike.items()]])
 
 
 def _pause(answer: Answer, ends: float | None, account: str) -> float:

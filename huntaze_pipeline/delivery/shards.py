@@ -36,7 +36,11 @@ from huntaze_pipeline.delivery.watch import Watch
 
 SHARDS = 16
 SEP, _ID = "\x1e", "\x1f"
-_TABLES = ("meta", "log", "busy", "lease", "later", "limits", "blocked", "due:0", "due:1", "due:2")
+_FORMAT = 2
+"""How the tables are written, part of their names: those of another format are not there for us, so
+an upgrade rebuilds the limiter like a Redis that lost its memory. Format 1 counted calls under way
+apart from those that had ended."""
+_STATE = ("shard", "calls", "state")
 _ENQUEUE = 1000
 _TOKEN = 13
 """Characters of a claim's token."""
@@ -112,7 +116,7 @@ class RedisLimiter:
         """Return the epochs that the shards hold; one value when all is well."""
         pipe = self.client.pipeline(transaction=False)
         for shard in range(self._shards):
-            pipe.hget(self._keys(shard)[0], "epoch")
+            pipe.hget(f"{self.base(shard)}meta", "epoch")
         return {(value or b"").decode() for value in pipe.execute()}
 
     def configure(self, limits: Mapping[str, Limits]) -> None:
@@ -267,24 +271,22 @@ class RedisLimiter:
         self._run("hold", {s: [round(self.rest_s * 1000)] for s in range(self._shards)})
 
     @cache  # noqa: B019  one limiter lives as long as its process
-    def _keys(self, shard: int) -> list[str]:
-        return [f"{self._prefix}:{{s{shard:02d}}}:{table}" for table in _TABLES]
+    def base(self, shard: int) -> str:
+        """Return how the names of a shard's tables begin."""
+        return f"{self._prefix}:{_FORMAT}:{{s{shard:02d}}}:"
 
     def _run(self, name: str, calls: Mapping[int, Sequence[Any]]) -> list[Any]:
-        return self.run(name, list(calls.items()))
+        return self.run((*_STATE, name), list(calls.items()))
 
-    def run(self, name: str, calls: Sequence[tuple[int, Sequence[Any]]]) -> list[Any]:
+    def run(self, parts: Sequence[str], calls: Sequence[tuple[int, Sequence[Any]]]) -> list[Any]:
         """Run one script in several shards, in one perhaps several times, in one round trip."""
-        packed = {}
-        for n, (shard, arguments) in enumerate(calls):
-            keys = self._keys(shard)
-            packed[n] = (keys, [keys[0].removesuffix("meta") + "q:", *arguments])
-        return list(scripts.run(self.client, scripts.text("state", name), packed).values())
+        packed = {n: ([self.base(shard)], words) for n, (shard, words) in enumerate(calls)}
+        return list(scripts.run(self.client, scripts.text(*parts), packed).values())
 
 
 def _grant(handle: bytes) -> Grant:
     text = handle.decode()
-    account, member, _score, _token = text.split(SEP)
+    account, member, _score, _token, _end = text.split(SEP)
     band, creator, message = member.split(_ID)
     return Grant(account, creator, message, text, BANDS[int(band)])
 

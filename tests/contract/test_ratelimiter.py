@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from effort import seconds
 
-from huntaze_pipeline.delivery.limiter import Limits, StepError
+from huntaze_pipeline.delivery.limiter import Limits, Permit, StepError
 from huntaze_pipeline.delivery.ratelimiter import RateLimiter
 from huntaze_pipeline.delivery.scripts import connect
 from huntaze_pipeline.settings import Settings
@@ -56,7 +56,8 @@ def test_many_accounts_are_decided_at_once(limiter: RateLimiter) -> None:
     answers = limiter.decide({f"a{i}": 5 for i in range(2000)})
 
     assert {len(answer.passes) for answer in answers.values()} == {3}
-    assert len({p.handle for answer in answers.values() for p in answer.passes}) == 6000
+    passes = [p for answer in answers.values() for p in answer.passes]
+    assert len({(p.account, p.handle) for p in passes}) == 6000
     assert all(not a.passes for a in limiter.decide({f"a{i}": 1 for i in range(2000)}).values())
 
 
@@ -71,6 +72,82 @@ def test_the_window_starts_when_the_call_ends(limiter: RateLimiter) -> None:
     assert 0.3 < wait <= 0.602
     time.sleep(0.65)
     assert len(limiter.decide({"a": 9})["a"].passes) == 3
+
+
+def test_every_account_gets_its_own_answer(lean: Settings) -> None:
+    limits = {name: Limits(1 + n % 4, 60 + n % 3) for n, name in enumerate(map(str, range(200)))}
+    limiter = RateLimiter(connect(lean), limits.__getitem__, namespace="lib", trust_empty=True)
+    wanted = {name: 1 + n % 5 for n, name in enumerate(limits)}
+
+    answers = limiter.decide(wanted)
+
+    for name, limit in limits.items():
+        passes, wait_s = answers[name]
+        assert len(passes) == min(wanted[name], limit.count)
+        assert {item.account for item in passes} == {name}
+        assert wait_s == (0 if wanted[name] < limit.count else None)
+
+
+def test_a_pass_that_has_ended_stays_ended(limiter: RateLimiter) -> None:
+    first = limiter.decide({"a": 2})["a"].passes
+    limiter.commit(first)
+    limiter.commit(first)
+    limiter.release(first)
+
+    second = limiter.decide({"a": 3})["a"].passes
+    assert len(second) == 1
+    limiter.release(second)
+    second[0].permit = Permit.SPENT
+    limiter.commit(second)
+    assert len(limiter.decide({"a": 3})["a"].passes) == 1
+
+
+def test_a_call_that_outlasts_its_lease_counts_from_its_end(lean: Settings) -> None:
+    limiter = make(lean, lease_s=0.1)
+    passes = limiter.decide({"a": 3})["a"].passes
+    time.sleep(0.3)
+    limiter.commit(passes)
+
+    wait = limiter.decide({"a": 1})["a"].wait_s
+    assert wait is not None
+    assert 0.45 < wait <= 0.602
+    time.sleep(0.7)
+    assert len(limiter.decide({"a": 3})["a"].passes) == 3
+
+
+def test_a_shorter_lease_beside_a_longer_one_ends_first(lean: Settings) -> None:
+    make(lean, lease_s=60).decide({"a": 2})
+    make(lean, lease_s=0.1).decide({"a": 1})
+    time.sleep(0.2)
+
+    wait = make(lean).decide({"a": 1})["a"].wait_s
+    assert wait is not None
+    assert 0.3 < wait <= 0.502
+
+
+def test_a_longer_window_rests_the_account_for_it(lean: Settings) -> None:
+    limit = [LIMIT]
+    limiter = RateLimiter(connect(lean), lambda _: limit[0], namespace="lib", trust_empty=True)
+    limiter.commit(limiter.decide({"a": 1})["a"].passes)
+    limit[0] = Limits(3, 0.9)
+
+    answer = limiter.decide({"a": 1, "new": 1})
+    assert [len(answer[name].passes) for name in ("a", "new")] == [0, 1]
+    assert answer["a"].wait_s is not None
+    assert 0.7 < answer["a"].wait_s <= 0.902
+    time.sleep(0.95)
+    assert len(limiter.decide({"a": 3})["a"].passes) == 3
+
+
+def test_a_lower_count_holds_at_once(lean: Settings) -> None:
+    limit = [LIMIT]
+    limiter = RateLimiter(connect(lean), lambda _: limit[0], namespace="lib", trust_empty=True)
+    limiter.commit(limiter.decide({"a": 2})["a"].passes)
+    limit[0] = Limits(1, LIMIT.window_s)
+
+    assert not limiter.decide({"a": 1})["a"].passes
+    limit[0] = Limits(0, LIMIT.window_s)
+    assert limiter.decide({"a": 1, "b": 1})["b"] == ((), None)
 
 
 def test_a_pass_that_was_not_used_is_free_at_once(limiter: RateLimiter) -> None:

@@ -1,45 +1,45 @@
--- ARGV: queues, epoch, latest believable instant, budget, lease, token, share, then for each pool
--- that has a limit of its own: name, and permits for high, medium and low.
+-- ARGV: epoch, latest believable instant, budget, lease, token, share, then for each pool that has a
+-- limit of its own: name, and permits for high, medium and low.
 -- Returns {status, now, milliseconds to the next grant or -1, handle...}.
-local epoch, latest, budget = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local lasts, token, share = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
-local known = redis.call('HMGET', meta, 'epoch', 'hold', 'served')
-if known[1] ~= epoch then return { 'LOST', 0, -1 } end
-local raw = server_time()
+local latest, budget, lasts = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local token, share = ARGV[5], tonumber(ARGV[6])
+if epoch ~= ARGV[1] then return { 'LOST', 0, -1 } end
 if latest > 0 and raw > latest then return { 'STEP', raw, -1 } end
-local now = instant()
-local hold = tonumber(known[2] or '0')
-if now < hold then return { 'OK', now, hold - now } end
-settle_time(now)
+if now < hold then
+  tick()
+  return { 'OK', now, hold - now }
+end
+settle_time()
 
-local answer = { 'OK', now, -1 }
-local serial = 0
+local answer, leases, ends = { 'OK', now, -1 }, {}, whole(now + lasts)
 local pools, room_of = pools_of_shard(), {}
 table.sort(pools)
-for i = 8, #ARGV, 4 do
+for i = 7, #ARGV, 4 do
   room_of[ARGV[i]] = { tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]) }
 end
 
 local function room_in(pool, band) return room_of[pool] and room_of[pool][band] or math.huge end
 
-local function grant(account, room, pool)
-  local at, free = earliest(account, now)
-  local taken = 0
-  if at and at <= now then
-    -- Permits of a pool say so, for their end has to be told to it.
-    local mark = room_of[pool] and token .. pool .. ':' or token
-    local popped = redis.call('ZPOPMIN', queues .. account, math.min(room, free))
-    for i = 1, #popped, 2 do
-      serial = serial + 1
-      local handle = table.concat({ account, popped[i], popped[i + 1], mark .. serial }, SEP)
-      redis.call('ZADD', lease, string.format('%.0f', now + lasts), handle)
-      answer[#answer + 1] = handle
-    end
-    taken = #popped / 2
-    if taken > 0 then redis.call('HINCRBY', busy, account, taken) end
+local function grant(account, most, pool, band)
+  local calls, free = room(account)
+  -- Permits of a pool say so, for their end has to be told to it.
+  local mark = room_of[pool] and token .. pool .. ':' or token
+  local popped = free > 0 and redis.call('ZPOPMIN', queues .. account.name, math.min(most, free)) or {}
+  local permits = {}
+  for i = 1, #popped, 2 do
+    serial = following(serial)
+    permits[#permits + 1] = pack(now + lasts, serial)
+    local handle = table.concat({ account.name, popped[i], popped[i + 1], mark .. serial, ends }, SEP)
+    leases[#leases + 1] = ends
+    leases[#leases + 1] = handle
+    answer[#answer + 1] = handle
   end
-  place(account, now)
-  return taken
+  if #permits > 0 then
+    account.calls = put(calls, now + lasts, table.concat(permits))
+    changed[account.name] = account
+  end
+  place(account, band)
+  return #permits
 end
 
 -- Some accounts of one priority and pool in the order of their due instants: who has sent stands
@@ -48,10 +48,11 @@ local function turn(band, pool, left)
   local most = math.min(left, room_in(pool, band))
   if most <= 0 then return nil end
   local ready = redis.call('ZRANGEBYSCORE', due_of(band, pool), '-inf', now, 'LIMIT', 0, 32)
+  fetch(ready)
   local taken = 0
-  for _, account in ipairs(ready) do
+  for _, name in ipairs(ready) do
     if taken >= most then break end
-    taken = taken + grant(account, math.min(share, most - taken), pool)
+    taken = taken + grant(accounts[name], math.min(share, most - taken), pool, band)
   end
   if room_of[pool] then room_of[pool][band] = room_of[pool][band] - taken end
   return #ready > 0 and taken or nil
@@ -72,9 +73,9 @@ end
 -- High, medium and low share a scarce budget 16 : 4 : 1: each permit has its place in a round of 21.
 -- The round goes on where the last claim left it, so that small claims come to the same.
 local ROUND = { 1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 3, 1, 1, 2, 1, 1, 1, 1, 2, 1, 1 }
-local served = tonumber(known[3] or '0')
 local rounds = math.floor(budget / #ROUND)
 local quotas = { 16 * rounds, 4 * rounds, rounds }
+local served = tonumber(redis.call('HGET', meta, 'served') or '0')
 for n = served, served + budget % #ROUND - 1 do
   local band = ROUND[n % #ROUND + 1]
   quotas[band] = quotas[band] + 1
@@ -85,7 +86,9 @@ for band = 1, 3 do spent = spent + serve(band, quotas[band]) end
 for band = 1, 3 do
   if spent < budget then spent = spent + serve(band, budget - spent) end
 end
-if spent > 0 then redis.call('HSET', meta, 'served', (served + spent) % #ROUND) end
+spread('ZADD', lease, leases)
+save_accounts(lasts)
+tick('served', (served + spent) % #ROUND)
 
 local nearest
 local keys = { later, lease }

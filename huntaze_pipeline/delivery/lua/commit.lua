@@ -1,35 +1,32 @@
--- ARGV: queues, then n x (handle, permit, requeue after or -1, rest of the account or -1).
--- Returns how many leases were still open. A call whose lease had ended is counted again, on the
--- safe side. Six bytes of an ended call are stamped one millisecond up, as the clock rounds down.
-local now = instant()
-local touched, open = {}, 0
-for i = 2, #ARGV, 4 do
-  local handle, permit = ARGV[i], ARGV[i + 1]
-  local requeue, rest = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
-  local part = parts(handle)
-  local account, member = part[1], part[2]
-  local ends = redis.call('ZSCORE', lease, handle)
-  if ends then
-    open = open + 1
-    redis.call('ZREM', lease, handle)
-  else
-    redis.call('ZREM', queues .. account, member)
+-- ARGV: n x (handle, permit, requeue after or -1, rest of the account or -1).
+local names, handles = {}, {}
+for i = 1, #ARGV, 4 do
+  handles[#handles + 1] = parts(ARGV[i])
+  names[#names + 1] = handles[#handles][1]
+end
+fetch(names)
+for i, part in ipairs(handles) do
+  local place_in = 4 * i - 3
+  local handle, permit = ARGV[place_in], ARGV[place_in + 1]
+  local requeue, rests = tonumber(ARGV[place_in + 2]), tonumber(ARGV[place_in + 3])
+  local name, member, score = part[1], part[2], part[3]
+  local account = accounts[name]
+  touched[name] = touched[name] or 0
+  if redis.call('ZREM', lease, handle) == 0 and redis.call('ZREM', queues .. name, member) == 1 then
+    touched[name] = true  -- the lease had ended, the message queued again
   end
-  if ends and permit == 'held' then
-    redis.call('ZADD', lease, ends, table.concat({ account, '', '', part[4] }, SEP))
-  else
-    if ends then release(account) end
-    if permit ~= 'unused' then stamp(account, now + 1, now) end
+  if permit ~= 'held' then
+    local call = pack(tonumber(part[5]), tonumber(string.match(part[4], '%d+$')))
+    account.calls = finish(account.calls, call, permit == 'spent')
+    changed[name] = account
   end
   if requeue >= 0 then
-    local item = table.concat({ account, member, part[3] }, SEP)
-    redis.call('ZADD', later, string.format('%.0f', now + requeue), item)
+    local item = table.concat({ name, member, score }, SEP)
+    redis.call('ZADD', later, whole(now + requeue), item)
   end
-  if rest >= 0 and now + rest > tonumber(redis.call('HGET', blocked, account) or '0') then
-    redis.call('HSET', blocked, account, string.format('%.0f', now + rest))
-  end
-  touched[account] = true
+  if rests >= 0 then account.rest = rest(name, rests) end
 end
-settle_time(now)
-place_all(touched, now)
-return open
+save_accounts(1)
+settle_time()
+tick()
+return now

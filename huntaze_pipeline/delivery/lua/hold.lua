@@ -1,6 +1,4 @@
--- ARGV: queues, milliseconds. No claims in this shard for that long: its clock jumped.
-local until_ms = instant() + tonumber(ARGV[2])
-if until_ms > tonumber(redis.call('HGET', meta, 'hold') or '0') then
-  redis.call('HSET', meta, 'hold', string.format('%.0f', until_ms))
-end
-return until_ms
+-- ARGV: milliseconds. No permits in this shard for that long: its clock jumped.
+hold = math.max(hold, now + tonumber(ARGV[1]))
+tick('hold', whole(hold))
+return hold

@@ -1,15 +1,17 @@
--- ARGV: queues, account.
+-- ARGV: account.
 -- Returns {count, window, calls, in flight, waiting, rest, wait or -1, slot or -1}.
-local now, account = instant(), ARGV[2]
-local count, window = limit_of(account)
-if not count then return {} end
-local rest = tonumber(redis.call('HGET', blocked, account) or '0')
-local waiting = redis.call('ZCARD', queues .. account)
-local slot = earliest(account, now)
-local at = waiting > 0 and slot
+fetch({ ARGV[1] })
+local account = accounts[ARGV[1]]
+if not account.count then return {} end
+local calls, flying = room(account), 0
+for n = 1, size(calls) do
+  local at, number = entry(calls, n)
+  if number > 0 and at > now then flying = flying + 1 end
+end
+local waiting = redis.call('ZCARD', queues .. account.name)
+local at, hangs = earliest(account)
+local slot = at and not hangs and math.max(0, at - now) or -1
 return {
-  count, window, #stamps_of(account, now, window),
-  tonumber(redis.call('HGET', busy, account) or '0'), waiting,
-  math.max(0, rest - now), at and math.max(0, at - now) or -1,
-  slot and math.max(0, slot - now) or -1,
+  account.count, account.window, size(calls) - flying, flying, waiting,
+  math.max(0, account.rest - now), waiting > 0 and slot or -1, slot,
 }

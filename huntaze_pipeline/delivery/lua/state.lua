@@ -1,37 +1,16 @@
--- What one shard knows of its accounts. Prepended to every script of the limiter, so that one
--- place says how a permit is counted. All keys carry the shard's hash tag.
+-- Accounts with queues. A script fetches those it concerns in one look at each table, changes what
+-- it fetched, and saves it at its end.
 --
---   meta     hash  epoch, clock (last instant seen), hold (no claims before),
---                  served (permits given, by 21: whose turn it is)
---   log      hash  account -> instants at which calls ended, six bytes each, oldest first
---   busy     hash  account -> permits in flight
---   lease    zset  account|member|score|token -> instant at which the lease ends
---   later    zset  account|member|score -> instant at which the message may queue again
 --   limits   hash  account -> count:window:pool, the pool being the platform or nothing
---   blocked  hash  account -> no calls before this instant
+--   lease    zset  account|member|score|token|end -> instant at which the lease ends
+--   later    zset  account|member|score -> instant at which the message may queue again
 --   due      zset  one a priority and pool: account -> earliest instant at which its head may go
---   meta:pools set the pools of all accounts
---   queues.. zset  one an account: member (priority digit + ids) -> score
-local meta, log, busy, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local later, limits, blocked = KEYS[5], KEYS[6], KEYS[7]
-local due = { KEYS[8], KEYS[9], KEYS[10] }
-local queues = ARGV[1]
+--   pools    set   the pools of all accounts
+--   q:..     zset  one an account: member (priority digit + ids) -> score
+local limits, lease, later, queues = base .. 'limits', base .. 'lease', base .. 'later', base .. 'q:'
 local SEP = string.char(30)
-
--- The server's clock in milliseconds.
-local function server_time()
-  local t = redis.call('TIME')
-  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
-end
-
--- The same, but never earlier than any instant this shard has acted on.
-local function instant()
-  local now = server_time()
-  local seen = tonumber(redis.call('HGET', meta, 'clock') or '0')
-  if now <= seen then return seen end
-  redis.call('HSET', meta, 'clock', string.format('%.0f', now))
-  return now
-end
+-- touched: whom to place, and which priority they may stand under by now (see place).
+local accounts, changed, touched = {}, {}, {}
 
 local function parts(text)
   local found = {}
@@ -41,113 +20,125 @@ local function parts(text)
   return found
 end
 
-local function limit_of(account)
-  local text = redis.call('HGET', limits, account)
-  if not text then return nil, nil, '' end
-  local count, window, pool = string.match(text, '^(%d+):(%d+):?(.*)$')
-  return tonumber(count), tonumber(window), pool
+local function pools_of_shard() return redis.call('SMEMBERS', base .. 'pools') end
+
+local function due_of(band, pool)
+  return base .. 'due:' .. (band - 1) .. (pool == '' and '' or ':' .. pool)
 end
 
-local function pools_of_shard() return redis.call('SMEMBERS', meta .. ':pools') end
+local function set_limit(account, text)
+  local count, window, pool = string.match(text, '^(%d+):(%d+):(.*)$')
+  account.text, account.pool = text, pool
+  account.count, account.window = tonumber(count), tonumber(window)
+end
 
-local function due_of(band, pool) return pool == '' and due[band] or due[band] .. ':' .. pool end
-
-local function stamps_of(account, now, window)
-  local packed = redis.call('HGET', log, account)
-  local live = {}
-  if not packed then return live end
-  for i = 1, #packed, 6 do
-    local stamp = struct.unpack('>I6', packed, i)
-    if stamp + window > now then live[#live + 1] = stamp end
+local function fetch(names)
+  local missing = {}
+  for _, name in ipairs(names) do
+    if not accounts[name] then missing[#missing + 1] = name end
   end
-  return live
-end
-
--- Count a call that ended at `at`. Only the newest `count` instants can ever decide anything.
-local function stamp(account, at, now)
-  local count, window = limit_of(account)
-  if not count then count, window = 1, 60000 end
-  local live = stamps_of(account, now, window)
-  live[#live + 1] = at
-  table.sort(live)
-  local packed = {}
-  for i = math.max(1, #live - count + 1), #live do
-    packed[#packed + 1] = struct.pack('>I6', live[i])
+  for first = 1, #missing, MOST do
+    local last = math.min(#missing, first + MOST - 1)
+    local texts = redis.call('HMGET', limits, unpack(missing, first, last))
+    local logs = redis.call('HMGET', log, unpack(missing, first, last))
+    local rests = redis.call('HMGET', blocked, unpack(missing, first, last))
+    for n = first, last do
+      local i, name = n - first + 1, missing[n]
+      local account = { name = name, pool = '', rest = tonumber(rests[i] or '0') }
+      if texts[i] then set_limit(account, texts[i]) end
+      account.calls = logs[i] or pack(account.window or 0, 0)
+      accounts[name] = account
+    end
   end
-  redis.call('HSET', log, account, table.concat(packed))
-  if redis.call('PTTL', log) < window + 1000 then redis.call('PEXPIRE', log, window + 1000) end
 end
 
-local function release(account)
-  if redis.call('HINCRBY', busy, account, -1) <= 0 then redis.call('HDEL', busy, account) end
+-- The account's calls that count, and how many more may start now.
+local function room(account)
+  if not account.count then return account.calls, 0 end
+  local calls = trim(account.calls, account.window)
+  return calls, account.rest <= now and math.max(0, account.count - size(calls)) or 0
 end
 
--- When may the account's next call start? nil: that hangs on calls that have not ended.
-local function earliest(account, now)
-  local count, window = limit_of(account)
-  if not count then return nil, 0 end
-  local flying = tonumber(redis.call('HGET', busy, account) or '0')
-  local rest = tonumber(redis.call('HGET', blocked, account) or '0')
-  local live = stamps_of(account, now, window)
-  local over = flying + #live - count + 1
-  if over <= 0 then return math.max(now, rest), 1 - over end
-  if over > #live then return nil, 0 end
-  return math.max(live[over] + window, rest), 0
+-- When may the account's next call start, and does that hang on calls that have not ended?
+local function earliest(account)
+  if not account.count then return nil, false end
+  local at, hangs = opening(room(account), account.count, account.window)
+  return at and math.max(at, account.rest), hangs
 end
 
--- Put the account where its head's priority and its earliest instant belong.
-local function place(account, now)
-  local head = redis.call('ZRANGE', queues .. account, 0, 0)[1]
-  local at = head and earliest(account, now)
-  local band = head and tonumber(string.sub(head, 1, 1)) + 1
-  local _, _, pool = limit_of(account)
+-- Put the account where its head's priority and its earliest instant belong. `was` is the only
+-- other priority that it may stand under now: 0 for none, true for any.
+local function place(account, was)
+  local head = redis.call('ZRANGE', queues .. account.name, 0, 0)[1]
+  local at, band = head and earliest(account), head and tonumber(string.sub(head, 1, 1)) + 1
   for i = 1, 3 do
     if at and i == band then
-      redis.call('ZADD', due_of(i, pool), string.format('%.0f', at), account)
-    else
-      redis.call('ZREM', due_of(i, pool), account)
+      redis.call('ZADD', due_of(i, account.pool), whole(at), account.name)
+    elseif was == true or i == was or i == band then
+      redis.call('ZREM', due_of(i, account.pool), account.name)
     end
   end
 end
 
-local function place_all(accounts, now)
-  for account in pairs(accounts) do place(account, now) end
+-- Take what has come of a table whose scores are instants.
+local function come(key)
+  local found = redis.call('ZRANGEBYSCORE', key, '-inf', whole(now), 'LIMIT', 0, 1000)
+  if #found > 0 then redis.call('ZREM', key, unpack(found)) end
+  return found
 end
 
--- Let time act: ended leases count as calls that ended then, their messages queue again.
-local function settle_time(now)
-  local touched = {}
-  for _, handle in ipairs(redis.call('ZRANGEBYSCORE', lease, '-inf', now, 'LIMIT', 0, 1000)) do
-    local ended = tonumber(redis.call('ZSCORE', lease, handle))
-    local part = parts(handle)
-    redis.call('ZREM', lease, handle)
-    release(part[1])
-    stamp(part[1], ended, now)
-    if part[2] ~= '' then redis.call('ZADD', queues .. part[1], 'NX', part[3], part[2]) end
-    touched[part[1]] = true
-  end
-  for _, item in ipairs(redis.call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', 0, 1000)) do
-    local part = parts(item)
-    redis.call('ZREM', later, item)
-    redis.call('ZADD', queues .. part[1], 'NX', part[3], part[2])
-    touched[part[1]] = true
-  end
-  place_all(touched, now)
-end
-
--- A longer window asks about calls that have been forgotten: rest for it.
-local function configure(account, text, now)
-  local known, window, pool = limit_of(account)
-  local asked, wanted = string.match(text, '^%d+:(%d+):(.*)$')
-  if known and window < tonumber(asked) then
-    local rest = now + tonumber(asked)
-    if rest > tonumber(redis.call('HGET', blocked, account) or '0') then
-      redis.call('HSET', blocked, account, string.format('%.0f', rest))
+-- Let time act, messages queue again whose lease or wait has ended; then place whom it concerns.
+local function settle_time()
+  for _, key in ipairs({ lease, later }) do
+    for _, item in ipairs(come(key)) do
+      local part = parts(item)
+      redis.call('ZADD', queues .. part[1], 'NX', part[3], part[2])
+      touched[part[1]] = true
     end
   end
-  if known and pool ~= wanted then
-    for band = 1, 3 do redis.call('ZREM', due_of(band, pool), account) end
+  local names = {}
+  for name in pairs(touched) do names[#names + 1] = name end
+  fetch(names)
+  for name, was in pairs(touched) do place(accounts[name], was) end
+  touched = {}
+end
+
+-- Write down what has changed, and keep it while any window sees it: new permits last so long.
+local function save_accounts(lasts)
+  local values, longest = {}, 0
+  for name, account in pairs(changed) do
+    values[#values + 1] = name
+    values[#values + 1] = account.calls
+    longest = math.max(longest, account.window or 0)
   end
-  redis.call('SADD', meta .. ':pools', wanted)
-  redis.call('HSET', limits, account, text)
+  if #values == 0 then return end
+  spread('HSET', log, values)
+  furthest = math.max(furthest, now + lasts)
+  local stays = now - raw + lasts + longest + 1000
+  if redis.call('PTTL', log) < stays then redis.call('PEXPIRE', log, whole(stays)) end
+end
+
+-- Set the limits of n accounts: count:window:pool follows each name, from an argument on.
+local function configure(from, n)
+  local names, renewed = {}, {}
+  for i = from, from + 2 * n - 1, 2 do names[#names + 1] = ARGV[i] end
+  fetch(names)
+  for i, name in ipairs(names) do
+    local account, text = accounts[name], ARGV[from + 2 * i - 1]
+    local before, pool = account.text, account.pool
+    if text ~= before then
+      local window = account.window
+      set_limit(account, text)
+      -- A longer window asks about calls that may be forgotten: rest for it.
+      if window and window < account.window then account.rest = rest(name, account.window) end
+      if before and account.pool ~= pool then
+        for band = 1, 3 do redis.call('ZREM', due_of(band, pool), name) end
+      end
+      if not before or account.pool ~= pool then redis.call('SADD', base .. 'pools', account.pool) end
+      renewed[#renewed + 1] = name
+      renewed[#renewed + 1] = text
+    end
+  end
+  spread('HSET', limits, renewed)
+  return names
 end

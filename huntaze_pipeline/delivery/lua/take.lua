@@ -1,68 +1,63 @@
 -- Permits for many accounts without queues, in one look at each table.
--- ARGV: queues, latest believable instant, lease, rest when nothing is known, token,
--- n x (account, count:window:, wanted).
--- Returns {status, now, n x (granted, milliseconds to the next or -1)}.
-local latest, lasts, unknown = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local token, first, step = ARGV[5], 6, 3
-local raw = server_time()
-if latest > 0 and raw > latest then return { 'STEP', raw } end
-local now = instant()
-if redis.call('HSETNX', meta, 'epoch', 'own') == 1 and unknown > 0 then
-  redis.call('HSET', meta, 'hold', string.format('%.0f', now + unknown))
+-- ARGV: {latest believable instant, lease, rest when nothing is known, accounts, groups of these in
+-- their order: {how many, count, window, wanted}...}, as JSON.
+-- Returns {status, now, serial before the first permit's, then k, granted, milliseconds to the next
+-- or -1 for every k-th account where it is not plain: all that it wanted, and 0}.
+local latest, lasts, unknown, names, groups = unpack(cjson.decode(ARGV[1]))
+if latest > 0 and raw > latest then return { 'STEP', raw, 0 } end
+if not epoch then
+  hold = unknown > 0 and now + unknown or 0
+  redis.call('HSET', meta, 'epoch', 'own', 'hold', whole(hold))
 end
-local hold = tonumber(redis.call('HGET', meta, 'hold') or '0')
-if now < hold then return { 'HOLD', now, hold - now } end
-settle_time(now)
+if now < hold then
+  tick()
+  return { 'HOLD', now, hold - now }
+end
 
-local names = {}
-for i = first, #ARGV, step do names[#names + 1] = ARGV[i] end
-local known = redis.call('HMGET', limits, unpack(names))
-for n = 1, #names do
-  local text = ARGV[first + step * (n - 1) + 1]
-  if known[n] ~= text then configure(names[n], text, now) end
+local ends, permits, most = now + lasts, {}, 0
+-- The first permits of every account here are the same: their accounts tell them apart.
+local function first(number)
+  for i = #permits + 1, number do permits[i] = pack(ends, following(serial + i - 1)) end
+  most = math.max(most, number)
+  return number == 1 and permits[1] or table.concat(permits, '', 1, number)
 end
+
+-- Calls that were kept for another window. A longer one asks about some that may be forgotten.
+local function kept_for(account, calls, head, window)
+  if struct.unpack('>I6', calls) < window then rest(account, window) end
+  return head .. string.sub(calls, SIZE + 1)
+end
+
+local answer, written, pairs_written = { 'OK', now, serial }, {}, 0
 local logs = redis.call('HMGET', log, unpack(names))
-local flying = redis.call('HMGET', busy, unpack(names))
-local rests = redis.call('HMGET', blocked, unpack(names))
-
-local answer, leases, counts, serial = { 'OK', now }, {}, {}, 0
-local ends = string.format('%.0f', now + lasts)
-for n = 1, #names do
-  local place = first + step * (n - 1)
-  local count, window = string.match(ARGV[place + 1], '^(%d+):(%d+)')
-  count, window = tonumber(count), tonumber(window)
-  local out, wanted = tonumber(flying[n] or '0'), tonumber(ARGV[place + 2])
-  local used, packed, start = 0, logs[n], 1
-  if packed then
-    while start <= #packed and struct.unpack('>I6', packed, start) + window <= now do
-      start = start + 6
+local k = 0
+for _, group in ipairs(groups) do
+  local number, count, window, wanted = unpack(group)
+  local head, plenty, fresh = pack(window, 0), SIZE * (1 + count - wanted), nil
+  for _ = 1, number do
+    k = k + 1
+    local account, calls, granted = names[k], logs[k] or head, wanted
+    if string.sub(calls, 1, SIZE) ~= head then calls = kept_for(account, calls, head, window) end
+    if #calls < plenty and rests <= now then
+      fresh = fresh or first(wanted)
+      calls = add(calls, ends, fresh)
+    else
+      local resting = rests > now and rest_of(account) or 0
+      calls = trim(calls, window)
+      granted = resting <= now and math.max(0, math.min(wanted, count - size(calls))) or 0
+      if granted > 0 then calls = add(calls, ends, first(granted)) end
+      local at, hangs = opening(calls, count, window)
+      answer[#answer + 1] = k
+      answer[#answer + 1] = granted
+      answer[#answer + 1] = at and not hangs and math.max(at, resting) - now or -1
     end
-    used = (#packed - start + 1) / 6
+    if calls ~= logs[k] then
+      written[pairs_written + 1], written[pairs_written + 2] = account, calls
+      pairs_written = pairs_written + 2
+    end
   end
-  local rest = tonumber(rests[n] or '0')
-  local granted = 0
-  if rest <= now then granted = math.max(0, math.min(wanted, count - out - used)) end
-  for _ = 1, granted do
-    serial = serial + 1
-    leases[#leases + 1] = ends
-    leases[#leases + 1] = names[n] .. SEP .. SEP .. SEP .. token .. serial
-  end
-  if granted > 0 then
-    counts[#counts + 1] = names[n]
-    counts[#counts + 1] = out + granted
-  end
-  -- When the next one is free: at once, when old calls leave the window, or nobody knows.
-  local over, wait = out + granted + used - count + 1, -1
-  if over <= 0 then
-    wait = math.max(0, rest - now)
-  elseif over <= used then
-    wait = math.max(struct.unpack('>I6', packed, start + 6 * (over - 1)) + window, rest) - now
-  end
-  answer[#answer + 1] = granted
-  answer[#answer + 1] = wait
 end
-for i = 1, #leases, 4000 do
-  redis.call('ZADD', lease, unpack(leases, i, math.min(#leases, i + 3999)))
-end
-if #counts > 0 then redis.call('HSET', busy, unpack(counts)) end
+spread('HSET', log, written)
+serial, furthest = (serial + most) % SERIALS, math.max(furthest, ends)
+tick()
 return answer

@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from limiters import LIMIT, Bench, names, over_redis
 
+from huntaze_pipeline.delivery import shards
 from huntaze_pipeline.delivery.limiter import LostError, Parcel, StepError
+from huntaze_pipeline.delivery.scripts import connect
 from huntaze_pipeline.delivery.shards import ChangedServerError, RedisLimiter
 from huntaze_pipeline.settings import Settings
 
@@ -15,6 +17,18 @@ def test_a_flushed_redis_is_noticed(lean: Settings) -> None:
     limiter = over_redis(lean)
     limiter.enqueue([Parcel("c", "1", "a", "high", 1)], {"a": LIMIT})
     limiter.client.flushdb()
+
+    with pytest.raises(LostError):
+        limiter.claim(10, lease_s=5)
+
+
+def test_what_another_format_wrote_is_not_believed(
+    lean: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over_redis(lean)
+    monkeypatch.setattr(shards, "_FORMAT", shards._FORMAT + 1)
+    limiter = RedisLimiter(connect(lean), namespace="test")
+    limiter.epoch = "first"
 
     with pytest.raises(LostError):
         limiter.claim(10, lease_s=5)
@@ -75,13 +89,13 @@ def test_restored_calls_count_like_those_that_were_lost(lean: Settings) -> None:
     assert len(bench.claim()) == 2
 
 
-def test_the_keys_of_a_quiet_limiter_expire_with_the_window(lean: Settings) -> None:
+def test_the_calls_of_a_quiet_limiter_expire_with_lease_and_window(lean: Settings) -> None:
     bench = Bench(over_redis(lean), time.sleep)
     bench.park("1")
     bench.end(bench.claim())
     limiter = bench.limiter
     assert isinstance(limiter, RedisLimiter)
 
-    left = limiter.client.pttl(limiter._keys(limiter.shard("a"))[1])
+    left = limiter.client.pttl(f"{limiter.base(limiter.shard('a'))}calls")
 
-    assert 0 < left <= 1400
+    assert 5000 < left <= 6400
