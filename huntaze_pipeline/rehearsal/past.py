@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
+import polars as pl
 
 from huntaze_pipeline.rehearsal import profiles
 from huntaze_pipeline.rulebook import behaviour, facts
@@ -127,6 +128,14 @@ class Past:
             f" (select distinct creator_id, fan_id from {askers})"
         )
         self._met = self._bought = False
+
+    def meet(self, fans: Iterable[tuple[str, str]]) -> None:
+        """Number some fans, by (creator_id, fan_id)."""
+        schema = {"creator_id": pl.String, "fan_id": pl.String}
+        frame = pl.DataFrame([*fans], schema=schema, orient="row")
+        self.con.register("met_frame", frame.to_arrow())
+        self.number("met_frame")
+        self.con.unregister("met_frame")
 
     def keep(self, askers: str) -> None:
         """Forget the numbered fans of whom there is no asker any more."""
