@@ -5,9 +5,11 @@ connection. Full: ours with everybody asked: booleans, the next instant of each 
 with where everybody stood, members and history in PostgreSQL. Change: a share of the fans has new
 facts and an hour has passed, then the refresh asks whom it must; its result is compared with a full
 one, which asks everybody and, coming after it, has nothing to write. First: the very first refresh,
-a rebuild from nothing, which also writes every member into PostgreSQL. Interleaved rounds on real
-services; prints one JSON line. The facts themselves are made by `models build`, see
-`benchmarks/build.py`.
+a rebuild from nothing, which also writes every member into PostgreSQL. So `changed_by_first` is the
+share of a rebuild that a change costs, both with the members that they write; `changed_by_full` is
+the share of asking everybody where nothing is left to write, which no change that writes can come
+near. Interleaved rounds on real services; prints one JSON line. The facts themselves are made by
+`models build`, see `benchmarks/build.py`.
 """
 
 import argparse

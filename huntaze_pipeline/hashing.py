@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 _NAMESPACE = UUID("6f3c2f0e-2d0b-5b63-9a6e-8c1f6a1d7e42")
+_SALT = _NAMESPACE.bytes
 
 
 def fraction(*parts: str) -> float:
@@ -27,3 +28,11 @@ def content(value: Any) -> str:
 def identifier(*parts: str) -> UUID:
     """Return the deterministic id of a thing named by its parts."""
     return uuid5(_NAMESPACE, "\x1f".join(parts))
+
+
+def name(*parts: str) -> str:
+    """Return `identifier` as text, in a third of the time: most ids never need the object."""
+    named = _SALT + "\x1f".join(parts).encode()
+    text = hashlib.sha1(named, usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"

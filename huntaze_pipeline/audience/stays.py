@@ -21,10 +21,14 @@ _OPEN = text(
     """
 )
 _CLOSE = text(
+    # Each by its key: joined, a few who leave may read everybody who was ever in a segment.
     """
-    update members m set left_at = greatest(m.entered_at, :now) from moves k
-    where not k.entered and m.creator_id = k.creator_id and m.segment_id = k.segment_id
-      and m.fan_id = k.fan_id and m.left_at is null
+    update members m set left_at = greatest(m.entered_at, :now)
+    from moves k, lateral (
+        select o.ctid as place from members o
+        where o.creator_id = k.creator_id and o.segment_id = k.segment_id
+          and o.fan_id = k.fan_id and o.left_at is null limit 1) o
+    where not k.entered and m.ctid = o.place
     """
 )
 _HELD = text(

@@ -32,7 +32,10 @@ def _fits(cap: Cap, at: datetime, contacts: Sequence[datetime], where: ZoneInfo)
     if isinstance(cap.per, str):
         same = _first_day(at, cap.per, where)
         return sum(_first_day(c, cap.per, where) == same for c in contacts) < cap.count
-    near = sorted([at, *(c for c in contacts if at - cap.per < c < at + cap.per)])
+    near = [at, *(c for c in contacts if at - cap.per < c < at + cap.per)]
+    if len(near) <= cap.count:
+        return True
+    near.sort()
     return all(near[i + cap.count] - near[i] >= cap.per for i in range(len(near) - cap.count))
 
 

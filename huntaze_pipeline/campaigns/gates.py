@@ -105,9 +105,9 @@ def _room(facts: Facts, policies: Policies, moment: datetime) -> Verdict | None:
         return quiet.next_open(at, zone, hours) if hours else at
 
     goes = opens(moment)
-    broken = caps.broken(limits, moment, facts.contacts, zone) or caps.broken(
-        limits, goes, facts.contacts, zone
-    )
+    broken = caps.broken(limits, moment, facts.contacts, zone)
+    if not broken and goes > moment:
+        broken = caps.broken(limits, goes, facts.contacts, zone)
     if broken:
         earliest = caps.first(limits, moment, facts.contacts, zone, opens)
         skip = any(cap.then == "skip" for cap in broken)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from huntaze_pipeline.rehearsal.past import Past
     from huntaze_pipeline.rulebook.live import LiveAutomation
     from huntaze_pipeline.rulebook.loader import Rulebook
+    from huntaze_pipeline.rulebook.schema import Segment
     from huntaze_pipeline.settings import Settings
 
 FORMATS = ("text", "json")
@@ -41,7 +42,7 @@ def backtest(
     ] = None,
     live: Annotated[
         bool,
-        typer.Option("--live", help="An automation's version that is live, not the file's."),
+        typer.Option("--live", help="The version that is live, not the file's."),
     ] = False,
     punctual: Annotated[
         bool, typer.Option("--punctual", help="Take every event as known when it happened.")
@@ -55,6 +56,7 @@ def backtest(
 
     Each moment is judged by what was known then. Nothing is written and nothing is sent.
     """
+    from huntaze_pipeline.commands import versions
     from huntaze_pipeline.rehearsal import backtest as room
     from huntaze_pipeline.rehearsal import showing
 
@@ -68,12 +70,13 @@ def backtest(
         start, end = _period(kind, since, until, at)
         _possible(kind, at, live, chart)
         if kind == "automations":
-            rules = _rules(past, settings, book, name, live)
+            rules = versions.automations(past, settings, book, name, live)
             found, told = _automation(past, book, rules, start, end), showing.text
         elif kind == "campaigns":
             found, told = _campaign(past, book, name, start, end, at is not None), showing.mailing
         else:
-            found, told = _segment(past, book, name, start, end), showing.tides
+            mine = versions.segments(past, settings, book, name, live)
+            found, told = _segment(past, mine, name, start, end), showing.tides
     typer.echo(showing.as_json(found) if form == "json" else told(found))
     if chart is not None:
         chart.write_bytes(showing.picture(found, chart.suffix[1:]))
@@ -102,7 +105,7 @@ def _meant(book: "Rulebook", rule: str, live: bool) -> tuple[str, str]:
     if found:
         return found[0], name
     if live:
-        return "automations", name
+        return kind or "automations", name
     if name in book.templates:
         raise NotFoundError(f"{name!r} is a template: preview it with `huntaze templates preview`")
     every = [known for k in kinds for known in getattr(book, k)]
@@ -141,8 +144,10 @@ def _possible(kind: str, at: datetime | None, live: bool, chart: Path | None) ->
         raise typer.BadParameter(
             f"--at is for campaigns: one of {kind} {doing}; write --from, --to"
         )
-    if live and kind != "automations":
-        raise typer.BadParameter(f"--live is for automations; {kind} are run as their files say")
+    if live and kind == "campaigns":
+        raise typer.BadParameter(
+            "--live is for automations and segments; a campaign is run as its file says"
+        )
     if chart is not None and kind == "segments":
         raise typer.BadParameter("--chart draws messages, and a segment sends none")
 
@@ -176,12 +181,17 @@ def _campaign(
 
 
 def _segment(
-    past: "Past", book: "Rulebook", name: str, start: datetime, end: datetime
-) -> dict[str, Any]:
+    past: "Past", rules: "Mapping[tuple[str, ...], Mapping[str, Segment]]", name: str,
+    start: datetime, end: datetime,
+) -> dict[str, Any]:  # fmt: skip
     from huntaze_pipeline.rehearsal import tides
 
     past.open(end)
-    return tides.summary(name, tides.run(past, book.segments, name, start, end))
+    parts = []
+    for creators, segments in rules.items():
+        past.creators = creators
+        parts.append(tides.run(past, segments, name, start, end))
+    return tides.summary(name, tides.together(parts))
 
 
 def _utc(at: datetime) -> datetime:
@@ -229,36 +239,3 @@ def _book(folder: Path) -> "Rulebook":
     from huntaze_pipeline.rulebook import loader
 
     return loader.load(folder)
-
-
-def _rules(
-    past: "Past", settings: "Settings", book: "Rulebook", name: str, live: bool
-) -> "list[LiveAutomation]":
-    """Return the rule for each creator, as its file says it or as it is live.
-
-    Raises:
-        NotFoundError: there is no such automation.
-    """
-    from huntaze_pipeline.errors import NotFoundError
-    from huntaze_pipeline.rulebook import live as room
-    from huntaze_pipeline.store.session import Store
-
-    if live:
-        with Store(settings).worker() as connection:
-            every = room.automations(connection, past.creators, [])
-        found = [a for a in every if a.id == name]
-        if not found:
-            raise NotFoundError(f"no automation {name!r} is live")
-        return [a for a in found if a.rule_hash == found[0].rule_hash]
-    return [book_automation(book, creator, name) for creator in past.creators]
-
-
-def book_automation(book: "Rulebook", creator: str, name: str) -> "LiveAutomation":
-    """Return a rule of the files as it would be live for a creator; a paused one is tried too."""
-    from huntaze_pipeline.rulebook.live import LiveAutomation
-    from huntaze_pipeline.rulebook.references import templates_of
-
-    rule = book.automations[name]
-    used = {t: book.templates[t] for t in templates_of(rule)}
-    active = rule.model_copy(update={"active": True})
-    return LiveAutomation(creator, name, active, book.hash("automations", name), used)

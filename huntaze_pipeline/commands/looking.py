@@ -74,7 +74,7 @@ def _asked(
     Raises:
         NotFoundError: there is neither.
     """
-    from huntaze_pipeline.commands.backtest import book_automation
+    from huntaze_pipeline.commands.versions import book_automation
     from huntaze_pipeline.errors import NotFoundError
     from huntaze_pipeline.rehearsal import whynot
     from huntaze_pipeline.rulebook import live, loader

@@ -85,7 +85,9 @@ def automation(
     context = planner.Context(addressed(past), policies, entered or {}, answers=_ask(past, reading))
     plan = planner.plan(found, NOBODY, rules, context, since)
     passing = Passing(past, rules, context, until, clock or {})
-    passing.run(plan, found.iter_rows(named=True))
+    inside = {row["event_id"] for row in plan.executions}
+    entering = found.filter(pl.col("event_id").is_in(inside))
+    passing.run(plan, entering.iter_rows(named=True))
     trial.executions, trial.steps = plan.executions, passing.steps
     trial.effects = passing.effects
     trial.decisions = passing.decisions
@@ -129,7 +131,7 @@ def _matched(past: Past, live: LiveAutomation, reading: Reading, trial: Trial) -
     )
     trial.events = _count(past, "candidate")
     past.number("candidate")
-    past.remember(reading.fields)
+    past.remember(reading.fields, bought=True)
     con.execute(
         "create or replace temp table coded as select c.*, who.num from candidate c"
         " join who using (creator_id, fan_id)"
@@ -144,7 +146,7 @@ def _matched(past: Past, live: LiveAutomation, reading: Reading, trial: Trial) -
         f"{relations.joins(question.sql)} where {question.sql}"
     )
     trial.matched = _count(past, "hit")
-    con.execute("drop table candidate; drop table coded; drop table event; drop table fan")
+    con.execute("drop table candidate; drop view event; drop table coded; drop table fan")
     if not trial.matched:
         return pl.DataFrame(schema=ENTRY)
     past.keep("hit")

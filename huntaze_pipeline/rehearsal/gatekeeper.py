@@ -106,6 +106,8 @@ def _moments(
     mine: dict[str, dict[str, Any]], decision: Decision, policies: Policies
 ) -> list[datetime]:
     """When capped messages went to the fan, or were to go, as far as it was known by then."""
+    if not mine:
+        return []
     now, own, found = decision.decided_at, decision.message_id, []
     for name, row in mine.items():
         if name == own or row["decided_at"] > now:
@@ -126,7 +128,8 @@ def _ask(past: Past, decisions: Sequence[Decision], imported: set[str]) -> None:
         {
             "position": n, "creator_id": d.creator_id, "fan_id": d.fan_id, "topic": d.topic,
             "platform": d.platform, "account_id": d.account_id, "seen_at": d.decided_at,
-            "normalised": d.address.strip().lower(), "imported": d.message_id in imported,
+            "normalised": d.address.strip().lower(),
+            "imported": bool(imported) and d.message_id in imported,
         }
         for n, d in enumerate(decisions)
     ]  # fmt: skip
@@ -157,7 +160,7 @@ def _known(past: Past) -> list[dict[str, Any]]:
 _KINDS = {
     "consents": """
         select creator_id, fan_id || chr(31) || topic as id, granted, changed_at
-        from {table}""",
+        from {table} semi join asking using (creator_id, fan_id, topic)""",
     "suppressions": """
         select creator_id, platform || chr(31) || normalised as id, reason, created_at
         from {table}""",

@@ -14,7 +14,6 @@ from huntaze_pipeline.rehearsal.past import LAST, Past, instant
 from huntaze_pipeline.rulebook import behaviour
 from huntaze_pipeline.rulebook.conditions import Condition
 from huntaze_pipeline.rulebook.fields import FACTS, PROFILE
-from huntaze_pipeline.rulebook.language import quote
 
 _EVERY = frozenset({*FACTS, *PROFILE, "attributes"})
 
@@ -63,10 +62,7 @@ def relate(past: Past, asker: Mapping[str, Any], conditions: Iterable[Condition]
     past.con.register("look_frame", pl.DataFrame([row], schema=ENTRY).to_arrow())
     past.con.execute("create or replace temp table look as select *, 1 as num from look_frame")
     past.con.unregister("look_frame")
-    past.con.execute(
-        f"create or replace temp table who as select {quote(str(row['creator_id']))} as creator_id,"
-        f" {quote(str(row['fan_id']))} as fan_id, 1 as num"
-    )
+    past.number("look")
     past.remember(FACTS)
     asked = list(conditions)
     segments = {name for condition in asked for name in condition.segments}

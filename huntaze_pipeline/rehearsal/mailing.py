@@ -102,6 +102,7 @@ def run(
     for campaign in sorted(campaigns, key=lambda c: (c.due_at, c.creator_id)):
         arms = seen.setdefault(campaign.creator_id, {})
         imported |= _one(past, book, name, campaign, arms, found)
+    past.meet((d.creator_id, d.fan_id) for d in found.decisions)
     found.decisions = gatekeeper.screen(
         past, found.decisions, book.policies, imported=imported, instead_of=("campaign", name)
     )

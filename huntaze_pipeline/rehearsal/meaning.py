@@ -197,11 +197,9 @@ def bought(past: Past) -> dict[str, Any]:
         f"""
         select e.currency, count(*), count(distinct e.creator_id || chr(31) || e.fan_id),
                sum(e.value_micros)
-        from (select distinct on (e.creator_id, e.event_id) e.* from past_events e
-              join went w on w.creator_id = e.creator_id and w.fan_id = e.fan_id
-                  and e.occurred_at > w."at"
-                  and e.occurred_at <= w."at" + to_days({AFTER.days})
-              where e.name = 'purchase') e
+        from {past.purchases()} e semi join went w
+            on w.creator_id = e.creator_id and w.fan_id = e.fan_id and e.occurred_at > w."at"
+            and e.occurred_at <= w."at" + to_days({AFTER.days})
         group by 1 order by 1
         """
     ).fetchall()

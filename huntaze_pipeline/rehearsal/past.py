@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
+import polars as pl
 
+from huntaze_pipeline.rehearsal import profiles
 from huntaze_pipeline.rulebook import behaviour, facts
 from huntaze_pipeline.rulebook.behaviour import Feature
 from huntaze_pipeline.rulebook.fields import FACTS, PROFILE
@@ -57,6 +59,10 @@ class Past:
     tables: Tables = field(default_factory=Tables)
     punctual: bool = False
     """Pretend that every event was known when it happened."""
+    _met: bool = field(default=False, init=False)
+    """The profiles of the numbered fans have been read."""
+    _bought: bool = field(default=False, init=False)
+    """What the numbered fans bought is in `story`."""
 
     def open(self, until: datetime) -> None:
         """Make the view `past_events`: everything known before `until`."""
@@ -121,6 +127,15 @@ class Past:
             f" cast(row_number() over () as integer) as num from"
             f" (select distinct creator_id, fan_id from {askers})"
         )
+        self._met = self._bought = False
+
+    def meet(self, fans: Iterable[tuple[str, str]]) -> None:
+        """Number some fans, by (creator_id, fan_id)."""
+        schema = {"creator_id": pl.String, "fan_id": pl.String}
+        frame = pl.DataFrame([*fans], schema=schema, orient="row")
+        self.con.register("met_frame", frame.to_arrow())
+        self.number("met_frame")
+        self.con.unregister("met_frame")
 
     def keep(self, askers: str) -> None:
         """Forget the numbered fans of whom there is no asker any more."""
@@ -132,17 +147,31 @@ class Past:
             "create or replace temp table story as from story semi join who using (num)"
         )
 
-    def remember(self, fields: Iterable[str]) -> None:
-        """Keep the events of the numbered fans that some facts are made of."""
+    def remember(self, fields: Iterable[str], *, bought: bool = False) -> None:
+        """Keep the events of the numbered fans that some facts are made of.
+
+        Args:
+            fields: of the fan; what is no fact is passed over.
+            bought: keep their purchases as well, which `purchases` then need not look for.
+        """
         wanted = [fact for fact in facts.FACTS if fact.name in set(fields)]
-        names = sorted({name for fact in wanted for name in fact.events})
-        columns = sorted({c for fact in wanted for c in facts.reads(fact)} - {"name"})
-        chosen = "".join(f", {column}" for column in columns)
+        names = {name for fact in wanted for name in fact.events}
+        columns = {c for fact in wanted for c in facts.reads(fact)} - {"name"}
+        self._bought = bought
+        if bought:
+            names, columns = names | {"purchase"}, columns | {*_BOUGHT}
+        chosen = "".join(f", {column}" for column in sorted(columns))
         self.con.execute(
             f"create or replace temp table story as select num, name, seen_at, tie{chosen}"
             " from past_events join who using (creator_id, fan_id)"
             f" where name in ({listed(names)})"
         )
+
+    def purchases(self) -> str:
+        """Return the relation of purchases: those of the numbered fans when they are remembered."""
+        columns = f"creator_id, fan_id, {', '.join(_BOUGHT)}"
+        source = "story join who using (num)" if self._bought else "past_events"
+        return f"(select {columns} from {source} where name = 'purchase')"
 
     def relate(
         self,
@@ -161,7 +190,7 @@ class Past:
         """
         self.con.execute(
             f"""
-            create or replace temp table event as
+            create or replace temp view event as
                 select position, moment, creator_id, fan_id, event_id as id, name, platform,
                        account_id, campaign_id, message_id, occurred_at, currency, properties,
                        cast(value_micros as double) / 1000000 as "value"
@@ -216,28 +245,10 @@ class Past:
         """Return the query of the fans' own fields as they were; one not yet met is not known."""
         if not wanted:
             return f"select position, true as known, null as profile_subscribed_at from {askers}"
-        self.con.execute(
-            "create or replace temp table was as select creator_id, id as fan_id, until, body"
-            f" from {self.table('former')} f where kind = 'fans'"
-            " and (creator_id, id) in (select creator_id, fan_id from who)"
-        )
-        self.con.execute(
-            "create or replace temp table now_fans as select f.* from"
-            f" {self.table('fans')} f semi join who on who.creator_id = f.creator_id"
-            " and who.fan_id = f.id"
-        )
-        old = {n: f"json_extract_string(w.body, '$.{n}')" for n in _TEXTS}
-        return f"""
-            select a.position,
-                   f.id is not null and (a.imported or f.created_at <= a.seen_at) as known,
-                   {", ".join(_either(n, old[n], kind) for n, kind in _TEXTS.items())},
-                   {_either("tags", "json_extract(w.body, '$.tags')", "", as_list=True)},
-                   {_either("attributes", "json_extract(w.body, '$.attributes')", "VARCHAR")}
-            from {askers} a
-            left join now_fans f on f.creator_id = a.creator_id and f.id = a.fan_id
-            asof left join was w
-                on w.creator_id = a.creator_id and w.fan_id = a.fan_id and a.seen_at < w.until
-        """
+        if not self._met:
+            profiles.read(self.con, self.table("fans"), self.table("former"))
+            self._met = True
+        return profiles.as_of(askers)
 
     def _members(self, askers: str, segments: Collection[str]) -> str:
         if not segments:
@@ -254,20 +265,8 @@ class Past:
         """
 
 
-_TEXTS = {
-    "name": "VARCHAR", "zone": "VARCHAR", "locale": "VARCHAR", "birthday": "DATE",
-    "subscribed_at": "TIMESTAMPTZ", "created_at": "TIMESTAMPTZ",
-}  # fmt: skip
+_BOUGHT = ("occurred_at", "value_micros", "currency")
 _PROFILED = {*PROFILE, "attributes", "subscribed_at"}
-
-
-def _either(name: str, old: str, kind: str, *, as_list: bool = False) -> str:
-    """A field as it was, or as it is when it has not changed since."""
-    alias = "profile_subscribed_at" if name == "subscribed_at" else name
-    value = f"case when w.until is not null then {old} else cast(f.{name} as varchar) end"
-    if as_list:
-        return f"from_json({value}, '[\"VARCHAR\"]') as {alias}"
-    return f"cast({value} as {kind}) as {alias}"
 
 
 def _fact(name: str) -> str:

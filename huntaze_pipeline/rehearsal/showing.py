@@ -97,6 +97,15 @@ def tides(found: Mapping[str, Any]) -> str:
         )
         lines += [f"    + {_names(row['entered'])}"] if row["entered"] else []
         lines += [f"    - {_names(row['left'])}"] if row["left"] else []
+    live = found["live"]
+    if live is not None:
+        lines += [
+            "",
+            f"against live at last: {live['same']:,} the same,"
+            f" {len(live['only_live']):,} only live, {len(live['only_here']):,} only here",
+        ]
+        lines += [f"  only live: {_names(live['only_live'])}"] if live["only_live"] else []
+        lines += [f"  only here: {_names(live['only_here'])}"] if live["only_here"] else []
     return "\n".join(lines)
 
 

@@ -63,4 +63,4 @@ class Decision:
 
 @lru_cache(maxsize=1 << 15)  # a decision's id is asked for half a dozen times
 def _named(*parts: str) -> str:
-    return str(hashing.identifier(*parts))
+    return hashing.name(*parts)

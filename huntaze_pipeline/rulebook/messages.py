@@ -106,7 +106,7 @@ def words(recipient: Recipient) -> dict[str, Any]:
         micros = event.get("value_micros")
         event["value"] = None if micros is None else micros / 1_000_000
         event["id"] = event.get("event_id")
-        event["properties"] = json.loads(event.get("properties") or "{}")
+        event["properties"] = _object(event.get("properties"))
         found["event"] = event
     if recipient.campaign is not None:
         found["campaign"] = dict(recipient.campaign)
@@ -121,12 +121,18 @@ def _fan(row: Mapping[str, Any]) -> dict[str, Any]:
         "id": row.get("id", row.get("fan_id")),
         "first_name": name.split()[0] if name else None,
         "name": name,
-        "attributes": json.loads(row.get("attributes") or "{}"),
+        "attributes": _object(row.get("attributes")),
     }
 
 
-def _order(platforms: Sequence[str], preferred: str | None) -> list[str]:
-    return sorted(platforms, key=lambda p: (p != preferred, platforms.index(p)))
+def _object(text: str | None) -> dict[str, Any]:
+    return json.loads(text) if text and text != "{}" else {}  # most have none
+
+
+def _order(platforms: Sequence[str], preferred: str | None) -> Sequence[str]:
+    if preferred is None or preferred not in platforms:
+        return platforms
+    return [preferred, *(p for p in platforms if p != preferred)]
 
 
 def _stopped(message: Message, reason: str) -> Message:

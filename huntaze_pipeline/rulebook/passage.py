@@ -292,7 +292,7 @@ def heeds(automation: LiveAutomation, op: Op) -> list[str] | None:
 
 def identify(automation: LiveAutomation, fan_id: str, key: str) -> str:
     """Return the deterministic id of an entry."""
-    return str(hashing.identifier(automation.creator_id, automation.id, fan_id, key))
+    return hashing.name(automation.creator_id, automation.id, fan_id, key)
 
 
 def held_out(automation: LiveAutomation, fan_id: str) -> bool:

@@ -122,6 +122,9 @@ class PolicyFile(Strict):
         return self
 
 
+_UNKNOWN = TopicPolicy()
+
+
 @dataclass(frozen=True)
 class Policies:
     """The policies in force."""
@@ -139,7 +142,7 @@ class Policies:
 
     def topic(self, name: str) -> TopicPolicy:
         """Return what a topic is subject to; an unknown topic is subject to everything."""
-        return self.file.topics.get(name, TopicPolicy())
+        return self.file.topics.get(name, _UNKNOWN)
 
     @property
     def quiet_hours(self) -> QuietHours | None:

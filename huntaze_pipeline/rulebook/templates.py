@@ -160,7 +160,8 @@ def _compiled(text: str, variables: tuple[str, ...]) -> Compiled:
         raise RenderError(wrong[0].what)
     tree = _Guard().visit(_ENVIRONMENT.parse(text))
     code = _ENVIRONMENT.compile(tree)
-    return Compiled.from_code(_ENVIRONMENT, code, _ENVIRONMENT.make_globals(None))
+    # No globals: a text may name none of them, and every rendering would copy them.
+    return Compiled.from_code(_ENVIRONMENT, code, {})
 
 
 class _Guard(NodeTransformer):
@@ -197,11 +198,23 @@ def fill(text: str, context: Mapping[str, Any]) -> str:
     Raises:
         RenderError: the text cannot be used, or a word has no value for this fan.
     """
+    if "{" not in text:
+        return _wordless(text)
     variables = tuple(sorted(set(context) - set(WORDS)))
     try:
         filled = _compiled(text, variables).render(context)
     except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
         raise RenderError(str(error)) from None
+    return _clean(filled)
+
+
+@lru_cache(maxsize=2048)
+def _wordless(text: str) -> str:
+    """Return a text without words: everybody reads the same."""
+    return _clean(_compiled(text, ()).render())
+
+
+def _clean(filled: str) -> str:
     return _CONTROL.sub("", filled).strip()
 
 

@@ -246,11 +246,19 @@ def test_the_command_tells_a_campaign_and_a_segment_and_refuses_what_it_cannot_d
     assert (code, json.loads(told)["rule"]) == (0, "sale")
     code, told = run("fresh", *period)
     assert (code, "fans at first" in told, "+ maya/fan" in told) == (0, True, True)
+    when = ["--from", "2026-02-02", "--to", WENT.isoformat()[:19], "--format", "json"]
+    code, told = run("fresh", *when)
+    live = json.loads(told)["live"]
+    assert (code, live["only_live"], live["only_here"]) == (0, [], [])
+    assert live["same"] > 0
+    assert json.loads(told)["days"][0]["live"] is None
+    assert run("fresh", *when, "--live") == (code, told)
     for words, fault in (
         (["fresh", "--at", "2026-02-06"], "--at is for campaigns"),
         (["sale"], "--from is missing"),
         (["sale", *period, "--at", "2026-02-06"], "either --at or --from"),
-        (["sale", *period, "--live"], "--live is for automations"),
+        (["sale", *period, "--live"], "--live is for automations and segments"),
+        (["segments/nobody", *period, "--live"], "no segment 'nobody' is live"),
         (["flash_sale", *period], "is a template"),
         (["policies/caps", *period], "have no past"),
         (["sael", *period], "did you mean 'sale'"),

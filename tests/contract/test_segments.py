@@ -90,6 +90,30 @@ def test_another_creator_sees_nobody_in_it(store, lake, tmp_path):
             segments.require(c, "zeta", "big")
 
 
+def test_a_stay_that_ends_leaves_earlier_stays_as_they_were(store, lake):
+    day = timedelta(days=1)
+    before = [(NOON - 3 * day, NOON - 2 * day), (NOON - 2 * day, NOON - day)]
+    with store.worker() as c:
+        for came, went in before:
+            values = {"came": came, "went": went}
+            c.execute(
+                text(
+                    "insert into members (creator_id, segment_id, fan_id, entered_at, left_at)"
+                    " values ('maya', 'big', 'fan-1', :came, :went)"
+                ),
+                values,
+            )
+    lake.execute("update lake.marts.fan_facts set lifetime_spend = 5000 where fan_id = 'fan-2'")
+    lake.execute("update lake.marts.fan_facts set lifetime_spend = 10 where fan_id = 'fan-1'")
+    ticks.refresh(store, lake, LATER)
+    with store.worker() as c:
+        query = "select fan_id, entered_at, left_at from members order by fan_id, entered_at"
+        stays = [tuple(row) for row in c.execute(text(query))]
+    mine = [("fan-1", *stay) for stay in [*before, (NOON, LATER)]]
+    assert stays == [*mine, ("fan-2", LATER, None)]
+    assert members(store, NOON) == ["fan-1"]
+
+
 def test_a_changed_definition_takes_its_place_at_once(store, lake, monkeypatch):
     with store.worker() as c:
         c.execute(_CHANGE, {"criteria": SMALL})

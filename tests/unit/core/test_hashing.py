@@ -30,6 +30,11 @@ def test_another_process_computes_the_same() -> None:
     assert other.stdout.split() == [str(hashing.fraction("a", "b")), str(hashing.identifier("x"))]
 
 
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4))
+def test_a_name_is_the_identifier_as_text(parts: list[str]) -> None:
+    assert hashing.name(*parts) == str(hashing.identifier(*parts))
+
+
 def test_parts_do_not_run_together() -> None:
     assert hashing.identifier("ab", "c") != hashing.identifier("a", "bc")
 

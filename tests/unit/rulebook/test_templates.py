@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from huntaze_pipeline.rulebook import loader, templates
 from huntaze_pipeline.rulebook.preview import preview
@@ -138,3 +140,11 @@ def test_a_fans_name_is_text_and_never_a_template_or_a_second_header():
     )  # fmt: skip
     shown = templates.render(template, "email", "en", {**SAMPLE, "fan": fan}, {})
     assert shown.subject == "Hi {{ 7 * 7 }} Bcc: x@y.z"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="{}")))
+def test_a_text_without_words_reads_as_it_would_among_others(text):
+    mark = "\N{BLACK HEART SUIT}"
+    among = templates.fill(f"{mark}{text}{mark}{{{{ fan.id }}}}", {"fan": {"id": "x"}})
+    assert templates.fill(f"{mark}{text}{mark}", {}) == among.removesuffix("x")
+    assert templates.fill(text, {}) == templates.fill(f"{mark}{text}{mark}", {})[1:-1].strip()
