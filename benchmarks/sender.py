@@ -336,9 +336,9 @@ def priority(arguments: argparse.Namespace) -> dict[str, Any]:
         with senders(made):
             made.wait(2_000, 120)
             for n in range(8):
-                asked = time.time()
+                before, asked = made.log.stat().st_size, time.time()
                 made.decide("high", 1_000 + 1_001 * n, 1_001 + 1_001 * n, 1_001, "high")
-                waits.append(_arrived(made, f"high-{1_000 + 1_001 * n}") - asked)
+                waits.append(_arrived(made, f"high-{1_000 + 1_001 * n}", before) - asked)
                 time.sleep(1)
     return {
         "low_waiting": 100_000, "high_wait_median_s": round(statistics.median(waits), 2),
@@ -346,13 +346,17 @@ def priority(arguments: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _arrived(made: World, message: str) -> float:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        for arrival in reversed(made.arrivals()):
-            if arrival["message"] == message:
-                return _instant(arrival)
-        time.sleep(0.1)
+def _arrived(made: World, message: str, after: int) -> float:
+    """Look for a message in what came after a place of the log; all of it would be work for two."""
+    until, rest = time.monotonic() + 60, ""
+    with made.log.open() as log:
+        log.seek(after)
+        while time.monotonic() < until:
+            *lines, rest = (rest + log.read()).split("\n")
+            for arrival in map(json.loads, lines):
+                if arrival["message"] == message:
+                    return _instant(arrival)
+            time.sleep(0.1)
     raise SystemExit(f"{message} did not arrive in a minute")
 
 
