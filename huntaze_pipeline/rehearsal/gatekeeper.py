@@ -40,7 +40,7 @@ def screen(
     """Judge decisions in the order of their moments; return them in that order.
 
     Args:
-        past: whose `who` holds the fans.
+        past: opened; the fans are numbered anew.
         decisions: as the planner made them.
         policies: what holds.
         imported: ids of messages whose event came from a file.
@@ -50,8 +50,8 @@ def screen(
     """
     batch = sorted(decisions, key=lambda d: (d.decided_at, d.not_before, d.step, d.message_id))
     open_ones = [d for d in batch if d.state == "decided"]
-    contacts = sent(past, instead_of)
     known = _Known.of(past, open_ones, set(imported))
+    contacts = sent(past, instead_of)
     judged: dict[int, Decision] = {}
     for n, decision in enumerate(open_ones):
         mine = contacts[(decision.creator_id, decision.fan_id)]
@@ -221,6 +221,7 @@ class _Known:
     @classmethod
     def of(cls, past: Past, decisions: Sequence[Decision], imported: set[str]) -> "_Known":
         _ask(past, decisions, imported)
+        past.number("asking")
         creators = _rows(past, f"select id, zone from {past.table('creators')}")
         return cls(_known(past), {row["id"]: row["zone"] for row in creators})
 
