@@ -60,7 +60,10 @@ def screen(
         verdict = gates.judge(facts, ruling, decision.decided_at)
         judged[id(decision)] = after = gates.applied(decision, verdict)
         if after.state == "decided":
-            mine[after.message_id] = _simulated(after)
+            went = mine.get(after.message_id)  # delivery may have put it off since
+            mine[after.message_id] = (
+                went | {"not_before": after.not_before} if went else _simulated(after)
+            )
     return [judged.get(id(decision), decision) for decision in batch]
 
 
