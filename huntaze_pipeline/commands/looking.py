@@ -106,7 +106,7 @@ def replay(
     folder: Folder = None,
     machine: Machine = False,
 ) -> None:
-    """Decide a period again and compare it with what live decided. Exit code 1 when it differs."""
+    """Decide a period again, automations and campaigns; exit code 1 when live decided otherwise."""
     from huntaze_pipeline.errors import NotFoundError
     from huntaze_pipeline.rehearsal import backtest, rulings
     from huntaze_pipeline.rehearsal import replay as room

@@ -73,7 +73,8 @@ def automation(
         until: aware UTC; steps that would have come due later stay waiting.
         entered: entries from before the period, of a rule that was live then.
         clock: when live took steps, by execution and turn: a replay takes them then.
-        decided: when live decided messages, by id: a replay judges them then.
+        decided: when live decided messages, by id: a replay judges them then, and what live sent
+            counts as it went.
         in_force: the policies of a moment, by which a replay judges; None: `policies`.
     """
     trial = Trial(since, until)
@@ -99,7 +100,7 @@ def automation(
     imported = _imported(trial, found)
     trial.decisions = gatekeeper.screen(
         past, trial.decisions, policies, imported=imported,
-        instead_of=("automation", rules[0].id), in_force=in_force,
+        instead_of=None if decided else ("automation", rules[0].id), in_force=in_force,
     )  # fmt: skip
     return trial
 
@@ -224,12 +225,14 @@ def creators(past: Past, names: Iterable[str] | None) -> list[str]:
 def entered(
     past: Past, rules: Sequence[LiveAutomation], since: datetime
 ) -> dict[entries.Passage, list[entries.Entry]]:
-    """Return the real entries from before the period, of a rule that was live already."""
+    """Return the real entries of events known before the period, of a rule that was live then."""
     rows = past.con.execute(
-        "select creator_id, automation_id, fan_id, entry_key, entered_at, event_id,"
-        f" state = 'exited' from {past.table('executions')} e where automation_id = ?"
-        " and entered_at < ? order by entered_at, id",
-        [rules[0].id, since],
+        "select e.creator_id, e.automation_id, e.fan_id, e.entry_key, e.entered_at, e.event_id,"
+        f" e.state = 'exited' from {past.table('executions')} e"
+        f" left join {past.table('inbox')} i on i.creator_id = e.creator_id"
+        " and i.event_id = e.event_id where e.automation_id = $rule and e.entered_at < $since"
+        " and coalesce(i.received_at, e.entered_at) < $since order by e.entered_at, e.id",
+        {"rule": rules[0].id, "since": since},
     ).fetchall()
     found: dict[entries.Passage, list[entries.Entry]] = {}
     for creator, automation_id, fan, *entry in rows:

@@ -36,6 +36,7 @@ def screen(
     imported: Collection[str] = (),
     instead_of: tuple[str, str] | None = None,
     in_force: Callable[[datetime], Policies] | None = None,
+    contacts: Contacts | None = None,
 ) -> list[Decision]:
     """Judge decisions in the order of their moments; return them in that order.
 
@@ -47,11 +48,12 @@ def screen(
         instead_of: source and id of the rule that is tried: its real messages do not count, for
             these stand in their place.
         in_force: the policies of a moment, where they changed meanwhile.
+        contacts: the other messages that count; None: what `sent` returns.
     """
     batch = sorted(decisions, key=lambda d: (d.decided_at, d.not_before, d.step, d.message_id))
     open_ones = [d for d in batch if d.state == "decided"]
-    contacts = sent(past, instead_of)
     known = _Known.of(past, open_ones, set(imported))
+    contacts = sent(past, instead_of) if contacts is None else contacts
     judged: dict[int, Decision] = {}
     for n, decision in enumerate(open_ones):
         mine = contacts[(decision.creator_id, decision.fan_id)]
@@ -60,7 +62,10 @@ def screen(
         verdict = gates.judge(facts, ruling, decision.decided_at)
         judged[id(decision)] = after = gates.applied(decision, verdict)
         if after.state == "decided":
-            mine[after.message_id] = _simulated(after)
+            went = mine.get(after.message_id)  # delivery may have put it off since
+            mine[after.message_id] = (
+                went | {"not_before": after.not_before} if went else _simulated(after)
+            )
     return [judged.get(id(decision), decision) for decision in batch]
 
 

@@ -1,7 +1,8 @@
 """Everybody at some moments of the past: what was known of them, and which segments hold them.
 
 The relations are `past`'s, the predicates `selection`'s: those of live, asked of former facts. What
-a campaign or a segment makes of it is `mailing`'s and `tides`'.
+a campaign or a segment makes of it is `mailing`'s and `tides`'; whom live itself meant is
+`attendance`'s.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -40,7 +41,7 @@ def gather(
         the fan, null for others.
     """
     order = sorted(names)
-    _askers(past, moments)
+    _everybody(past, moments)
     wanted = {*_NEEDED, *fields, *_asked(order, segments)} & _KNOWN
     past.remember(wanted)
     past.relate("askers", wanted, (), _features(order, segments, moments[-1]))
@@ -54,27 +55,44 @@ def gather(
     return order
 
 
-def _askers(past: Past, moments: Sequence[datetime]) -> None:
-    """Number everybody at each moment; of imported fans the history is known as it happened."""
+def _everybody(past: Past, moments: Sequence[datetime]) -> None:
+    """Place everybody at each moment; of imported fans the history is known as it happened."""
     grid = pl.DataFrame({"moment": list(moments)}, schema={"moment": pl.Datetime("us", "UTC")})
     past.con.register("grid_frame", grid.to_arrow())
-    past.con.execute(
+    place(
+        past,
         f"""
-        create or replace temp table gathered as
-        select row_number() over (order by f.creator_id, f.id, g.moment) as position,
-               f.creator_id, f.id as fan_id, g.moment, g.moment as seen_at, {LAST}::bigint as tie,
-               coalesce(i.at <= g.moment, false) as imported, g.moment as occurred_at,
-               null::varchar as event_id, null::varchar as name, null::varchar as platform,
-               null::varchar as account_id, null::varchar as campaign_id,
-               null::varchar as message_id, null::varchar as currency,
-               null::varchar as properties, null::bigint as value_micros
+        select f.creator_id, f.id as fan_id, g.moment,
+               coalesce(i.at <= g.moment, false) as imported
         from {past.table("fans")} f cross join grid_frame g
         left join (select creator_id, fan_id, min(seen_at) as at from past_events where imported
                    group by all) i on i.creator_id = f.creator_id and i.fan_id = f.id
         where f.created_at <= g.moment or i.at <= g.moment
-        """
+        """,
     )
     past.con.unregister("grid_frame")
+
+
+def place(past: Past, chosen: str) -> None:
+    """Make the relation `askers` of some fans at moments, and number them.
+
+    Args:
+        past: opened.
+        chosen: the query of creator_id, fan_id, moment and imported.
+    """
+    past.con.execute(
+        f"""
+        create or replace temp table gathered as
+        select row_number() over (order by creator_id, fan_id, moment) as position,
+               creator_id, fan_id, moment, moment as seen_at, {LAST}::bigint as tie,
+               imported, moment as occurred_at,
+               null::varchar as event_id, null::varchar as name, null::varchar as platform,
+               null::varchar as account_id, null::varchar as campaign_id,
+               null::varchar as message_id, null::varchar as currency,
+               null::varchar as properties, null::bigint as value_micros
+        from ({chosen})
+        """
+    )
     past.number("gathered")
     past.con.execute(
         "create or replace temp table askers as select g.*, who.num from gathered g"

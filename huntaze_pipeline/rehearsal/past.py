@@ -59,6 +59,8 @@ class Past:
     tables: Tables = field(default_factory=Tables)
     punctual: bool = False
     """Pretend that every event was known when it happened."""
+    strict: bool = False
+    """Take an event of a file as known when the file came, as live did."""
     _met: bool = field(default=False, init=False)
     """The profiles of the numbered fans have been read."""
     _bought: bool = field(default=False, init=False)
@@ -68,7 +70,7 @@ class Past:
         """Make the view `past_events`: everything known before `until`."""
         self.con.execute("create or replace temp table tail as " + self._tail())
         known = "case when starts_with(source, 'import:') then occurred_at else received_at end"
-        at = "occurred_at" if self.punctual else known
+        at = "received_at" if self.strict else "occurred_at" if self.punctual else known
         mine = f"creator_id in ({listed(self.creators)})"
         # The pushed-down bound skips files; what happens is known no earlier than a day before.
         self.con.execute(

@@ -1,21 +1,21 @@
 """A period decided again, and compared byte by byte with what live decided.
 
-Entries are decided at their events, later steps and gates at the instants at which live took them;
-rules and templates are the versions of then. What must come out is the same rows; what does not is
-shown with its cause. Nothing is written.
+Automations: entries are decided at their events, later steps and gates at the instants at which
+live took them. Campaigns are `relaunch`'s. Rules and templates are the versions of then. What must
+come out is the same rows; what does not is shown with its cause. Nothing is written.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline import hashing
-from huntaze_pipeline.rehearsal import backtest, meaning
+from huntaze_pipeline.rehearsal import backtest, causes, comparison
+from huntaze_pipeline.rehearsal.comparison import Pairs, Row
 from huntaze_pipeline.rehearsal.past import Past
+from huntaze_pipeline.rehearsal.relaunch import Relaunch
 from huntaze_pipeline.rehearsal.rulings import Rulings
 from huntaze_pipeline.rulebook import live
 from huntaze_pipeline.rulebook.decision import Decision
@@ -29,10 +29,8 @@ _VERSIONS = text(
     """
 )
 _MESSAGES = text(
-    """
-    select m.id, m.fan_id, m.source_id, m.rule_hash, m.step, m.occurrence, m.platform,
-           m.account_id, m.address, m.content, m.subject, m.template_id, m.priority, m.topic,
-           m.state, m.reason, m.earliest_at, m.not_before, m.expires_at, m.decided_at, m.ended_at,
+    f"""
+    select {comparison.COLUMNS},
            e.id as execution_id, e.rule_hash as entered_by, e.event_id,
            coalesce(i.received_at, e.entered_at) as known_at,
            s.due_at <= coalesce(i.received_at, e.entered_at) as at_entry
@@ -53,12 +51,6 @@ _STEPS = text(
     where s.creator_id = :creator and s.done_at is not null and e.entered_at < :until
     """
 )
-_COMPARED = (
-    "fan_id", "source_id", "rule_hash", "step", "occurrence", "platform", "account_id", "address",
-    "content", "subject", "template_id", "priority", "topic", "state", "reason", "earliest_at",
-    "not_before", "expires_at", "decided_at",
-)  # fmt: skip
-Row = Mapping[str, Any]
 
 
 @dataclass
@@ -68,6 +60,7 @@ class Difference:
     id: str
     fan_id: str
     rule: str
+    """`automations/ID` or `campaigns/ID`."""
     kind: str
     """different | only_live | only_replay"""
     fields: dict[str, tuple[Any, Any]]
@@ -83,6 +76,8 @@ class Replay:
     since: datetime
     until: datetime
     same: int = 0
+    rules: dict[str, int] = field(default_factory=dict)
+    """How many decisions live made, by rule."""
     digest_live: str = ""
     """Content hash of every decision that live made, in order of id."""
     digest_replay: str = ""
@@ -101,6 +96,9 @@ class Replay:
             f" {word}, {self.same:,} the same, {len(self.differences):,} not",
             f"  live {self.digest_live}  replay {self.digest_replay}",
         ]
+        if self.rules:
+            told = (f"{rule} {n:,}" for rule, n in sorted(self.rules.items()))
+            lines.append(f"  decided by {', '.join(told)}")
         for one in self.differences:
             lines.append(f"  {one.kind} {one.id} {one.fan_id} by {one.rule}: {one.cause}")
             lines += [
@@ -118,25 +116,51 @@ def run(
     since: datetime,
     until: datetime,
 ) -> Replay:
-    """Decide again what a creator's automations decided about events known in a period.
+    """Decide again what a creator's rules decided in a period.
 
     Args:
         connection: PostgreSQL.
         past: of this creator.
         creator: its id.
-        rulings: the policies: gates judge by those of each decision's moment, texts and lives are
-            made by those that were in force when the rule's version became live.
-        since: aware UTC.
-        until: aware UTC; steps that live has taken since then are part of it.
+        rulings: the policies: gates and campaigns go by those of each decision's moment, texts and
+            lives of automations by those that were in force when the version became live.
+        since: aware UTC; automations by their events known from then on, campaigns by their
+            launch.
+        until: aware UTC; what live has decided since then about either is part of it.
     """
     result = Replay(creator, since, until)
+    automations = _automations(connection, past, creator, rulings, since, until)
+    _compare(result, automations, lambda *two: causes.of_automation(past, *two))
+    strict = replace(past, strict=True)
+    again = Relaunch(connection, strict, creator, rulings, automations.mine)
+    again.run(since, until)
+    campaigns = Pairs(again.theirs, again.mine)
+
+    def cause(there: Row | None, here: Decision | None, fields: Row) -> str:
+        name = there["source_id"] if there else here.source_id if here else ""
+        return causes.of_campaign(again.past, again.campaigns.get(name), there, here, fields)
+
+    _compare(result, campaigns, cause)
+    result.digest_live = comparison.digest(automations.told() + campaigns.told())
+    result.digest_replay = comparison.digest(automations.said() + campaigns.said())
+    return result
+
+
+def _automations(
+    connection: Connection,
+    past: Past,
+    creator: str,
+    rulings: Rulings,
+    since: datetime,
+    until: datetime,
+) -> Pairs:
+    """Decide again what automations decided about events known in a period."""
     period = {"creator": creator, "since": since, "until": until}
-    rows = [dict(row) for row in connection.execute(_MESSAGES, period).mappings()]
-    theirs = {row["id"]: row for row in rows}
+    theirs = {row["id"]: dict(row) for row in connection.execute(_MESSAGES, period).mappings()}
     clock = {
         (row.execution_id, row.turn): row.done_at for row in connection.execute(_STEPS, period)
     }
-    decided = {row["id"]: row["decided_at"] for row in rows}
+    decided = {name: row["decided_at"] for name, row in theirs.items()}
     mine: dict[str, Decision] = {}
     for rule, start, end in _versions(connection, creator, since, until):
         before = backtest.entered(past, [rule], start)
@@ -145,8 +169,7 @@ def run(
             in_force=rulings.at,
         )  # fmt: skip
         mine |= {d.message_id: d for d in trial.decisions}
-    _compare(result, theirs, mine, past)
-    return result
+    return Pairs(theirs, mine)
 
 
 def _versions(
@@ -165,100 +188,25 @@ def _versions(
 
 
 def _compare(
-    result: Replay, theirs: Mapping[str, Row], mine: Mapping[str, Decision], past: Past
+    result: Replay, pairs: Pairs, cause: Callable[[Row | None, Decision | None, Row], str]
 ) -> None:
-    for name in sorted(theirs.keys() | mine.keys()):
-        there, here = theirs.get(name), mine.get(name)
-        row = there or {"fan_id": here and here.fan_id, "source_id": here and here.source_id}
-        fields = _fields(there, here) if there and here else {}
+    """Note what is the same, and what is not with its cause."""
+    for name, there, here in pairs.both():
+        fields = comparison.differing(there, here) if there and here else {}
+        rule, fan = _named(there, here)
+        if there:
+            result.rules[rule] = result.rules.get(rule, 0) + 1
         if there and here and not fields:
             result.same += 1
             continue
         kind = "different" if there and here else "only_live" if there else "only_replay"
-        cause = _cause(past, result.creator_id, there, here, fields)
-        result.differences.append(
-            Difference(name, row["fan_id"], row["source_id"], kind, fields, cause)
-        )
-    result.digest_live = _digest(_told(row) | {"id": name} for name, row in sorted(theirs.items()))
-    result.digest_replay = _digest(
-        _said(d, theirs.get(name)) | {"id": name} for name, d in sorted(mine.items())
-    )
+        why = cause(there, here, fields)
+        result.differences.append(Difference(name, fan, rule, kind, fields, why))
 
 
-def _digest(rows: Iterable[Row]) -> str:
-    return hashing.content([json.loads(json.dumps(row, default=_plain)) for row in rows])
-
-
-def _plain(value: Any) -> Any:
-    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _told(row: Row) -> dict[str, Any]:
-    """A decision as it was made, read from a row that delivery has moved on since."""
-    found = {name: row[name] for name in _COMPARED}
-    if not meaning.skipped(row):
-        found |= {"state": "decided", "reason": None}
-    return found | _moved(row)
-
-
-def _said(decision: Decision, there: Row | None) -> dict[str, Any]:
-    found = {name: getattr(decision, name) for name in _COMPARED}
-    if decision.state != "skipped":
-        found["reason"] = None
-    return found | (_moved(there) if there else {})
-
-
-def _moved(row: Row) -> dict[str, Any]:
-    """What delivery has given a meaning of its own; a hold still shows in `earliest_at`."""
-    kept = row["state"] in ("decided", "queued") or meaning.skipped(row)
-    return {} if kept else {"not_before": None}
-
-
-def _fields(there: Row, here: Decision) -> dict[str, tuple[Any, Any]]:
-    live_, replayed = _told(there), _said(here, there)
-    return {n: (live_[n], replayed[n]) for n in _COMPARED if live_[n] != replayed[n]}
-
-
-def _cause(past: Past, creator: str, there: Row | None, here: Decision | None, fields: Row) -> str:
-    """Say why a message came out differently, as far as what is kept can tell."""
-    if there is None and here is not None:
-        return "live has not decided it: it came due after the last tick, or nobody ticked"
-    if here is None and there is not None:
-        return _lost(past, creator, there)
-    assert there is not None
-    if "rule_hash" in fields:
-        return "the rule or a template of it changed while the fan was on its way"
-    late = _late(past, creator, there)
-    if late:
-        return late
-    if fields.keys() <= {"content", "subject", "template_id"}:
-        return "the text is made from something that was changed and is not kept"
-    if fields.keys() <= {"state", "reason", "earliest_at", "not_before"}:
-        return (
-            "a gate answers differently: what it asks about has changed, or policies.yaml was"
-            " changed without `huntaze rules apply`"
-        )
-    return "unknown: neither the rule nor the events explain it"
-
-
-def _lost(past: Past, creator: str, there: Row) -> str:
-    known = past.con.execute(
-        "select 1 from past_events where creator_id = ? and event_id = ?",
-        [creator, there["event_id"]],
-    ).fetchone()
-    if known is None:
-        return f"its event {there['event_id']} is not in the lake (quarantined or not pulled)"
-    return _late(past, creator, there) or "the rule's version of then is not kept, or it says no"
-
-
-def _late(past: Past, creator: str, there: Row) -> str | None:
-    """Name the fan's events that came while the one that decided waited for its tick."""
-    if not there["at_entry"]:
-        return None
-    rows: Sequence[Any] = past.con.execute(
-        "select event_id, seen_at from past_events where creator_id = ? and fan_id = ?"
-        " and seen_at > ? and seen_at <= ? and event_id <> ? order by seen_at limit 3",
-        [creator, there["fan_id"], there["known_at"], there["decided_at"], there["event_id"]],
-    ).fetchall()
-    late = ", ".join(f"{name} at {seen:%Y-%m-%d %H:%M:%S}" for name, seen in rows)
-    return f"events that came before the tick: {late}" if late else None
+def _named(there: Row | None, here: Decision | None) -> tuple[str, str]:
+    """Return the rule and the fan of a decision."""
+    if there:
+        return f"{there['source']}s/{there['source_id']}", there["fan_id"]
+    assert here is not None
+    return f"{here.source}s/{here.source_id}", here.fan_id

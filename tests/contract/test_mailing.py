@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from huntaze_pipeline.orchestration import ticks
 from huntaze_pipeline.rehearsal import mailing, meaning, tides
 from huntaze_pipeline.rehearsal.past import Past
 from huntaze_pipeline.rulebook import loader, registry
+from huntaze_pipeline.rulebook.policies import Cap, Policies
 from huntaze_pipeline.store.inflow import InboxEvent
 from huntaze_pipeline.store.outflow import Message
 from huntaze_pipeline.store.people import Account, Consent, Creator, Fan, Identity
@@ -182,6 +184,27 @@ def test_one_moment_is_decided_by_what_was_known_at_it_and_by_nothing_later(mont
     assert {d.fan_id for d in done.decisions} == bought
     assert all("1 already" in d.content for d in done.decisions if d.variant_id == "left"
                and d.state == "decided")  # fmt: skip
+
+
+def test_gates_know_the_fans_of_every_creator_whose_past_is_asked(month):
+    """Whoever was asked last is not the only one whose other messages count."""
+    caps = Policies(month[2].policies.file.model_copy(update={"caps": (Cap(count=1, per=DAY),)}))
+    book = replace(month[2], policies=caps)
+    later = WENT + timedelta(hours=1)
+    with month[1].worker() as c:
+        c.execute(insert(Creator).values(id="zoe", name="Zoe", zone="UTC"))
+        c.execute(insert(Fan).values(creator_id="zoe", id="z-1", created_at=START - DAY))
+    found = {}
+    for names in (["maya"], ["maya", "zoe"]):
+        with lake.connect(month[0]) as con:
+            past = Past(con, names)
+            past.open(END)
+            due = [mailing.at(book, "news", creator, later) for creator in past.people()]
+            found[len(names)] = mailing.run(past, book, "news", due, later, END).decisions
+    assert "frequency_cap" in {d.reason for d in found[1]}
+    assert [d for d in found[2] if d.creator_id == "maya"] == found[1]
+    with month[1].worker() as c:
+        c.exec_driver_sql("delete from creators where id = 'zoe'")
 
 
 def test_a_repetition_comes_as_its_schedule_says_in_the_creators_zone(month):

@@ -228,6 +228,17 @@ def test_a_replay_decides_the_same_bytes(month):
 
 
 @pytest.mark.slow
+def test_a_replay_may_begin_while_an_event_is_on_its_way_and_caps_know_what_went_before(month):
+    since = START + timedelta(days=3, milliseconds=500)
+    with lake.connect(month.settings) as con, month.store.worker() as connection:
+        past = Past(con, ["maya"])
+        past.open(END)
+        found = replay.run(connection, past, "maya", KEPT, since, END + timedelta(hours=1))
+    assert found.identical, found.text()
+    assert found.same > 10
+
+
+@pytest.mark.slow
 def test_a_replay_goes_by_the_policies_that_were_in_force_then(month):
     """Today's file knows no quiet hours; the releases of then do, and both are judged by theirs."""
     today = POLICIES.without_quiet_hours()
