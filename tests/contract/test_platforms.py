@@ -267,6 +267,7 @@ def test_nothing_that_an_adapter_says_holds_the_secret(simulator: Simulator, nam
     assert SECRET not in repr(vars(adapter))
 
 
+@pytest.mark.slow
 def test_bans_duplicates_and_windows_survive_a_killed_simulator(tmp_path: Path) -> None:
     simulator = Simulator(tmp_path / "state")
     try:
@@ -290,6 +291,7 @@ def test_two_simulators_never_write_the_same_journal(simulator: Simulator) -> No
         Child(simulator.folder)
 
 
+@pytest.mark.slow
 def test_a_simulator_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
     script = (
         "import sys, pathlib\nfrom huntaze_pipeline.local.simulator.process import Child\n"

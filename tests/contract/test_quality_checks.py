@@ -99,6 +99,7 @@ def test_what_waits_in_the_quarantine_warns_until_it_is_dropped(
     assert quality.waiting(store).passed
 
 
+@pytest.mark.slow
 def test_a_file_is_checked_by_a_suite_and_the_exit_code_says_how_it_went(tmp_path: Path) -> None:
     good = "maya,e{n},tip,ana,email,1000,EUR,2026-01-01T10:00:00Z,2026-01-01T10:00:01Z\n"
     path = tmp_path / "rows.csv"

@@ -131,6 +131,7 @@ def told(found):
 
 
 @pytest.mark.parametrize("seed", range(max(2, examples(6))))
+@pytest.mark.slow
 def test_kept_facts_are_those_that_are_counted(store, con, seed, monkeypatch):
     monkeypatch.setattr(recount, "FANS", 2)
     dice = random.Random(seed)

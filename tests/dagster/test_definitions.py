@@ -5,6 +5,7 @@ import sys
 from functools import cache
 
 import dagster as dg
+import pytest
 
 from huntaze_pipeline.definitions import build_defs
 
@@ -14,6 +15,7 @@ def specs() -> tuple[dg.AssetSpec, ...]:
     return tuple(build_defs().resolve_all_asset_specs())
 
 
+@pytest.mark.slow
 def test_the_location_loads_in_a_fresh_interpreter_without_slow_imports() -> None:
     slow = ("great_expectations", "pandas", "scipy", "boto3", "altair", "vl_convert")
     optimizer = ("sqlglot.lineage", "sqlglot.optimizer.qualify")

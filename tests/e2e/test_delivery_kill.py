@@ -74,6 +74,7 @@ def test_killed_senders_lose_nothing_and_send_nothing_twice(
     assert dict(row for row in map(tuple, names)) == {"sent": list(found.values()).count("sent")}
 
 
+@pytest.mark.slow
 def test_a_terminated_sender_finishes_and_leaves_no_doubt(
     settings: Settings, store: Store, world: list[str], tmp_path: Path
 ) -> None:

@@ -121,6 +121,7 @@ def test_data_and_addresses_survive_a_restart(home: Path) -> None:
             assert client.get("kept") == b"1"
 
 
+@pytest.mark.slow
 def test_the_first_of_two_users_takes_nothing_from_the_second(home: Path) -> None:
     with user(home, *FAST) as first, stack.services(load(), FAST, home=home) as ready:
         before = pids(home)
@@ -151,6 +152,7 @@ def test_many_who_start_at_once_share_one_stack(home: Path) -> None:
         assert keepers.stdout.strip() == "1"
 
 
+@pytest.mark.slow
 def test_nothing_is_left_when_the_user_is_killed(home: Path) -> None:
     with user(home, *stack.NAMES) as killed:
         before = pids(home)
@@ -159,6 +161,7 @@ def test_nothing_is_left_when_the_user_is_killed(home: Path) -> None:
     wait(lambda: not any(map(alive, before)))
 
 
+@pytest.mark.slow
 def test_the_servers_die_with_a_killed_keeper_and_come_back_where_they_were(home: Path) -> None:
     with stack.services(load(), ("postgres",), home=home) as ready:
         query(ready, "create table kept (n int)")
@@ -169,6 +172,7 @@ def test_the_servers_die_with_a_killed_keeper_and_come_back_where_they_were(home
         assert query(ready, "select count(*) from kept") == 0
 
 
+@pytest.mark.slow
 def test_a_killed_server_is_started_again_on_its_port(home: Path) -> None:
     with stack.services(load(), ("postgres",), home=home) as ready:
         before = state(home)["servers"]["postgres"]
@@ -188,6 +192,7 @@ def test_a_port_taken_meanwhile_is_left_to_its_taker(home: Path) -> None:
         assert state(home)["servers"]["redis"]["port"] != port
 
 
+@pytest.mark.slow
 def test_a_half_made_data_folder_is_made_anew(home: Path) -> None:
     with stack.services(load(), ("postgres",), home=home):
         place = data(home)
@@ -199,6 +204,7 @@ def test_a_half_made_data_folder_is_made_anew(home: Path) -> None:
     assert not (place.parent / "init-killed").exists()
 
 
+@pytest.mark.slow
 def test_a_stale_lock_file_of_a_dead_server_does_not_stop_the_next(home: Path) -> None:
     with stack.services(load(), ("postgres",), home=home):
         lock = (data(home) / "postmaster.pid").read_text().splitlines()
@@ -209,6 +215,7 @@ def test_a_stale_lock_file_of_a_dead_server_does_not_stop_the_next(home: Path) -
         assert query(ready, "select 1") == 1
 
 
+@pytest.mark.slow
 def test_a_lost_state_file_costs_the_password_and_no_data(home: Path) -> None:
     with stack.services(load(), ("postgres",), home=home) as ready:
         query(ready, "create table kept (n int)")
@@ -219,6 +226,7 @@ def test_a_lost_state_file_costs_the_password_and_no_data(home: Path) -> None:
         assert query(again, "select count(*) from kept") == 0
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_says_why(home: Path) -> None:
     with stack.services(load(), ("postgres",), home=home):
         place = data(home)
@@ -265,6 +273,7 @@ def test_down_stops_servers_that_are_in_use(home: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.slow
 def test_a_home_closed_to_the_servers_account_keeps_its_permissions() -> None:
     with tempfile.TemporaryDirectory() as closed:
         home = Path(closed) / "home"
