@@ -45,7 +45,7 @@ _AUDIENCE = text(
                         i.normalised, i.last_inbound_at) order by i.platform)
                      from identities i
                      where i.creator_id = f.creator_id and i.fan_id = f.id), '[]') as addresses
-    from chosen f order by f.id
+    from chosen f order by f.id collate "C"
     """
 )
 

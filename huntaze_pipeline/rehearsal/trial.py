@@ -3,8 +3,9 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
-from huntaze_pipeline.errors import Problem
+from huntaze_pipeline.errors import NotFoundError, Problem
 from huntaze_pipeline.rehearsal import rendering, verdict
 from huntaze_pipeline.rehearsal.outcome import Outcome
 from huntaze_pipeline.rehearsal.scene import Scene
@@ -53,9 +54,24 @@ def trials(draft: Draft, only: Sequence[str] = ()) -> list[Trial]:
     Args:
         draft: checked files.
         only: ids (`welcome`, `automations/welcome`) or parts of names; none: all.
+
+    Raises:
+        NotFoundError: a word means no test; a misspelt name must not look like success.
     """
     found = [*_owned(draft), *_suites(draft)]
+    for word in only:
+        if not any(_meant(word, t) for t in found):
+            raise NotFoundError(f"{word!r} is no test: {_hint(draft, word, found)}")
     return [t for t in found if not only or any(_meant(word, t) for word in only)]
+
+
+def _hint(draft: Draft, word: str, found: Sequence[Trial]) -> str:
+    name = word.rpartition("/")[2]
+    if any(name == rule for _, rule in draft.sources):
+        return "that rule has none; write `tests:` into its file"
+    near = get_close_matches(name, {t.owner.partition("/")[2] for t in found}, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"no rule with tests has that id, and no test's name holds it{hint}"
 
 
 def _meant(word: str, trial: Trial) -> bool:
@@ -83,6 +99,7 @@ def run(draft: Draft, only: Sequence[str] = ()) -> list[Result]:
 
     Raises:
         RuleError: the files hold faults; nothing was run.
+        NotFoundError: a word means no test.
     """
     rulebook = loader.book(draft)
     return [_run(trial, rulebook) for trial in trials(draft, only)]

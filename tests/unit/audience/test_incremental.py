@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from effort import examples
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, text
@@ -205,7 +206,7 @@ def place(lasting, tmp_path_factory):
 
 
 @pytest.mark.slow
-@settings(max_examples=3, deadline=None, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=max(1, examples(3)), deadline=None, phases=(Phase.explicit, Phase.generate))
 @given(st.lists(st.lists(ACTIONS, min_size=1, max_size=4), min_size=3, max_size=5))
 def test_asking_only_whom_it_must_ends_where_asking_everybody_ends(place, story):
     world = World(*place)

@@ -87,7 +87,7 @@ calls = st.tuples(st.sampled_from(FATES), st.integers(0, LEASE_MS), st.integers(
     accounts=st.integers(1, 3),
     messages=st.integers(1, 40),
 )
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_no_window_holds_more_arrivals_than_the_limit(
     limit: int, window: float, fates: list[tuple[str, int, int]], polls: list[int],
     accounts: int, messages: int,
@@ -106,7 +106,7 @@ def test_no_window_holds_more_arrivals_than_the_limit(
     polls=st.lists(st.integers(0, 2500), min_size=1, max_size=10),
     accounts=st.integers(1, 5),
 )
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_no_window_holds_more_arrivals_of_all_accounts_than_they_share(
     limit: int, total: int, window: float, fates: list[tuple[str, int, int]], polls: list[int],
     accounts: int,

@@ -147,7 +147,8 @@ def test_every_rule_in_the_documents_loads_beside_those_that_ship(rules_dir):
 
 def test_the_tests_of_the_documents_rules_hold(rules_dir):
     assert faults_of(rules_dir, DOCUMENTED_RULES) == []
-    results = trial.run(loader.drafted(rules_dir), [Path(p).stem for p, _ in DOCUMENTED_RULES])
+    tested = [Path(place).stem for place, body in DOCUMENTED_RULES if "\ntests:" in body]
+    results = trial.run(loader.drafted(rules_dir), tested)
     assert len(results) >= 4
     assert [str(problem) for result in results for problem in result.problems] == []
 

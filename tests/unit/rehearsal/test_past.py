@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from olden import START, happen, past
@@ -27,7 +28,7 @@ def sent(past, messages):
         past.con.execute("insert into went values (?, ?, ?, ?)", values)
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(SALES, MESSAGES)
 def test_purchases_remembered_for_the_fans_are_those_that_all_events_tell_of(sales, messages):
     olden = past()

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from olden import START, happen, past
@@ -24,7 +25,7 @@ def _whole(fans):
     return [f"{fan.partition('-')[0]}/{fan}" for fan in sorted(fans)]
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(STAYS, STAYS)
 def test_who_is_in_it_is_compared_with_the_stays_of_live_creator_by_creator_or_at_once(
     bought, held

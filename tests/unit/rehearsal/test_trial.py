@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from huntaze_pipeline.errors import NotFoundError
 from huntaze_pipeline.rehearsal import account, coverage, trial
 from huntaze_pipeline.rulebook import loader
 
@@ -345,3 +346,14 @@ def test_results_are_read_by_machines(rules):
     data = json.loads(account.render(results, covered, "json"))
     assert (data["passed"], data["coverage"]) == (False, 0.0)
     assert data["tests"][0]["problems"][0]["where"] == "rules/automations/hello.yaml:10:38"
+
+
+def test_a_word_that_means_no_test_is_a_fault_and_no_success(rules):
+    case = "tests:\n  - {name: silent, events: [{event: subscribed}], expect: []}\n"
+    written(rules, HELLO)
+    draft = written(rules, HELLO + case, "automations/greeting.yaml")
+    assert [t.owner for t in trial.trials(draft, ["greeting"])] == ["automations/greeting"]
+    with pytest.raises(NotFoundError, match="did you mean 'greeting'"):
+        trial.trials(draft, ["greting"])
+    with pytest.raises(NotFoundError, match="'hello' is no test: that rule has none"):
+        trial.run(draft, ["greeting", "hello"])

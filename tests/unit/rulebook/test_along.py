@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import polars as pl
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +45,7 @@ def frame(events):
     return pl.DataFrame([{**e, "position": i} for i, e in enumerate(events)], schema=SCHEMA)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(EVENTS, st.integers(0, 25), st.sets(st.sampled_from(facts.NAMES), min_size=1), st.booleans())
 def test_each_event_sees_what_the_database_would_have_added_up(con, events, cut, names, moving):
     before, batch = frame(events[:cut]), frame(events[cut:])

@@ -64,7 +64,7 @@ def test_the_state_of_all_events_is_the_merge_of_the_states_of_any_two_parts(con
     assert rows(con, merged) == rows(con, facts.state(everything))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(EVENTS, st.integers(0, 25))
 def test_the_fields_at_each_event_are_those_of_all_events_up_to_it(con, events, cut):
     before, batch = relation(con, "e_a", events[:cut]), relation(con, "e_b", events[cut:])
@@ -79,7 +79,7 @@ def test_the_fields_at_each_event_are_those_of_all_events_up_to_it(con, events, 
         assert [seen[position]] == con.execute(one).fetchall()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(EVENTS, st.integers(0, 25), st.sets(st.sampled_from(facts.NAMES), min_size=1))
 def test_a_few_facts_and_only_those_that_move_come_out_as_among_all(con, events, cut, names):
     before, batch = relation(con, "e_a", events[:cut]), relation(con, "e_b", events[cut:])
@@ -94,7 +94,7 @@ def test_a_few_facts_and_only_those_that_move_come_out_as_among_all(con, events,
     assert con.execute(part).fetchall() == con.execute(whole).fetchall()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(EVENTS)
 def test_the_past_as_of_each_event_is_what_live_knew_at_it(con, events):
     batch = relation(con, "e_b", events)
