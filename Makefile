@@ -21,7 +21,7 @@ demo: setup ## a year of real shopping through the whole loop, in three to four 
 	@$(BIN)/huntaze demo
 
 test: setup ## the tests, without the slow ones
-	@$(BIN)/python -m pytest -m "not slow" --hypothesis-profile quick -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -m "not slow" --hypothesis-profile quick -n 3 --dist worksteal
 
 check: setup ## everything that CI checks: format, lint, types, imports, rules, all tests
 	@$(BIN)/ruff format --check .

@@ -27,6 +27,7 @@ from huntaze_pipeline.store.people import Account, Consent, Creator, Fan, Identi
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import declarations, lake, mirror, models, pull, runner
 
+pytestmark = pytest.mark.slow
 RULES = Path(__file__).parents[2] / "rules"
 START = datetime(2026, 2, 2, 9, tzinfo=UTC)
 WENT = START + timedelta(days=10)

@@ -23,6 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
+pytestmark = pytest.mark.slow  # to load Great Expectations takes longer than to judge
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 EVERYTHING = """description: Everything that a gate can compile, with and without a condition.
 columns:
