@@ -24,6 +24,9 @@ from huntaze_pipeline.delivery.ringing import Ringing
 from huntaze_pipeline.delivery.stamina import AWAY, LOST, Stamina, growing
 from huntaze_pipeline.delivery.upkeep import Upkeep
 
+LATE_S = 0.1
+"""A call that begins so long after its intent shows that the processor cannot keep up."""
+
 
 class Sender:
     """Moves messages from the queues to the platforms until it is told to stop."""
@@ -38,6 +41,8 @@ class Sender:
         self._open_batches = 0
         self._failures = 0
         """Batches in a row whose intents could not be written: claims wait longer and longer."""
+        self._lag_s = 0.0
+        """How late calls began of late."""
         self._wake_s: float | None = 0.0
         """How far the next free slot was at the last claim (0 before it); None: nothing waits."""
         self._fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -103,16 +108,26 @@ class Sender:
                 await asyncio.sleep(min(self._o.poll_s, max(0.001, wake)))
 
     async def _room(self) -> int:
-        """Wait for free calls; a quarter of them makes a batch worth its commit."""
-        waited = 0.0
-        while (room := self._o.concurrency - self._closing.active) < max(
-            1, self._o.concurrency // 4
-        ):
+        """Wait for free calls; a quarter of them makes a batch worth its commit.
+
+        While the processor cannot keep up, one such batch at a time is under way and one waits: an
+        urgent message would come behind whatever else was begun.
+        """
+        batch, waited = max(1, self._o.concurrency // 4), 0.0
+        while (room := self._free(batch)) < batch:
             if (room > 0 and waited > 0.05) or self._halt.is_set():
                 break
             await asyncio.sleep(0.005)
             waited += 0.005
-        return max(1, room)
+        return max(1, min(room, batch) if self._lag_s > LATE_S else room)
+
+    def _free(self, batch: int) -> int:
+        most = self._o.concurrency if self._lag_s <= LATE_S else 2 * batch
+        return min(most, self._o.concurrency) - self._closing.active
+
+    async def _began(self, asked: float) -> None:
+        """Note how late the last call of a batch began; a lag is forgotten bit by bit."""
+        self._lag_s = max(time.monotonic() - asked, 0.8 * self._lag_s)
 
     async def _dispatch(self, claimed: Claimed, started: float) -> None:
         """Gates, intents, calls. Whatever happens, every grant is settled."""
@@ -143,6 +158,7 @@ class Sender:
             else:
                 self._spawn(self._call(Call(grant, answer, deadline)))
         self._closing.give_back(stops)
+        self._spawn(self._began(time.monotonic()))
 
     async def _admitted(self, grants: list[Grant]) -> list[Grant]:
         """Ask the breakers; the accounts of a platform that rests, rest too."""
