@@ -48,6 +48,7 @@ class Postgres:
         self._password = password
         self._throwaway = throwaway
         self._account = refuge.account()
+        self._mark = folder.stack / "postgres.password-hash"
 
     def launch(self, port: int) -> Launch:
         """Initialise or repair the data folder and say how to start on it."""
@@ -56,6 +57,7 @@ class Postgres:
         for left in place.glob("init-*"):
             shutil.rmtree(left, ignore_errors=True)
         self._dismiss(data)
+        self._part(data)
         if not (data / "global" / "pg_control").is_file():
             self._initialise(programs, place)
         self._check_version(data)
@@ -159,13 +161,18 @@ class Postgres:
 
     def _set_password(self, programs: Path, data: Path) -> None:
         """Give the role this home's password when it has another: the state file was lost."""
-        mark = self.folder.stack / "postgres.password-hash"
         digest = hashlib.sha256(self._password.encode()).hexdigest()
-        if not mark.exists() or mark.read_text() != digest:
+        if not self._mark.exists() or self._mark.read_text() != digest:
             (data / "postmaster.pid").unlink(missing_ok=True)
             statement = f"alter role {NAME} password '{self._password}'\n"
             self._run(_single(programs, data), statement.encode())
-            mark.write_text(digest)
+            self._mark.write_text(digest)
+
+    def _part(self, data: Path) -> None:
+        """Set aside what a former home of this path left in its refuge: that home is gone."""
+        ours = self.folder.stack in data.parents or self._mark.exists()
+        if data.exists() and not ours:
+            data.rename(data.with_name(f"former-{time.time_ns()}"))
 
     def _check_version(self, data: Path) -> None:
         have = (data / "PG_VERSION").read_text().strip()

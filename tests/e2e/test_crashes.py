@@ -28,7 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from huntaze_pipeline.api import keys
 from huntaze_pipeline.clock import system_clock
-from huntaze_pipeline.local import fleet, stack, stage
+from huntaze_pipeline.local import fleet, keeper, stack, stage
 from huntaze_pipeline.local.folder import Folder
 from huntaze_pipeline.rulebook import loader, registry
 from huntaze_pipeline.settings import Settings, load
@@ -290,6 +290,7 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
         RATE_LIMITER_ROLLOUT_PERCENTAGE="100", HUNTAZE_API_PORT="0", HUNTAZE_DAGSTER_PORT="0",
     )  # fmt: skip
     with ExitStack() as on_stage:
+        on_stage.callback(keeper.erase, Folder(home))
         addresses = on_stage.enter_context(stage.running(settings))
         ready = on_stage.enter_context(stack.services(settings))
         store = Store(ready, pooled=False)

@@ -306,5 +306,27 @@ def test_programs_closed_to_the_servers_account_are_copied() -> None:
         assert not base.exists()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has its data outside of the home")
+def test_a_home_made_again_does_not_find_the_data_of_the_former_one() -> None:
+    with tempfile.TemporaryDirectory() as closed:  # root's alone: the data go to the refuge
+        home = Path(closed) / "home"
+        place = refuge.paths(home)[0] / "postgres"
+
+        def up() -> None:
+            script = [sys.executable, "-c", USER, str(home), "postgres"]
+            done = subprocess.run(script, input="", capture_output=True, text=True, check=False)
+            assert done.stdout == "up\n", done.stderr
+            wait(lambda: not stack.running(folder.Folder(home)))
+
+        up()
+        up()
+        assert [path.name for path in place.iterdir()] == ["data"]
+        shutil.rmtree(home)
+        up()
+        assert sorted(path.name.split("-")[0] for path in place.iterdir()) == ["data", "former"]
+        keeper.erase(folder.Folder(home))
+
+
 def data(home: Path) -> Path:
     return home / "stack" / "postgres" / "data"
