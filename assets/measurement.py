@@ -30,26 +30,21 @@ def settled(rooms: Rooms) -> dg.MaterializeResult:
 @dg.asset(
     key=key(channels.TABLE),
     deps=[key(name) for name in channels.READS],
-    description="Credit of every campaign and automation under all models, Markov and Shapley too.",
-    group_name="marts",
+    description="What campaigns and automations are worth to whole paths, by Markov and Shapley.",
+    group_name="raw",
     owners=["team:data"],
     kinds={"python", "duckdb"},
-    tags={"layer": "marts"},
-    metadata={
-        "dagster/table_name": channels.TABLE,
-        "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(name, type=kind) for name, kind in channels.COLUMNS.items()]
-        ),
-    },
+    tags={"layer": "raw"},
+    metadata={"dagster/table_name": channels.TABLE},
     pool=WRITERS,
 )
-def channel_credits(rooms: Rooms) -> dg.MaterializeResult:
-    """Compute the models over whole paths and put them beside the others."""
+def channel_effects(rooms: Rooms) -> dg.MaterializeResult:
+    """Compute the models over whole paths, for `marts.fct_channel_credits` to share out by."""
     with rooms.lake() as lake:
         rows = channels.publish(lake)
         told = channels.summary(lake)
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": rows, "models": dg.MetadataValue.md(told)}
+        metadata={"dagster/row_count": rows, "effects": dg.MetadataValue.md(told)}
     )
 
 

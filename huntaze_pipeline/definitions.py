@@ -52,7 +52,7 @@ def _assembled(tables: list[Any], audits: list[Any], resources: dict[str, Any]) 
             audience.segments,
             experiments.winners,
             measurement.settled,
-            measurement.channel_credits,
+            measurement.channel_effects,
             measurement.incremental,
             delivery.outbox,
             delivery.sender,

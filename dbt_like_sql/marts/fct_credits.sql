@@ -59,8 +59,9 @@ windowed as (
         on own.goal = r.goal and own.touch = e.name and own.platform = e.platform
     left join source('raw.windows') every
         on every.goal = r.goal and every.touch = e.name and every.platform = '*'
-    where e.name in ('sent', 'delivered', 'opened', 'clicked') and e.message_key is not null
-        and e.bot is not true and coalesce(own.seconds, every.seconds) > 0
+    -- Of a subquery, so that the scan leaves out what has no window before it looks for machines.
+    where e.name in (select touch from source('raw.windows') where seconds > 0)
+        and e.message_key is not null and e.bot is not true and coalesce(own.seconds, every.seconds) > 0
 ),
 -- Buckets as long as the longest window: a touch that counts lies in the conversion's or the one before.
 seeking as (

@@ -1,38 +1,24 @@
-"""Credit by campaign and automation under every model, those over whole paths included.
+"""What a campaign or automation is worth to whole paths: Markov's removal effect, Shapley's value.
 
-A channel is a campaign, an automation or the API. Markov's removal effect and Shapley's value are
-computed from all paths of a goal: the touches of each conversion (`marts.fct_credits`) in order,
-and messages that were touched and led to none, as paths that ended in nothing; such a path ends
-where no touch follows for the goal's longest window. Every model shares out the same sum; what
-nobody earned has a row of its own. Credit by single conversion is the lake's own work.
+A channel is a campaign, an automation or the API. Both models are computed from all paths of a
+goal: the touches of each conversion (`marts.fct_credits`) in order, and messages that were touched
+and led to none, as paths that ended in nothing; such a path ends where no touch follows for the
+goal's longest window. How conversions and money are shared out by these effects, beside the models
+that credit single touches, is `marts.fct_channel_credits`, in SQL.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 from duckdb import DuckDBPyConnection
 
-from huntaze_pipeline.measurement import credits, markov, paths, shapley
-from huntaze_pipeline.measurement.moments import Array
+from huntaze_pipeline.measurement import markov, paths, shapley
 from huntaze_pipeline.warehouse import lake
 
-TABLE = "marts.fct_channel_credits"
-COLUMNS = {
-    "creator_id": "VARCHAR", "goal": "VARCHAR", "currency": "VARCHAR", "model": "VARCHAR",
-    "source": "VARCHAR", "source_id": "VARCHAR", "value_micros": "BIGINT",
-    "conversions": "DOUBLE", "influenced": "BIGINT", "influenced_micros": "BIGINT",
-    "effect": "DOUBLE", "stderr": "DOUBLE", "method": "VARCHAR",
-}  # fmt: skip
-"""Of the table. Without a source it is what nobody earned. `influenced` counts every conversion
-with a touch of the channel in full; `effect` is the removal effect, or the Shapley value in
-conversions with its standard error."""
-READS = (
-    "marts.fct_credits", "marts.fct_attribution", "staging.stg_events", "raw.windows",
-)  # fmt: skip
+TABLE = "raw.channel_effects"
+READS = ("marts.fct_credits", "staging.stg_events", "raw.windows")
 """The tables that it is computed from."""
-MODELS = ("first", "last", "linear", "time_decay", "position", "markov", "shapley")
 _MOST_TOLD = 10
 _UNIT, _STEP = "\x1f", "\x1e"
 _SOME = 500
@@ -41,57 +27,32 @@ Row = tuple[Any, ...]
 
 
 def publish(con: DuckDBPyConnection) -> int:
-    """Compute the table anew from `marts.fct_credits` and `marts.fct_attribution`, and replace it.
+    """Compute all effects anew and replace the table.
 
     Returns:
-        How many rows it has.
+        How many rows it has: one for each creator, goal, model and channel.
     """
-    con.execute(f"create or replace temp table channel_sums as {_SUMS}")
-    rows = _whole(con)
+    rows = [row for key, found in _goals(con) for row in _effects(key, found)]
     lake.write(con, lambda: _replace(con, rows))
-    con.execute("drop table channel_sums")
-    found = con.execute(f"select count(*) from lake.{TABLE}").fetchone()
-    return int(found[0]) if found else 0
+    return len(rows)
 
 
 def summary(con: DuckDBPyConnection) -> str:
-    """The channels with the most credit, one model beside the other, as a Markdown table."""
-    sums = ", ".join(f"round(sum(value_micros) filter (model = '{m}') / 1e6, 2)" for m in MODELS)
+    """The channels with the largest effects on purchases, as a Markdown table."""
     rows = con.execute(
-        f"select coalesce(source || ' ' || source_id, 'nobody'), currency, {sums}"
-        f" from lake.{TABLE} where goal = 'purchase' group by all"
-        f" order by 3 desc nulls last, 1 limit {_MOST_TOLD}"
+        "select source || ' ' || source_id, max(effect) filter (model = 'markov'),"
+        f" max(effect) filter (model = 'shapley') from lake.{TABLE}"
+        f" where goal = 'purchase' group by all order by 3 desc, 1 limit {_MOST_TOLD}"
     ).fetchall()
-    head = ("channel", "currency", *MODELS)
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(_told(cell) for cell in line)} |" for line in lines)
+    lines = [("channel", "removal effect", "Shapley value"), ("---",) * 3]
+    lines += [(name, f"{removal:.4f}", f"{value:.2f}") for name, removal, value in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _told(cell: Any) -> str:
-    return "–" if cell is None else str(cell)
-
-
-def _replace(con: DuckDBPyConnection, rows: list[Row]) -> None:
-    declared = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-    con.execute(f"create table if not exists lake.{TABLE} ({declared})")
-    con.execute(f"delete from lake.{TABLE}")
-    con.execute(f"insert into lake.{TABLE} {_HEURISTICS}")
-    for start in range(0, len(rows), _SOME):
-        values = ", ".join(_literal(row) for row in rows[start : start + _SOME])
-        con.execute(_INSERT.format(values=values))
-    con.execute(f"insert into lake.{TABLE} {_NOBODY}")
-
-
-def _whole(con: DuckDBPyConnection) -> list[Row]:
-    """Markov's and Shapley's rows, goal by goal of every creator."""
+def _goals(con: DuckDBPyConnection) -> Iterator[tuple[tuple[str, str], paths.Paths]]:
     seen = con.execute(_PATHS).fetchall()
-    sums: dict[tuple[str, str], dict[str | None, tuple[int, int]]] = {}
-    for creator, goal, currency, count, micros in con.execute(_TOTALS).fetchall():
-        sums.setdefault((creator, goal), {})[currency] = (int(count), int(micros))
-    rows: list[Row] = []
-    for key, group in groupby(seen, key=lambda row: (row[0], row[1])):
-        rows += _shared(key, _paths(group), sums.get(key, {}))
-    return rows
+    for key, rows in groupby(seen, key=lambda row: (row[0], row[1])):
+        yield key, _paths(rows)
 
 
 def _paths(rows: Iterable[Row]) -> paths.Paths:
@@ -102,92 +63,28 @@ def _paths(rows: Iterable[Row]) -> paths.Paths:
     )  # fmt: skip
 
 
-def _shared(
-    key: tuple[str, str], found: paths.Paths, sums: dict[str | None, tuple[int, int]]
-) -> list[Row]:
-    """Share out each currency's conversions and money by both models."""
+def _effects(key: tuple[str, str], found: paths.Paths) -> Iterator[Row]:
+    """Yield the rows of one creator's goal."""
     chain, value = markov.solve(found), shapley.conversions(found)
-    models = (
-        ("markov", chain.removal, np.zeros(len(chain.channels)), "exact"),
-        ("shapley", value.value, value.error, value.method),
-    )
-    return [
-        (*key, currency, model, *channel.split(_UNIT), micros, part * count, *told)
-        for currency, (count, total) in sums.items()
-        for model, effects, errors, method in models
-        for channel, micros, part, told in _split(chain.channels, total, effects, errors, method)
-    ]
+    for channel, effect in zip(chain.channels, chain.removal, strict=True):
+        yield (*key, "markov", *channel.split(_UNIT), float(effect), 0.0, "exact")
+    for channel, effect, error in zip(chain.channels, value.value, value.error, strict=True):
+        yield (*key, "shapley", *channel.split(_UNIT), float(effect), float(error), value.method)
 
 
-def _split(
-    channels: list[str], total: int, effects: Array, errors: Array, method: str
-) -> list[tuple[str, int, float, Row]]:
-    size = float(effects.sum())
-    part = effects / size if size > 0 else np.full(len(channels), 1 / max(len(channels), 1))
-    amount = np.array([total], dtype=np.int64)
-    micros = credits.split(amount, part, np.zeros(1, dtype=np.intp))
-    told = [(float(e), float(s), method) for e, s in zip(effects, errors, strict=True)]
-    return list(zip(channels, micros.tolist(), part.tolist(), told, strict=True))
+def _replace(con: DuckDBPyConnection, rows: list[Row]) -> None:
+    con.execute(f"delete from lake.{TABLE}")
+    for start in range(0, len(rows), _SOME):
+        values = ", ".join(_literal(row) for row in rows[start : start + _SOME])
+        con.execute(f"insert into lake.{TABLE} values {values}")
 
 
 def _literal(row: Row) -> str:
-    parts = [
-        "null" if v is None else lake.quoted(v) if isinstance(v, str) else repr(v) for v in row
-    ]
+    parts = [lake.quoted(v) if isinstance(v, str) else repr(v) for v in row]
     return f"({', '.join(parts)})"
 
 
 _CHANNEL = "coalesce(source, 'unknown') || chr(31) || coalesce(source_id, 'unknown')"
-_SUMS = """
-    select creator_id, goal, currency, coalesce(source, 'unknown') as source,
-        coalesce(source_id, 'unknown') as source_id, count(*) as influenced,
-        sum(conversion_micros)::bigint as influenced_micros
-    from (
-        select distinct creator_id, goal, currency, source, source_id, conversion_id,
-            conversion_micros
-        from lake.marts.fct_credits where model = 'linear'
-    )
-    group by all
-"""
-_HEURISTICS = """
-    select k.creator_id, k.goal, k.currency, k.model, s.source, s.source_id,
-        sum(k.value_micros)::bigint, sum(k.share), any_value(s.influenced),
-        any_value(s.influenced_micros), null, null, 'exact'
-    from lake.marts.fct_credits k
-    join channel_sums s
-        on s.creator_id = k.creator_id and s.goal = k.goal
-        and s.currency is not distinct from k.currency
-        and s.source = coalesce(k.source, 'unknown')
-        and s.source_id = coalesce(k.source_id, 'unknown')
-    group by k.creator_id, k.goal, k.currency, k.model, s.source, s.source_id
-"""
-_INSERT = f"""
-    insert into lake.{TABLE}
-    select w.creator_id, w.goal, w.currency, w.model, w.source, w.source_id, w.value_micros,
-        w.conversions, coalesce(s.influenced, 0), coalesce(s.influenced_micros, 0), w.effect,
-        w.stderr, w.method
-    from (values {{values}}) w (creator_id, goal, currency, model, source, source_id, value_micros,
-        conversions, effect, stderr, method)
-    left join channel_sums s
-        on s.creator_id = w.creator_id and s.goal = w.goal
-        and s.currency is not distinct from w.currency and s.source = w.source
-        and s.source_id = w.source_id
-"""
-_NOBODY = """
-    select a.creator_id, a.goal, a.currency, m.model, null, null, sum(a.conversion_micros)::bigint,
-        count(*)::double, 0, 0, null, null, 'exact'
-    from lake.marts.fct_attribution a
-    cross join (
-        select unnest(['first', 'last', 'linear', 'time_decay', 'position', 'markov', 'shapley'])
-            as model
-    ) m
-    where not a.attributed
-    group by all
-"""
-_TOTALS = """
-    select creator_id, goal, currency, count(*), sum(conversion_micros)
-    from lake.marts.fct_credits where model = 'last' group by all order by all
-"""
 _PATHS = f"""
     with won as (
         select creator_id, goal, string_agg({_CHANNEL}, chr(30) order by place) as path

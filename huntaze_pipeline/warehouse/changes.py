@@ -6,7 +6,7 @@ one build remembers, are `journal`'s; what a model makes of them is `increment`'
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
@@ -16,7 +16,7 @@ from huntaze_pipeline.warehouse.models import Model, Project
 
 CATALOG = "__ducklake_metadata_lake.lake"
 _TOUCHED = re.compile(
-    r"(?:inserted_into_table|deleted_from_table|inlined_insert|inlined_delete):(\d+)"
+    r"(inserted_into_table|deleted_from_table|inlined_insert|inlined_delete):(\d+)"
 )
 
 
@@ -115,16 +115,19 @@ def survey(con: DuckDBPyConnection, since: int | None = None) -> "Survey":
         f" where snapshot_id > {since} and snapshot_id <= {upto}"
     ).fetchall()
     moves: dict[int, list[int]] = {}
+    cuts: dict[int, set[int]] = {}
     for snapshot, text, _ in sorted(made):
-        for number in _TOUCHED.findall(str(text)):
+        for how, number in _TOUCHED.findall(str(text)):
             moves.setdefault(int(number), []).append(int(snapshot))
+            if "delete" in how:
+                cuts.setdefault(int(number), set()).add(int(snapshot))
     things = {
         str(name): (str(what), int(number), int(born))
         for what, name, number, born in con.execute(_THINGS).fetchall()
     }
     row = con.execute(f"select min(snapshot_id) from {CATALOG}.ducklake_snapshot").fetchone()
     together = {int(snapshot): _built(note) for snapshot, _, note in made if note}
-    return Survey(upto, states, things, moves, int(row[0]) if row else 0, together)
+    return Survey(upto, states, things, moves, cuts, int(row[0]) if row else 0, together)
 
 
 def _built(note: str) -> frozenset[str]:
@@ -147,6 +150,8 @@ class Survey:
     """Name: table or view, its id, the snapshot that made it."""
     moves: Mapping[int, Sequence[int]]
     """Table id: the snapshots that changed its rows, in order."""
+    cuts: Mapping[int, Set[int]]
+    """Table id: those of them that took rows out of it."""
     oldest: int
     """The oldest snapshot that is kept."""
     together: Mapping[int, frozenset[str]]
@@ -155,6 +160,11 @@ class Survey:
     def kind(self, name: str) -> str | None:
         """Return what stands under a name: table, view or nothing."""
         return self.things[name][0] if name in self.things else None
+
+    def cut(self, name: str, span: Span) -> bool:
+        """Say whether rows were taken out of a table in a stretch of snapshots."""
+        first, last = span
+        return any(first <= cut <= last for cut in self.cuts.get(self.things[name][1], ()))
 
     def _lost(self, since: int) -> bool:
         """Say whether what happened after a snapshot was cleaned up: then nothing can be told."""

@@ -8,6 +8,7 @@ feed, read once for all models. Nothing here outlives the build.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from duckdb import DuckDBPyConnection
 
@@ -52,6 +53,7 @@ class Journal:
         self._feeds: dict[tuple[str, int, int], Feed] = {}
         self._now: dict[str, Feed] = {}
         self._through: dict[tuple[str, str], str] = {}
+        self._days: dict[tuple[str, str], frozenset[date]] = {}
         self._tables: set[str] = set()
 
     def look(self) -> Survey:
@@ -113,6 +115,17 @@ class Journal:
             self._through[read, rows] = name
         return self._through[read, rows]
 
+    def days(self, rows: str, time: str) -> frozenset[date]:
+        """Return the days on which a relation has rows; of one kept here, asked for only once."""
+        key = (rows, time)
+        if key in self._days:
+            return self._days[key]
+        query = f"select distinct cast({time} as date) from {rows}"
+        found = frozenset(row[0] for row in self._con.execute(query).fetchall() if row[0])
+        if self.together:
+            self._days[key] = found
+        return found
+
     def sign(self, names: Sequence[str]) -> None:
         """Let the snapshot say which models were built in it: they know of each other's rows."""
         note = lake.quoted(json.dumps({changes.BUILT: list(names)}))
@@ -143,13 +156,17 @@ class Journal:
         self._feeds.clear()
         self._now.clear()
         self._through.clear()
+        self._days.clear()
         self._seen = None
 
     def _bring(self, table: str, first: int, last: int) -> Feed:
         """Keep what came and what left: asked for apart, they are not matched up as updates."""
         schema, name = (lake.quoted(part) for part in table.split("."))
+        sides = ["insertions", "deletions"]
+        if self.together and not self.look().cut(table, (first, last)):
+            sides.pop()  # the catalog knows it, so the files need not be asked
         found = []
-        for side in ("insertions", "deletions"):
+        for side in sides:
             kept = f"_{side}_{table.replace('.', '_')}_{first}_{last}"
             self._con.execute(
                 f"create or replace temp table {kept} as"
@@ -157,6 +174,6 @@ class Journal:
             )
             self._tables.add(kept)
             found.append(kept)
-        came, left = found
-        some = self._con.execute(f"select 1 from {left} limit 1").fetchone()
-        return Feed(came, left if some else None)
+        came, *left = found
+        some = left and self._con.execute(f"select 1 from {left[0]} limit 1").fetchone()
+        return Feed(came, left[0] if some else None)

@@ -27,7 +27,7 @@ from huntaze_pipeline.warehouse import raw
 EXTENSIONS = ("icu", "ducklake", "postgres_scanner")
 SCHEMAS = ("raw", "staging", "marts", "metrics", "audits")
 _LOCK = 0x4C414B45  # "LAKE": one first set-up at a time, whoever starts first
-_READY = "ready_2"
+_READY = "ready_3"
 """A table that says the raw tables have the columns this version writes; renamed with them."""
 _TRIES = 12
 _CONFLICT = ("conflict", "concurrent", "serialize", "deadlock")

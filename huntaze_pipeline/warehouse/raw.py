@@ -28,8 +28,13 @@ OWN: dict[str, dict[str, str]] = {
     "cursors": {"name": "VARCHAR", "tx": "BIGINT", "id": "BIGINT"},
     "builds": {"model": "VARCHAR", "version": "VARCHAR", "snapshot": "BIGINT"},
     "clock": {"as_of": "TIMESTAMP WITH TIME ZONE"},
+    "channel_effects": {
+        "creator_id": "VARCHAR", "goal": "VARCHAR", "model": "VARCHAR", "source": "VARCHAR",
+        "source_id": "VARCHAR", "effect": "DOUBLE", "stderr": "DOUBLE", "method": "VARCHAR",
+    },
 }  # fmt: skip
 """Tables that live in the lake only. `cursors.name`: a reader's position, or 'arrival'.
+`channel_effects` is what `measurement.channels` computed, for no SELECT can.
 
 An event about a message of ours carries what never changes of that message (when it was decided,
 by what, which arm) and when it had been sent as the event arrived: nothing has to look it up later.

@@ -39,10 +39,9 @@ def take(task: Task) -> tuple[Change, str] | None:
 def _touched(task: Task, reaches: Mapping[str, tuple[timedelta, timedelta]]) -> set[date]:
     found: set[date] = set()
     for read, base in task.drives().items():
-        day = f"cast({task.part.reads[read].time} as date)"
+        time = task.part.reads[read].time
         sides = [task.side(read, base, rows) for rows in task.feed(base).sides]
-        days = " union ".join(f"select distinct {day} from {side}" for side in sides)
-        starts = [row[0] for row in task.con.execute(days).fetchall() if row[0] is not None]
+        starts = {day for side in sides for day in task.journal.days(side, time)}
         before, after = (-(-reach // _DAY) for reach in reaches[read])
         found |= {start + _DAY * n for start in starts for n in range(-before, after + 1)}
     return found
