@@ -4,7 +4,7 @@ One creator with 100 automations over fan and event, fans with a history in the 
 fixed rate committed ten at a time by another process. The time of a message is when its row can be
 seen by a third party that looks every 10 ms. `--dagster` lets `dagster dev` as shipped do the work;
 without it the same tick runs in this process. `--outage N` lets N events wait beforehand and tells
-how long they took and the longest tick. Prints one JSON line.
+how long they took, the memory of this process by then and the longest tick. Prints one JSON line.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,7 @@ from huntaze_pipeline.orchestration import ticks
 from huntaze_pipeline.orchestration.drain import drain
 from huntaze_pipeline.rulebook.policies import load_policies
 from huntaze_pipeline.settings import Settings
-from huntaze_pipeline.store import migrate
+from huntaze_pipeline.store import checkpoints, migrate
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake as lakes
 
@@ -168,16 +169,11 @@ def watch(store: Store, until: Any) -> dict[str, float]:
     return seen
 
 
-def backlog(store: Store) -> int:
-    """Return how many events no automation has read yet."""
-    query = text(
-        "select count(*) from inbox where (tx, id) > (select"
-        " coalesce(max(position ->> 'tx'), '0')::xid8,"
-        " coalesce(max((position ->> 'id')::bigint), 0)"
-        " from checkpoints where name = 'automations')"
-    )
+def place(store: Store) -> dict[str, int] | None:
+    """Return how far the automations have read while something waits for them, else None."""
     with store.worker() as connection:
-        return connection.execute(query).scalar_one()
+        waits = inbox.waits(connection, ticks.READER)
+        return checkpoints.read(connection, ticks.READER) if waits else None
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -207,9 +203,11 @@ def shipped(found: Settings) -> "subprocess.Popen[bytes]":
 
 
 def wait_for(store: Store, seconds: float = 90) -> None:
-    """Wait until somebody reads the inbox."""
-    end = time.monotonic() + seconds
-    while backlog(store):
+    """Wait until everything has been read, as long as somebody goes on reading."""
+    before, end = None, time.monotonic() + seconds
+    while (now := place(store)) is not None:
+        if now != before:
+            before, end = now, time.monotonic() + seconds
         if time.monotonic() > end:
             raise SystemExit("nobody reads the inbox")
         time.sleep(0.2)
@@ -248,9 +246,11 @@ def measured(found: Settings, given: argparse.Namespace) -> dict[str, Any]:
         started = time.perf_counter()
         if worker:
             worker.start()
-        wait_for(store, 600)
+        wait_for(store)
         if given.outage:
-            result["outage_s"] = round(time.perf_counter() - started, 1)
+            took = time.perf_counter() - started
+            result |= {"outage_s": round(took, 1), "outage_a_second": round(given.outage / took)}
+            result["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         result |= live(found, store, given)
     finally:
         if worker:
@@ -273,7 +273,7 @@ def live(found: Settings, store: Store, given: argparse.Namespace) -> dict[str, 
     over: list[float] = []
 
     def done(_: dict[str, float]) -> bool:
-        if not producer.is_alive() and not over and not backlog(store):
+        if not producer.is_alive() and not over and place(store) is None:
             over.append(time.monotonic() + 0.5)
         return bool(over) and time.monotonic() > over[0]
 

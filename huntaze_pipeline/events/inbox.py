@@ -81,13 +81,16 @@ _TAIL = text(
 )
 
 _WAITS = text(
+    # The place as values and in the index's order: joined, all that has been read is read again.
     """
-    with place as (
+    with place as materialized (
         select coalesce(max(position ->> 'tx'), '0')::xid8 as tx,
                coalesce(max((position ->> 'id')::bigint), 0) as id
         from checkpoints where name = :reader)
-    select exists (select from place p join inbox i on (i.tx, i.id) > (p.tx, p.id)
-                   where i.tx < pg_snapshot_xmin(pg_current_snapshot()))
+    select (select true from inbox i
+            where (i.tx, i.id) > ((select tx from place), (select id from place))
+              and i.tx < pg_snapshot_xmin(pg_current_snapshot())
+            order by i.tx, i.id limit 1) is not null
     """
 )
 

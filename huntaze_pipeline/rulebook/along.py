@@ -5,7 +5,6 @@ in twenty milliseconds, however few the rows. A property test holds the two toge
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import polars as pl
@@ -33,7 +32,9 @@ def fields(
     moving = [fact for fact in wanted if fact.name in moved and batch.moves(fact)]
     news = [batch.news(fact, states[fact.name]).alias(_new(fact)) for fact in moving]
     both = states.select(fact.name for fact in wanted).with_columns(news)
-    return both.select(_field(fact, fact in moving) for fact in wanted)
+    told = both.select(_field(fact, fact in moving) for fact in wanted)
+    scaled = [fact for fact in wanted if facts.scale(fact) > 1]
+    return told.with_columns(_divided(told[fact.name], facts.scale(fact)) for fact in scaled)
 
 
 def _new(fact: Fact) -> str:
@@ -47,6 +48,7 @@ class _Batch:
         self.events = events
         self.names: list[str] = events["name"].to_list()
         self.fans = list(zip(*(events[name].to_list() for name in KEY), strict=True))
+        self._read: dict[str, list[Any]] = {}
 
     def moves(self, fact: Fact) -> bool:
         """Say whether any event counts for a fact."""
@@ -62,10 +64,12 @@ class _Batch:
     def _values(self, fact: Fact) -> list[Any]:
         if fact.kind == "count":
             return [1] * len(self.names)
-        if fact.kind == "distinct":
-            said = self.events.select(pl.coalesce("message_id", "campaign_id"))
-            return said.to_series().to_list()
-        return self.events[fact.value].to_physical().to_list()
+        source = "said" if fact.kind == "distinct" else fact.value
+        if source not in self._read:
+            said = pl.coalesce("message_id", "campaign_id") if source == "said" else source
+            read = self.events.select(said).to_series()
+            self._read[source] = read.to_physical().to_list()
+        return self._read[source]
 
     def _counting(self, fact: Fact, values: Sequence[Any]) -> Iterator[tuple[int, Any, Any]]:
         """Yield place, fan and value of each event; no value: it does not count."""
@@ -104,9 +108,9 @@ def _field(fact: Fact, moving: bool) -> pl.Expr:
     if fact.kind in ("min", "max"):
         pick = pl.min_horizontal if fact.kind == "min" else pl.max_horizontal
         return pick(old, new.cast(_TIME)).alias(fact.name) if moving else old
-    before = old.list.len().cast(pl.Int64) if fact.kind == "distinct" else old
-    whole = before.fill_null(0) + (new.fill_null(0) if moving else 0)
-    return whole.map_batches(partial(_divided, by=facts.scale(fact)), return_dtype=pl.Float64)
+    before = old.list.len() if fact.kind == "distinct" else old
+    whole = before.cast(pl.Int64).fill_null(0) + (new.fill_null(0) if moving else 0)
+    return whole if facts.scale(fact) > 1 else whole.cast(pl.Float64)
 
 
 def _divided(whole: pl.Series, by: int) -> pl.Series:

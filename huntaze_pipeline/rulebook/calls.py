@@ -16,6 +16,7 @@ from huntaze_pipeline.events.envelope import NAMES, known_name
 from huntaze_pipeline.rulebook.behaviour import VALUE, Feature
 from huntaze_pipeline.rulebook.fields import COUNTED, Type, nearest
 from huntaze_pipeline.rulebook.language import (
+    AGES,
     BEHAVIOURS,
     FREE,
     FUNCTIONS,
@@ -62,7 +63,10 @@ def _plain(compiler: "Compiler", name: str, node: exp.Expr) -> Sql:
         compiler.expect(compiler.visit(each), kind, each)[0]
         for each, kind in zip(given, function.takes, strict=True)
     ]
-    return function.sql.format(*values, as_of=compiler.as_of), function.gives
+    sql = function.sql.format(*values, as_of=compiler.as_of)
+    if name in AGES and compiler.of_row(given[0]):
+        compiler.taken[sql] = None
+    return sql, function.gives
 
 
 def _in_segment(compiler: "Compiler", node: exp.Expr, given: list[exp.Expr]) -> Sql:

@@ -28,8 +28,8 @@ _COMPARE = {
 }  # fmt: skip
 _ARITHMETIC = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*"}
 _JSON = "json_extract_string("
-_ROWS = ("event", "fan")
-"""Scopes whose values can be taken out of JSON before anything is asked."""
+ROWS = ("event", "fan")
+"""Scopes whose values can be worked out before anything is asked."""
 _KEY = re.compile(r"^[\w-]{1,64}$")
 _CASTS = {Type.NUMBER: "DOUBLE", Type.BOOL: "BOOLEAN", Type.TIME: "TIMESTAMPTZ", Type.DATE: "DATE"}
 
@@ -66,7 +66,8 @@ class Compiler:
         self.reads: set[str] = set()
         """Every field that the SQL names, as `fan.name`; features are not among them."""
         self.taken: dict[str, None] = {}
-        """The parts of the SQL that take a value out of a row's JSON, in order."""
+        """The parts of the SQL, in order, that cost more than the rest and that many conditions
+        share: what is taken out of a row's JSON, and how long ago a time of it was."""
 
     def boolean(self, node: exp.Expr) -> Sql:
         """Compile a node that must be true or false."""
@@ -106,6 +107,12 @@ class Compiler:
         self.faults.append(Fault(what, needle, nth))
         return "NULL", kind
 
+    @staticmethod
+    def of_row(node: exp.Expr) -> bool:
+        """Say whether a node is a field of a row, and not below its JSON."""
+        parts = node.parts if isinstance(node, exp.Column) else []
+        return len(parts) == 2 and parts[0].name.lower() in ROWS
+
     def _column(self, node: exp.Expr) -> Sql:
         parts = [part.name for part in node.parts]  # pyright: ignore[reportAttributeAccessIssue]
         scope = parts[0].lower()
@@ -133,7 +140,7 @@ class Compiler:
             return self.fault(f"name what you ask for below {below}: {below}.word", node)
         self.reads.add(f"{scope}.{below}")
         sql = dig(scope, below, *keys)
-        if scope in _ROWS:
+        if scope in ROWS:
             self.taken[sql] = None
         known = self.declared.below(scope) if self.declared else None
         if known is None or (keys[0] in known and len(keys) > 1):

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlglot
 from sqlglot import exp
@@ -30,6 +30,14 @@ class ConditionFaults(ValueError):
     def __init__(self, faults: list[Fault]) -> None:
         self.faults = faults
         super().__init__("; ".join(fault.what for fault in faults))
+
+
+class Written(NamedTuple):
+    """A condition as SQL; where something cannot be known it may be null."""
+
+    sql: str
+    taken: tuple[str, ...] = ()
+    """The parts of it that are worth being worked out once for many conditions."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +70,25 @@ class Condition:
         """
         if self.node is None:
             return "true"
-        known = self._compiled.get(as_of) if segment is None else None
+        if segment is None:
+            return f"coalesce({self.written(as_of).sql}, false)"
+        sql, _ = Compiler(self.scopes, as_of=as_of, segment=segment).boolean(self.node)
+        return f"coalesce({sql}, false)"
+
+    def written(self, as_of: str) -> Written:
+        """Return the same for places where what cannot be known is a no by itself."""
+        if self.node is None:
+            return Written("true")
+        known = self._written.get(as_of)
         if known is None:
-            sql, _ = Compiler(self.scopes, as_of=as_of, segment=segment).boolean(self.node)
-            known = f"coalesce({sql}, false)"
-            if segment is None:
-                self._compiled.clear()
-                self._compiled[as_of] = known
+            compiler = Compiler(self.scopes, as_of=as_of)
+            sql, _ = compiler.boolean(self.node)
+            self._written.clear()
+            self._written[as_of] = known = Written(sql, tuple(compiler.taken))
         return known
 
     @cached_property
-    def _compiled(self) -> dict[str, str]:
+    def _written(self) -> dict[str, Written]:
         """What was compiled last, by the moment's expression."""
         return {}
 
@@ -85,11 +101,6 @@ class Condition:
     def reads(self) -> frozenset[str]:
         """Every field that the SQL names, those that functions ask for included."""
         return frozenset(self._walked.reads)
-
-    @property
-    def taken(self) -> tuple[str, ...]:
-        """The parts of the SQL that take a value out of the JSON of an event or a fan."""
-        return tuple(self._walked.taken)
 
     @cached_property
     def _walked(self) -> Compiler:

@@ -35,7 +35,8 @@ class Function:
     """Fields that the SQL names by itself, as `fan.name`."""
 
 
-_SINCE = "(epoch({as_of}) - epoch({0}))"
+_SINCE = "((epoch({as_of}) - epoch({0})) / CAST('SECONDS' AS DOUBLE))"
+"""With quotes in it, so that `matching` never finds it within a text: there they are doubled."""
 _TODAY = "(DATE '1970-01-01' + CAST(floor(epoch({as_of}) / 86400) AS INTEGER))"
 MIDNIGHT = "to_timestamp(date_diff('day', DATE '1970-01-01', {0}) * 86400.0)"
 _NEXT = "({0} + to_years(CAST(year(" + _TODAY + ") - year({0}) + {1} AS INTEGER)))"
@@ -44,8 +45,8 @@ _HASH = (
     " AS UBIGINT)"
 )
 FUNCTIONS: dict[str, Function] = {
-    "days_since": Function((Type.TIME,), Type.NUMBER, f"({_SINCE} / 86400.0)"),
-    "hours_since": Function((Type.TIME,), Type.NUMBER, f"({_SINCE} / 3600.0)"),
+    "days_since": Function((Type.TIME,), Type.NUMBER, _SINCE.replace("SECONDS", "86400")),
+    "hours_since": Function((Type.TIME,), Type.NUMBER, _SINCE.replace("SECONDS", "3600")),
     "days_until_anniversary": Function(
         (Type.DATE,),
         Type.NUMBER,
@@ -72,6 +73,7 @@ FUNCTIONS: dict[str, Function] = {
     "starts_with": Function((Type.TEXT, Type.TEXT), Type.BOOL, "starts_with({0}, {1})"),
     "abs": Function((Type.NUMBER,), Type.NUMBER, "abs({0})"),
 }  # fmt: skip
+AGES = ("days_since", "hours_since")
 SPECIAL = ("coalesce", "contains", "in_segment", "number")
 """Functions whose values are looked at before there is a type."""
 BEHAVIOURS = ("avg", "count", "first", "last", "max", "min", "performed", "received", "sum")

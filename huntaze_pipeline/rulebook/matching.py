@@ -187,7 +187,7 @@ def _query(part: Sequence[Question], source: str) -> str:
 
 
 def _opened(part: Sequence[Question], source: str) -> tuple[list[Question], str]:
-    """Take out of JSON once what questions take out of it one by one: that costs most of all."""
+    """Work out once what costs most in many questions, such as taking a value out of JSON."""
     taken = dict.fromkeys(call for one in part for call in one.taken)
     if not taken:
         return list(part), source
@@ -204,10 +204,13 @@ def _renamed(question: Question, names: Mapping[str, str]) -> Question:
 
 
 def _asked(question: Question, same: bool) -> str:
-    """Return a question; among others it is not asked of events with another name."""
-    if same or question.event_name is None:
-        return question.sql
-    return f"CASE WHEN event.name = {quote(question.event_name)} THEN {question.sql} END"
+    """Return a question; among others it is not asked of events with another name.
+
+    As a case: a part is asked only where the others may still hold, and the answer is never null.
+    """
+    named = question.event_name if not same else None
+    only = f"event.name = {quote(named)} AND " if named is not None else ""
+    return f"CASE WHEN {only}{question.sql} THEN TRUE ELSE FALSE END"
 
 
 def _keys(questions: Mapping[str, Question]) -> dict[Question, list[str]]:
@@ -229,7 +232,6 @@ def _note(
     for i, question in enumerate(part):
         if question not in keys:
             continue
-        held, names = rows[f"h{i}"], keys[question]
-        held = held.filled(False) if hasattr(held, "filled") else held  # masked where unknown
-        for position in positions[held].tolist():
+        names = keys[question]
+        for position in positions[rows[f"h{i}"]].tolist():
             hits.setdefault(position, set()).update(names)

@@ -23,12 +23,13 @@ class Question:
 
     event_name: str | None
     sql: str
+    """What must be true; null, where something cannot be known, is a no."""
     features: tuple[Feature, ...] = ()
     """Columns of `fan` that the SQL reads besides its own."""
     reads: frozenset[str] = frozenset()
     """The fields that it names, as `fan.name`."""
     taken: tuple[str, ...] = ()
-    """The parts of the SQL that take a value out of JSON."""
+    """The parts of the SQL that are worth being worked out once for many questions."""
 
     def __hash__(self) -> int:
         """Hash what tells most apart: a batch looks every question up."""
@@ -54,10 +55,11 @@ def holds(*conditions: Any, event: str | None = None) -> Question:
         event: ask it of events with this name only; None: of every row.
     """
     read = [parse(where) for where in conditions if where is not None]
-    sql = " AND ".join(condition.sql(_MOMENT) for condition in read)
+    written = [condition.written(_MOMENT) for condition in read]
+    sql = " AND ".join(each.sql for each in written)
     features = union(*(condition.features for condition in read))
     reads = frozenset[str]().union(*(condition.reads for condition in read))
-    taken = dict.fromkeys(part for condition in read for part in condition.taken)
+    taken = dict.fromkeys(part for each in written for part in each.taken)
     return Question(event, sql or "true", features, reads, tuple(taken))
 
 
@@ -65,17 +67,18 @@ def _of_event(
     event: str | None, platforms: Sequence[str], properties: Mapping[str, Any], where: Any
 ) -> Question:
     condition = parse(where)
-    parts, reads = [condition.sql(_MOMENT)], set(condition.reads)
-    taken = dict.fromkeys(condition.taken)
+    written = condition.written(_MOMENT)
+    parts, reads = [written.sql], set(condition.reads)
+    taken = dict.fromkeys(written.taken)
     if platforms:
         reads.add("event.platform")
         names = ", ".join(quote(name) for name in platforms)
-        parts.append(f"coalesce(event.platform IN ({names}), false)")
+        parts.append(f"event.platform IN ({names})")
     for key, value in sorted(properties.items()):
         reads.add("event.properties")
         found = dig("event", "properties", key)
         taken[found] = None
         wanted = quote(str(value).lower() if isinstance(value, bool) else str(value))
-        parts.append(f"coalesce({found} = {wanted}, false)")
+        parts.append(f"({found} = {wanted})")
     sql = " AND ".join(parts)
     return Question(event, sql, condition.features, frozenset(reads), tuple(taken))

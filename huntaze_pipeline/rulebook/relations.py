@@ -170,8 +170,8 @@ def fans(
         rows = bench.ask("hit fans", lambda: _whole(wanted)).pl()
     else:
         rows = _told(batch.sort("position"), those, wanted)
-    rows = rows.join(hit.select("position"), on="position", how="semi")
-    return {row["position"]: row for row in rows.iter_rows(named=True)}
+    wished = set(positions)
+    return {r["position"]: r for r in rows.iter_rows(named=True) if r["position"] in wished}
 
 
 def _told(batch: pl.DataFrame, known: pl.DataFrame, wanted: Wanted) -> pl.DataFrame:

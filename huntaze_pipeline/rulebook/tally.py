@@ -95,11 +95,10 @@ _ADD = text(
     insert into tallies (creator_id, fan_id, {_NAMES})
     select e.creator_id, e.fan_id, {_list(_aggregate)}
     from inbox e
-    left join tallies t on t.creator_id = e.creator_id and t.fan_id = e.fan_id
     where (e.tx, e.id) > (cast(cast(:tx as text) as xid8), :id)
       and (e.tx, e.id) <= (cast(cast(:to_tx as text) as xid8), :to_id)
       and e.name = any(:names)
-      and not coalesce({FINGERPRINT} = any(t.imported), false) and not {HELD}
+      and not coalesce({IMPORTED}, false) and not {HELD}
       and exists (select from checkpoints where name = '{NAME}' and position <> '{{}}')
     group by e.creator_id, e.fan_id
     on conflict (creator_id, fan_id) do update

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.store import checkpoints
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.timing import clocks
+from huntaze_pipeline.warehouse import lake as lakes
 
 READER = "silences"
 _CHUNK = 10_000
@@ -176,22 +177,33 @@ def follow(connection: Connection, limit: int = 10_000) -> int:
 
 
 def learn(store: Store, lake: duckdb.DuckDBPyConnection) -> int:
-    """Take in history that was imported into the lake since the last look; return how much."""
+    """Take in history that was imported into the lake since the last look; return how much.
+
+    Asked twice a second: a lake that stands where it stood is not looked into.
+    """
     with store.worker() as connection:
-        some = connection.execute(_SOME).scalar()
-        before = checkpoints.read(connection, READER).get("arrival", 0)
-    newest = _arrival(lake)
-    if not some or before >= newest:
+        if not connection.execute(_SOME).scalar():
+            return 0
+        held = checkpoints.read(connection, READER)
+    snapshot = lakes.snapshot(lake)  # before the look: what comes meanwhile is seen the next time
+    if held.get("snapshot") == snapshot:
         return 0
-    where = "arrival > ? and arrival <= ? and starts_with(source, 'import:')"
-    found = lake.execute(_HISTORY.format(where=where), [before, newest]).pl()
-    for part in found.iter_slices(_CHUNK):
-        with store.worker() as connection:
-            connection.execute(_LEARN, {"rows": _json(part), "clock": None})
+    before, newest = held.get("arrival", 0), _arrival(lake)
+    count = _imported(store, lake, before, newest) if newest > before else 0
     with store.worker() as connection:
         held = checkpoints.take(connection, READER)
         latest = max(newest, held.get("arrival", 0))
-        checkpoints.move(connection, READER, {**held, "arrival": latest})
+        checkpoints.move(connection, READER, {**held, "arrival": latest, "snapshot": snapshot})
+    return count
+
+
+def _imported(store: Store, lake: duckdb.DuckDBPyConnection, after: int, upto: int) -> int:
+    """Take in what files brought in some arrivals."""
+    where = "arrival > ? and arrival <= ? and starts_with(source, 'import:')"
+    found = lake.execute(_HISTORY.format(where=where), [after, upto]).pl()
+    for part in found.iter_slices(_CHUNK):
+        with store.worker() as connection:
+            connection.execute(_LEARN, {"rows": _json(part), "clock": None})
     return found.height
 
 

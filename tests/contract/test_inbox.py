@@ -6,6 +6,7 @@ from sqlalchemy.exc import DBAPIError
 
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.store import checkpoints
 from huntaze_pipeline.store.session import Store
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -85,3 +86,20 @@ def test_a_transaction_that_rolls_back_leaves_nothing(store: Store, creator: str
         half()
     with store.worker() as connection:
         assert connection.scalar(text("select count(*) from inbox")) == 0
+
+
+def test_whether_something_waits_is_told_without_what_has_been_read(
+    store: Store, creator: str
+) -> None:
+    with store.tenant(creator) as connection:
+        inbox.append(connection, [event(n) for n in range(3)])
+    with store.worker() as connection:
+        assert inbox.waits(connection, "reader")
+        last = inbox.tail(connection)[-1].position
+        checkpoints.take(connection, "reader")
+        checkpoints.move(connection, "reader", last._asdict())
+    with store.worker() as connection:
+        assert not inbox.waits(connection, "reader")
+        connection.execute(text("set local enable_seqscan = off"))
+        plan = connection.execute(text(f"explain {inbox._WAITS.text}"), {"reader": "reader"})
+        assert any("Index Cond: ((ROW(tx, id) > ROW(" in line for line in plan.scalars())

@@ -127,3 +127,23 @@ def test_a_text_that_reads_like_a_value_taken_out_of_json_stays_a_text(batch, kn
     text = """event.properties.size <> 'json_extract_string(event."properties", ''$."size"'')'"""
     found = matching.answers(batch, known.fans, {"x": holds(text)}, known).hits
     assert set(found) == set(batch.filter(pl.col("properties") != "{}")["position"])
+
+
+def test_how_long_ago_something_was_is_worked_out_once_for_all_who_ask(batch, known):
+    texts = [f"days_since(fan.last_active_at) < {n}.5" for n in (0, 1, 3)]
+    questions = {text: holds(text) for text in texts}
+    assert len({age for one in questions.values() for age in one.taken}) == 1
+    among = matching.answers(batch, known.fans, questions, known).hits
+    for text in texts:
+        alone = matching.answers(batch, known.fans, {text: questions[text]}, known).hits
+        assert set(alone) == {p for p, hits in among.items() if text in hits}
+
+
+def test_a_text_that_reads_like_an_age_stays_a_text(batch, known):
+    (age,) = holds("days_since(fan.last_active_at) < 1").taken
+    same = age.replace("'", "''")
+    text = f"days_since(fan.last_active_at) >= 0 and event.properties.size <> '{same}'"
+    found = matching.answers(batch, known.fans, {"x": holds(text)}, known).hits
+    assert found
+    assert set(found) <= set(batch.filter(pl.col("properties") != "{}")["position"])
+    assert age not in holds(f"event.properties.size = '{same}'").sql

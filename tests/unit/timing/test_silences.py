@@ -11,6 +11,7 @@ from huntaze_pipeline.orchestration import ticks
 from huntaze_pipeline.store.automations import Automation
 from huntaze_pipeline.store.inflow import InboxEvent
 from huntaze_pipeline.store.timing import Occasion, Quiet
+from huntaze_pipeline.timing import silences
 from huntaze_pipeline.warehouse import lake as lakes
 
 APPLIED = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -133,3 +134,22 @@ def test_imported_history_counts_before_the_rule_and_after(store, creator, setti
         assert silent(store) == [("fan-2", APPLIED + 31 * DAY)]
         chime(store, APPLIED + 33 * DAY, lake)
     assert silent(store)[1:] == [("fan-1", APPLIED + 33 * DAY)]
+
+
+def test_a_lake_that_stands_where_it_stood_is_not_looked_into(
+    store, creator, settings, monkeypatch
+):
+    looks = []
+    arrival = silences._arrival
+    monkeypatch.setattr(silences, "_arrival", lambda lake: looks.append(1) or arrival(lake))
+    with lakes.connect(settings) as lake:
+        chime(store, APPLIED, lake)
+        assert not looks  # no rule waits for a silence
+        rule(store)
+        chime(store, APPLIED, lake)
+        looks.clear()
+        chime(store, APPLIED + DAY, lake)
+        assert not looks
+        lake.execute("insert into lake.raw.cursors values ('arrival', 1, 0)")
+        chime(store, APPLIED + DAY, lake)
+        assert looks
