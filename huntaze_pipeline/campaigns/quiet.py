@@ -13,7 +13,7 @@ from huntaze_pipeline.rulebook.policies import QuietHours
 
 def is_quiet(at: datetime, where: ZoneInfo, hours: QuietHours) -> bool:
     """Say whether an instant lies in the quiet hours of a zone; the end is no longer quiet."""
-    clock = at.astimezone(where).time().replace(tzinfo=None, fold=0)
+    clock = at.astimezone(where).time()
     if hours.start == hours.end:
         return False
     if hours.start < hours.end:
@@ -41,7 +41,7 @@ def _opens(at: datetime, where: ZoneInfo, start: time, end: time) -> datetime:
         for instant in instants(day + timedelta(days=offset), hours.end, where)
     ]
     # A doubled hour or a gap can end the quiet hours at a change of the clock itself.
-    candidates += _changes(at, where)
+    candidates += _changes(day, where)
     return min(c for c in candidates if c > at and not is_quiet(c, where, hours))
 
 
@@ -61,11 +61,13 @@ def instants(day: date, clock: time, where: ZoneInfo) -> list[datetime]:
     return sorted(set(found))
 
 
-def _changes(at: datetime, where: ZoneInfo) -> list[datetime]:
-    """Return the changes of the zone's clock in the two days after an instant."""
+@lru_cache(maxsize=16_384)
+def _changes(day: date, where: ZoneInfo) -> list[datetime]:
+    """Return the changes of the zone's clock on a day and in the two days after it."""
     found, step = [], timedelta(hours=1)
-    start = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    for hour in range(49):
+    start = datetime.combine(day, time(0), tzinfo=where).astimezone(UTC)
+    start = start.replace(minute=0, second=0, microsecond=0)
+    for hour in range(75):
         low, high = start + hour * step, start + (hour + 1) * step
         if low.astimezone(where).utcoffset() != high.astimezone(where).utcoffset():
             found.append(_change(low, high, where))

@@ -134,11 +134,12 @@ def _matched(past: Past, live: LiveAutomation, reading: Reading, trial: Trial) -
     past.number("candidate")
     past.remember(reading.fields, bought=True)
     con.execute(
-        "create or replace temp table coded as select c.*, who.num from candidate c"
-        " join who using (creator_id, fan_id)"
+        "create or replace temp table coded as select c.position, c.creator_id, c.fan_id,"
+        " c.seen_at, c.tie, c.moment, c.imported, who.num"
+        " from candidate c join who using (creator_id, fan_id)"
     )
     question = triggered(rule)
-    past.relate("coded", reading.asked, reading.segments, question.features)
+    past.relate("coded", reading.asked, reading.segments, question.features, events="candidate")
     con.execute(
         "create or replace temp table hit as select"
         " row_number() over (order by c.seen_at, c.tie) - 1 as position, c.* exclude (position),"

@@ -181,6 +181,8 @@ class Past:
         fields: Collection[str],
         segments: Collection[str],
         features: Sequence[Feature] = (),
+        *,
+        events: str | None = None,
     ) -> None:
         """Make `event` and `fan` for askers, with the fan's fields as known at each one's place.
 
@@ -189,6 +191,7 @@ class Past:
             fields: of the fan, without `fan.`; others are not there.
             segments: those whose members are asked for.
             features: what the fan's own events are asked for.
+            events: where the askers' events are, by `position`; None: in `askers` as well.
         """
         self.con.execute(
             f"""
@@ -196,7 +199,7 @@ class Past:
                 select position, moment, creator_id, fan_id, event_id as id, name, platform,
                        account_id, campaign_id, message_id, occurred_at, currency, properties,
                        cast(value_micros as double) / 1000000 as "value"
-                from {askers}
+                from {events or askers}
             """
         )
         known = [name for name in fields if name in FACTS]
