@@ -72,13 +72,13 @@ class BooksLimiter:
         """Do nothing: the rows are the queues."""
         return 0
 
-    def claim(self, budget: int, *, lease_s: float) -> Claimed:
+    def claim(self, budget: int, *, lease_s: float, urgent: bool = False) -> Claimed:
         """Take permits; see `Limiter.claim`."""
         with self._store.worker(idle_s=IDLE_S) as connection:
             self._check(connection)
             names = [row.id for row in connection.execute(counting.NAMES)]
             limits = self._limits(names)
-            values = {"lease": lease_s, "margin": MARGIN_S}
+            values: dict[str, Any] = {"lease": lease_s, "margin": MARGIN_S}
             due = connection.execute(
                 counting.DUE, values | {"limits": _packed(limits, names)}
             ).all()
@@ -86,6 +86,7 @@ class BooksLimiter:
             if len(ready) > budget:
                 found = connection.execute(counting.URGENT, {"ids": ready, "budget": budget})
                 ready = [row.account for row in found]
+            values["urgent"] = urgent
             grants = self._take(connection, ready, limits, budget, values)
         if grants:
             return Claimed(grants, 0.0, self.epoch)

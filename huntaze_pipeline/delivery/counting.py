@@ -127,6 +127,7 @@ TAKE = text(f"""
     chosen as (
         select * from placed
         where place <= :budget - case when band > 0 then :spare else 0 end
+            and (band = 0 or not :urgent)
     ),
     written as (
         insert into permits (creator_id, handle, account_id, message_id, until)

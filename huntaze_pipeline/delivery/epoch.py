@@ -9,6 +9,7 @@ no call slips past a rebuild or a change of limiters unseen.
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -44,6 +45,7 @@ _WAITING = text("""
         (extract(epoch from greatest(m.decided_at, m.not_before)) * 1000)::bigint as wanted
     from messages m
     where m.state = 'queued' and (m.account_id, m.id) > (:account, :id)
+        and (cast(:before as timestamptz) is null or m.queued_at is null or m.queued_at < :before)
     order by m.account_id, m.id limit :page
 """)
 
@@ -138,21 +140,31 @@ def _now(connection: Connection) -> float:
     return float(connection.scalar(text("select extract(epoch from clock_timestamp())")) or 0)
 
 
-def repark(store: Store, limiter: RedisLimiter, directory: Directory) -> int:
-    """Put every queued row back on its account's queue; return how many were missing there."""
+def repark(
+    store: Store, limiter: RedisLimiter, directory: Directory, before: datetime | None = None
+) -> int:
+    """Put every queued row back on its account's queue; return how many were missing there.
+
+    Args:
+        store: the books.
+        limiter: holds the queues.
+        directory: knows the accounts.
+        before: leave out rows that were queued later: their notes may be on their way, and a
+            message that is sent before its note comes is parked once more for nothing.
+    """
     new = 0
-    for parcels in waiting(store):
+    for parcels in waiting(store, before):
         new += limiter.enqueue(parcels, directory.limits({p.account_id for p in parcels}))
     return new
 
 
-def waiting(store: Store) -> Iterator[list[Parcel]]:
+def waiting(store: Store, before: datetime | None = None) -> Iterator[list[Parcel]]:
     """Walk all rows that should be on a queue, page by page."""
     account, message = "", ""
     while True:
         with store.worker() as connection:
             rows = connection.execute(
-                _WAITING, {"account": account, "id": message, "page": _PAGE}
+                _WAITING, {"account": account, "id": message, "page": _PAGE, "before": before}
             ).all()
         if rows:
             yield [Parcel(r.creator_id, r.id, r.account_id, r.priority, r.wanted) for r in rows]

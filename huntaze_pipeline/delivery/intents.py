@@ -84,8 +84,8 @@ _CLAIM = text(f"""
             then 'locked' else 'missing' end) as verdict,
         case j.verdict when 'early' then extract(epoch from m.not_before - :now)::float8
             end as early_s,
-        v.fence, v.attempts, v.platform, v.account_id, v.address, v.subject, v.content,
-        v.idempotency_key
+        coalesce(m.priority = 'high', false) as high, v.fence, v.attempts, v.platform,
+        v.account_id, v.address, v.subject, v.content, v.idempotency_key
     from asked
     left join judged j on j.creator_id = asked.creator_id and j.id = asked.id
     left join moved v on v.creator_id = asked.creator_id and v.id = asked.id
@@ -93,6 +93,8 @@ _CLAIM = text(f"""
 """)
 
 
+LOCKED_S = 0.2
+"""A row that the relay has rung for and not committed yet is looked at again after this long."""
 _REPLACED = text("delete from permits where handle = any(:handles)")
 _PENDING = text(f"""
     select exists (select 1 from messages where state in ('queued', 'claimed')
@@ -172,5 +174,5 @@ def _answer(row: Any) -> Intent | Stop:
     if row.verdict == "early":
         return Stop("early", max(0.05, row.early_s))
     if row.verdict == "locked":
-        return Stop("locked", 0.05)
+        return Stop("locked", 0.05 if row.high else LOCKED_S)
     return Stop(row.verdict)

@@ -144,8 +144,13 @@ class Limiter(Protocol):
         """Put messages on their accounts' queues; those that wait already stay. Return the new."""
         ...
 
-    def claim(self, budget: int, *, lease_s: float) -> Claimed:
+    def claim(self, budget: int, *, lease_s: float, urgent: bool = False) -> Claimed:
         """Take up to `budget` permits, each with the message it is for.
+
+        Args:
+            budget: the most permits.
+            lease_s: how long a permit lasts that nobody settles.
+            urgent: for accounts whose next message is a high one, and for no others.
 
         Raises:
             LostError: the limiter's memory is not the one that the books know.

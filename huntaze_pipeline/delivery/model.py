@@ -77,13 +77,13 @@ class MemoryLimiter:
             queue.setdefault(key, parcel)
         return new
 
-    def claim(self, budget: int, *, lease_s: float) -> Claimed:
+    def claim(self, budget: int, *, lease_s: float, urgent: bool = False) -> Claimed:
         """Grant one by one: bands by their weights, within a band whoever was served least."""
         now = self._now()
         self._settle_time(now)
         grants: list[Grant] = []
         given = [0 for _ in BANDS]
-        while len(grants) < budget and (ready := self._ready(now)):
+        while len(grants) < budget and (ready := self._ready(now, urgent)):
             name = min(ready, key=lambda name: self._stand(name, given))
             given[self._band(self._accounts[name])] += 1
             grants.append(self._grant(name, now + round(lease_s * 1000)))
@@ -207,9 +207,10 @@ class MemoryLimiter:
             return None
         return max(live[over - 1] + account.limits.window_ms, account.blocked)
 
-    def _ready(self, now: int) -> list[str]:
+    def _ready(self, now: int, urgent: bool) -> list[str]:
         due = {name: self._due(a, now) for name, a in self._accounts.items()}
-        return [n for n, at in due.items() if at is not None and at <= now]
+        ready = [n for n, at in due.items() if at is not None and at <= now]
+        return [n for n in ready if not urgent or self._band(self._accounts[n]) == 0]
 
     def _stand(self, name: str, given: Sequence[int]) -> tuple[float, int, str]:
         account = self._accounts[name]

@@ -24,6 +24,8 @@ class Options:
 
     concurrency: int = 400
     """Calls at once."""
+    reserve: int = 32
+    """Calls beyond those, for high messages alone: they wait for no room."""
     lease_s: float = 30.0
     timeout_s: float = 10.0
     """Bounds a call; a call that could outlast its lease is not made."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from huntaze_pipeline.delivery import pauses
 from huntaze_pipeline.delivery.accounts import Directory
@@ -19,9 +19,8 @@ from huntaze_pipeline.delivery.queue import Queue, QueueError
 from huntaze_pipeline.delivery.rollout import Rollout
 from huntaze_pipeline.store.session import Store
 
-BATCH = 2000
-"""Rows a transaction: enough for full notes, few enough that a sender, who may meet a note before
-its row is committed, does not wait long for it."""
+BATCH = 4000
+"""Rows a transaction, at most: a sender may meet a note before its row is committed, and waits."""
 HOLD_S = 30.0
 """Rows of a paused campaign, automation or account are looked at again after this long."""
 
@@ -103,17 +102,20 @@ def publish(
 ) -> int:
     """Move due decisions on, or only the high ones; return how many are on their way now.
 
-    Rows that expired or whose campaign was cancelled end here with their reason. Several relays
-    may run at once. Without a `direct` way, rows that SQS did not take stay `decided`.
+    The high ones go first, in a transaction of their own: nobody may touch a row until it commits,
+    and ringing for hundreds of others takes a while. Rows that expired or whose campaign was
+    cancelled end here with their reason. Several relays may run at once. Without a `direct` way,
+    rows that SQS did not take stay `decided`.
 
     Raises:
         QueueError: SQS is away and there is no direct way.
     """
     moved = handled = 0
-    while handled < limit:
+    which = [_URGENT] if urgent else [_URGENT, _DUE]
+    while which and handled < limit:
         size = min(BATCH, limit - handled)
         with store.worker() as connection:
-            rows = _moved(connection, now, size, urgent)
+            rows = _moved(connection, which, now, size)
             due = [
                 Parcel(row.creator_id, row.id, row.account_id, row.priority, row.wanted)
                 for row in rows
@@ -121,17 +123,18 @@ def publish(
             ]
             moved += len(due) - _back(connection, _ring(due, queue, direct, rollout or Rollout()))
         handled += len(rows)
-        if len(rows) < size:
-            break
     return moved
 
 
-def _moved(connection: Connection, now: datetime, size: int, urgent: bool) -> list[Any]:
-    """Move rows on, the high ones first: they wait behind no backlog of others."""
-    names = {"now": now, "hold": HOLD_S}
-    rows = list(connection.execute(_URGENT, names | {"limit": size}))
-    if len(rows) < size and not urgent:
-        rows += connection.execute(_DUE, names | {"limit": size - len(rows)})
+def _moved(
+    connection: Connection, which: list[TextClause], now: datetime, size: int
+) -> Sequence[Any]:
+    """Move rows on by the first statement that finds some; one that finds few is done with."""
+    rows: Sequence[Any] = ()
+    while which and not rows:
+        rows = connection.execute(which[0], {"now": now, "hold": HOLD_S, "limit": size}).all()
+        if len(rows) < size:
+            del which[0]
     return rows
 
 

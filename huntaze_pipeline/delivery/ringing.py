@@ -13,7 +13,9 @@ from huntaze_pipeline.delivery.outfit import Parts
 from huntaze_pipeline.delivery.stamina import AWAY, growing
 
 TURN = 2000
-"""Rows a turn."""
+"""Rows a turn: few, so that the first ones go soon."""
+FULL = 4000
+"""Rows a turn while there are more: many of each account, for a note costs the same full or not."""
 SET_S = 15.0
 """How often the clock is set."""
 
@@ -26,6 +28,7 @@ class Ringing:
         self._halt = halt
         self._poll_s = poll_s
         self._busy = False
+        self._size = TURN
         self._set_at: float | None = None
         self.moved = 0
         """Messages that are on their way because of it."""
@@ -38,6 +41,7 @@ class Ringing:
             try:
                 self._busy = True
                 moved, failures = self.turn(), 0
+                self._size = TURN if moved < self._size else FULL
             except AWAY as error:
                 failures += 1
                 self._p.journal.pause("relay", error)
@@ -60,8 +64,8 @@ class Ringing:
         p = self._p
         self._set_clock()
         moved = relay.publish(
-            p.store, p.queue, p.clock(), limit=TURN, direct=p.direct, rollout=p.rollout,
-            urgent=urgent,
+            p.store, p.queue, p.clock(), limit=self._size, direct=p.direct,
+            rollout=p.rollout, urgent=urgent,
         )  # fmt: skip
         self.moved += moved
         return moved

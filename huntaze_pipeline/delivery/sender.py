@@ -16,14 +16,18 @@ from typing import Any
 from huntaze_pipeline.delivery import intents
 from huntaze_pipeline.delivery.closing import Call, Closing
 from huntaze_pipeline.delivery.intake import Intake
-from huntaze_pipeline.delivery.intents import Stop
-from huntaze_pipeline.delivery.limiter import BANDS, Claimed, Grant, Permit, Settlement
+from huntaze_pipeline.delivery.intents import Intent, Stop
+from huntaze_pipeline.delivery.limiter import BANDS, Grant, Permit, Settlement
 from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.platforms.base import Kind, Outcome
 from huntaze_pipeline.delivery.ringing import Ringing
 from huntaze_pipeline.delivery.stamina import AWAY, LOST, Stamina, growing
 from huntaze_pipeline.delivery.upkeep import Upkeep
 
+SLICE = 16
+"""Calls that are begun in one go: an urgent one comes behind so many, not behind its batch."""
+LOOK_S = 0.25
+"""How often, while there is no room, high messages are looked for that no note announced."""
 LATE_S = 0.1
 """A call that begins so long after its intent shows that the processor cannot keep up."""
 
@@ -35,6 +39,8 @@ class Sender:
         self._p = parts
         self._o = options or Options()
         self._halt = threading.Event()
+        self._urgent = threading.Event()
+        """High messages were parked here since the last claim for them."""
         self._s = Stamina(parts, 9 + 3 * self._o.receivers, self._o.lease_s)
         self._upkeep = Upkeep(parts, self._o, self._s, self._halt)
         self._closing = Closing(parts, self._s)
@@ -68,7 +74,7 @@ class Sender:
             await self._s.close()
 
     def _loops(self, until_idle: bool) -> list[Coroutine[Any, Any, None]]:
-        intake = Intake(self._p, self._o, self._halt)
+        intake = Intake(self._p, self._o, self._halt, self._urgent)
         loops: list[Coroutine[Any, Any, None]] = [
             self._closing.write(), self._closing.settle(), self._upkeep.reap(),
             self._upkeep.keep(), self._upkeep.watch(),
@@ -92,34 +98,43 @@ class Sender:
         await self._s.recover()
         await self._s.steady("clock", self._p.set_clock)
         while not self._halt.is_set():
-            room = await self._room()
+            room, urgent = await self._room()
             if self._failures:
                 await asyncio.sleep(growing(self._failures))
             started = time.monotonic()
-            claim = self._p.limiter.claim
-            claimed = await self._s.steady("claim", claim, room, lease_s=self._o.lease_s)
-            self._wake_s = 0.0 if claimed.grants else claimed.wake_s
-            if claimed.grants:
-                self._closing.active += len(claimed.grants)
+            self._urgent.clear()
+            claimed = await self._s.steady(
+                "claim", self._p.limiter.claim, room, lease_s=self._o.lease_s, urgent=urgent
+            )
+            for grants in _ranks(claimed.grants):
+                self._closing.active += len(grants)
                 self._open_batches += 1
-                self._spawn(self._dispatch(claimed, started))
-            else:
+                self._spawn(self._dispatch(grants, claimed.epoch, started))
+            if urgent:
+                continue
+            self._wake_s = 0.0 if claimed.grants else claimed.wake_s
+            if not claimed.grants:
                 wake = self._o.poll_s if claimed.wake_s is None else claimed.wake_s
                 await asyncio.sleep(min(self._o.poll_s, max(0.001, wake)))
 
-    async def _room(self) -> int:
-        """Wait for free calls; a quarter of them makes a batch worth its commit.
+    async def _room(self) -> tuple[int, bool]:
+        """Wait for free calls; return how many, and whether they are for high messages alone.
 
-        While the processor cannot keep up, one such batch at a time is under way and one waits: an
-        urgent message would come behind whatever else was begun.
+        A quarter of all makes a batch worth its commit. While the processor cannot keep up, one
+        such batch at a time is under way and one waits: an urgent message would come behind
+        whatever else was begun. For high messages there are places beyond.
         """
-        batch, waited = max(1, self._o.concurrency // 4), 0.0
-        while (room := self._free(batch)) < batch:
-            if (room > 0 and waited > 0.05) or self._halt.is_set():
+        batch, began = max(1, self._o.concurrency // 4), time.monotonic()
+        while (room := self._free(batch)) < batch and not self._halt.is_set():
+            waited = time.monotonic() - began
+            most = self._o.concurrency + self._o.reserve
+            beyond = min(self._o.reserve, most - self._closing.active)
+            if beyond > 0 and (self._urgent.is_set() or waited > LOOK_S):
+                return beyond, True
+            if room > 0 and waited > 0.05:
                 break
             await asyncio.sleep(0.005)
-            waited += 0.005
-        return max(1, min(room, batch) if self._lag_s > LATE_S else room)
+        return max(1, min(room, batch) if self._lag_s > LATE_S else room), False
 
     def _free(self, batch: int) -> int:
         most = self._o.concurrency if self._lag_s <= LATE_S else 2 * batch
@@ -129,20 +144,15 @@ class Sender:
         """Note how late the last call of a batch began; a lag is forgotten bit by bit."""
         self._lag_s = max(time.monotonic() - asked, 0.8 * self._lag_s)
 
-    async def _dispatch(self, claimed: Claimed, started: float) -> None:
+    async def _dispatch(self, grants: list[Grant], epoch: str, started: float) -> None:
         """Gates, intents, calls. Whatever happens, every grant is settled."""
-        left = list(claimed.grants)
         try:
-            left = await self._admitted(claimed.grants)
-            answers = await self._s.run(
-                intents.commit, self._p.store, left, epoch=claimed.epoch,
-                worker=self._p.worker, lease_s=self._o.lease_s, now=self._p.clock(),
-            )  # fmt: skip
+            left, refused, answers = await self._s.run(self._passed, grants, epoch)
         except (*AWAY, *LOST) as error:
             # Nothing was called. If the intents were committed all the same, the reaper finds them.
             self._failures += 1
             self._p.journal.pause("intents", error)
-            self._closing.give_back([Settlement(g, Permit.UNUSED, requeue_s=0.2) for g in left])
+            self._closing.give_back([Settlement(g, Permit.UNUSED, requeue_s=0.2) for g in grants])
             if isinstance(error, LOST):
                 await self._s.recover()
             return
@@ -150,25 +160,42 @@ class Sender:
             self._open_batches -= 1
         self._failures = 0
         deadline = started + self._o.lease_s - self._o.margin_s
-        stops = []
-        for grant, answer in zip(left, answers, strict=True):
+        stops, asked = refused, time.monotonic()
+        for n, (grant, answer) in enumerate(zip(left, answers, strict=True)):
             if isinstance(answer, Stop):
                 stops.append(Settlement(grant, Permit.UNUSED, requeue_s=answer.wait_s))
                 self._p.journal.stopped(grant, answer.reason)
             else:
                 self._spawn(self._call(Call(grant, answer, deadline)))
+            if n % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
         self._closing.give_back(stops)
-        self._spawn(self._began(time.monotonic()))
+        self._spawn(self._began(asked))
 
-    async def _admitted(self, grants: list[Grant]) -> list[Grant]:
+    def _passed(
+        self, grants: list[Grant], epoch: str
+    ) -> tuple[list[Grant], list[Settlement], list[Intent | Stop]]:
+        """Pass grants through breakers and gates, in one go, for each wait for the loop adds up.
+
+        Returns:
+            Those that the breakers admit; the ends of the others; the gates' answers to the first.
+        """
+        left, refused = self._admitted(grants)
+        answers = intents.commit(
+            self._p.store, left, epoch=epoch, worker=self._p.worker, lease_s=self._o.lease_s,
+            now=self._p.clock(),
+        )  # fmt: skip
+        return left, refused, answers
+
+    def _admitted(self, grants: list[Grant]) -> tuple[list[Grant], list[Settlement]]:
         """Ask the breakers; the accounts of a platform that rests, rest too."""
-        accounts = await self._s.run(self._p.directory.of, {g.account_id for g in grants})
+        accounts = self._p.directory.of({g.account_id for g in grants})
         by: dict[str, list[Grant]] = defaultdict(list)
         for grant in grants:
             known = accounts.get(grant.account_id)
             by[known.platform if known else ""].append(grant)
         wanted = {p: len(g) for p, g in by.items() if p in self._p.platforms}
-        allowed = await self._s.run(self._p.breaker.admit, wanted) if wanted else {}
+        allowed = self._p.breaker.admit(wanted) if wanted else {}
         kept, refused = list(by.get("", [])), []
         for platform, theirs in by.items():
             if not platform:
@@ -177,8 +204,7 @@ class Sender:
             rest = allowed[platform].rest_s if platform in allowed else 30.0
             kept += theirs[:calls]
             refused += [Settlement(g, Permit.UNUSED, 0, rest) for g in theirs[calls:]]
-        self._closing.give_back(refused)
-        return kept
+        return kept, refused
 
     async def _call(self, call: Call) -> None:
         platform = self._p.platforms[call.intent.platform]
@@ -235,6 +261,13 @@ class Sender:
         error = None if task.cancelled() else task.exception()
         if error is not None and not self._fault.done():
             self._fault.set_exception(error)
+
+
+def _ranks(grants: list[Grant]) -> list[list[Grant]]:
+    """Part the high ones from the others: their intents do not wait for those of a large batch."""
+    high = [g for g in grants if g.priority == "high"]
+    rest = [g for g in grants if g.priority != "high"]
+    return [part for part in (high, rest) if part]
 
 
 async def _told(stop: asyncio.Event) -> None:

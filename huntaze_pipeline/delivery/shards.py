@@ -133,13 +133,14 @@ class RedisLimiter:
             new += sum(self._run("enqueue", calls))
         return new
 
-    def claim(self, budget: int, *, lease_s: float) -> Claimed:
+    def claim(self, budget: int, *, lease_s: float, urgent: bool = False) -> Claimed:
         """Take permits over all shards in one round trip; see `Limiter.claim`."""
         chosen, epoch = self._choose(budget), self.epoch
         token = uuid.uuid4().hex[:12] + "-"
         room = max(1, budget // self._shards)
-        chunk = self._lease(chosen, room, token, lease_s)
-        common = [epoch, self.watch.latest(), room, round(lease_s * 1000), token, SHARE]
+        bands = 1 if urgent else len(BANDS)
+        chunk = self._lease(chosen, room, bands, token, lease_s)
+        common = [epoch, self.watch.latest(), room, round(lease_s * 1000), token, SHARE, bands]
         sent = time.monotonic()
         answers = self._run("claim", {s: common + chunk.of(s) for s in chosen})
         self._inspect(answers, sent)
@@ -226,7 +227,9 @@ class RedisLimiter:
             tails[self.shard(p.account_id)] += [p.account_id, member, p.score]
         return {s: [len(head) // 2, *head, *tails[s]] for s, head in heads.items()}
 
-    def _lease(self, chosen: Sequence[int], room: int, token: str, lease_s: float) -> Chunk:
+    def _lease(
+        self, chosen: Sequence[int], room: int, bands: int, token: str, lease_s: float
+    ) -> Chunk:
         """Take permits of the shared limits for what could go now, shard by shard."""
         totals = self._pools.totals
         names = [n for n in self._names if n in totals or EVERYBODY in totals]
@@ -237,7 +240,10 @@ class RedisLimiter:
         asked = self._run("demand", {s: [room, *names] for s in order})
         demand = dict(zip(order, asked, strict=True))
         wanted = {
-            name: [sum(demand[s][3 * i + band] for s in chosen) for band in range(3)]
+            name: [
+                sum(demand[s][3 * i + band] for s in chosen) if band < bands else 0
+                for band in range(3)
+            ]
             for i, name in enumerate(names)
         }
         given, wait_s = self._pools.lease(token, wanted, lease_s=lease_s)

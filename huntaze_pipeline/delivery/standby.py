@@ -72,9 +72,9 @@ class Standby:
                 return 0
             raise
 
-    def claim(self, budget: int, *, lease_s: float) -> Claimed:
+    def claim(self, budget: int, *, lease_s: float, urgent: bool = False) -> Claimed:
         """Take permits."""
-        return self._try(self._limiter.claim, budget, lease_s=lease_s)
+        return self._try(self._limiter.claim, budget, lease_s=lease_s, urgent=urgent)
 
     def commit(self, settlements: Sequence[Settlement]) -> None:
         """Settle permits; the books know the calls of those that Redis gave."""

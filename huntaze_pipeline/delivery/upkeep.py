@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Mapping
+from datetime import timedelta
 
 from huntaze_pipeline.delivery import epoch, intents, reaper
 from huntaze_pipeline.delivery.limiter import Limits
@@ -72,4 +73,5 @@ class Upkeep:
     def _sweep(self) -> None:
         limiter = self._p.limiter
         if limiter.turn("sweep", self._p.worker, max(1, round(self._o.sweep_s))):
-            epoch.repark(self._p.store, limiter.redis, self._p.directory)
+            before = self._p.clock() - timedelta(seconds=self._o.sweep_s)
+            epoch.repark(self._p.store, limiter.redis, self._p.directory, before)

@@ -39,6 +39,9 @@ from huntaze_pipeline.store.people import PLATFORMS
 from huntaze_pipeline.store.session import Store
 
 RELAY_POLL_S = 0.2
+TURN_S = 0.001
+"""How long a thread of a sender may compute while its loop waits: each of its turns would wait so
+long, and calls are begun and answered in its turns."""
 
 
 def standard_limits(settings: Settings) -> Callable[[str], Limits]:
@@ -156,6 +159,7 @@ async def run(made: Parts, options: Options | None = None, *, until_idle: bool =
 
 def send(settings: Settings, options: Options | None = None, *, until_idle: bool = False) -> None:
     """Run a sender made from the settings; returns when it was told to stop or is idle."""
+    sys.setswitchinterval(TURN_S)
     with asyncio.Runner(loop_factory=_loop()) as runner:
         runner.run(run(parts(settings), options, until_idle=until_idle))
 

@@ -18,7 +18,7 @@ from scene import decide
 from sqlalchemy import event, text
 
 from huntaze_pipeline.clock import Clock, system_clock
-from huntaze_pipeline.delivery import intents, relay, worker
+from huntaze_pipeline.delivery import epoch, intents, relay, worker
 from huntaze_pipeline.delivery.books import LOCK
 from huntaze_pipeline.delivery.breaker import Tuning
 from huntaze_pipeline.delivery.chronometer import Chronometer
@@ -463,6 +463,38 @@ def test_a_redis_that_drops_its_connections_only_makes_the_sender_wait(bench: Be
     assert set(rows(bench.store).values()) == {"sent"}
     assert len(times) == 40
     assert max(sum(t <= u < t + 1 for u in times) for t in times) <= 20
+
+
+def test_a_high_message_does_not_wait_for_the_calls_of_others(bench: Bench) -> None:
+    """All places are taken by a slow call when it is decided."""
+    decide(bench.store, decision("slow", priority="low"))
+    slow_s = 2.5
+
+    def script(message: Outgoing, _: int) -> Outcome | float:
+        if message.address != "slow":
+            return SENT
+        decide(bench.store, decision("fan-2", priority="high"))
+        return slow_s
+
+    bench.platform.script = script
+    bench.run(replace(QUICK, concurrency=1, timeout_s=10, lease_s=15))
+
+    (low, _), (high, _) = bench.platform.calls
+    assert high < low + slow_s
+    assert set(rows(bench.store).values()) == {"sent"}
+
+
+def test_a_row_whose_note_may_be_on_its_way_is_not_parked_again(bench: Bench) -> None:
+    made = bench.parts()
+    books, redis, directory = made.store, made.limiter.redis, made.directory
+    epoch.adopt(books, redis, directory, lease_s=3)
+    decide(books, decision())
+    now = datetime.now(UTC)
+    relay.publish(books, MemoryQueue(), now)
+
+    assert epoch.repark(books, redis, directory, now) == 0
+    assert epoch.repark(books, redis, directory, now + timedelta(seconds=1)) == 1
+    worker.close(made)
 
 
 def test_a_queued_row_that_no_queue_knows_is_swept_up(bench: Bench) -> None:

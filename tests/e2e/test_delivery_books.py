@@ -1,6 +1,6 @@
 """Outbox, relay, single messages and receipts, on a real PostgreSQL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -131,6 +131,22 @@ def test_a_high_message_is_rung_for_before_the_older_ones_of_others(
     waiting = {depth.name: depth.waiting for depth in queue.depths()}
     assert (waiting["high"], waiting["low"]) == (1, 1)
     assert one(store, "select count(*) from messages where state = 'decided'") == (3,)
+
+
+def test_high_messages_are_free_to_go_before_the_others_are_rung_for(
+    store: Store, creator: str, decision: Decision, clock: FixedClock
+) -> None:
+    record(store, decision, replace(decision, occurrence="urgent", priority="high"))
+    seen = []
+
+    class Looking(MemoryQueue):
+        def send(self, parcels: Sequence[Parcel]) -> list[Parcel]:
+            state = one(store, "select state from messages where priority = 'high'")
+            seen.append((parcels[0].priority, *state))
+            return super().send(parcels)
+
+    assert relay.publish(store, Looking(), clock()) == 2
+    assert seen == [("high", "decided"), ("medium", "queued")]
 
 
 def test_high_messages_are_rung_for_alone_while_others_wait(

@@ -1,8 +1,8 @@
--- ARGV: epoch, latest believable instant, budget, lease, token, share, then for each pool that has a
--- limit of its own: name, and permits for high, medium and low.
+-- ARGV: epoch, latest believable instant, budget, lease, token, share, how many priorities may go,
+-- then for each pool that has a limit of its own: name, and permits for high, medium and low.
 -- Returns {status, now, milliseconds to the next grant or -1, handle...}.
 local latest, budget, lasts = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local token, share = ARGV[5], tonumber(ARGV[6])
+local token, share, bands = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 if epoch ~= ARGV[1] then return { 'LOST', 0, -1 } end
 if latest > 0 and raw > latest then return { 'STEP', raw, -1 } end
 if now < hold then
@@ -14,17 +14,26 @@ settle_time()
 local answer, leases, ends = { 'OK', now, -1 }, {}, whole(now + lasts)
 local pools, room_of = pools_of_shard(), {}
 table.sort(pools)
-for i = 7, #ARGV, 4 do
+for i = 8, #ARGV, 4 do
   room_of[ARGV[i]] = { tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]) }
 end
 
 local function room_in(pool, band) return room_of[pool] and room_of[pool][band] or math.huge end
 
+-- How many of an account's next messages may go; when only high ones may, it ends before any other.
+local function going(account, most)
+  if bands == 3 or most == 0 then return most end
+  local heads, n = redis.call('ZRANGE', queues .. account.name, 0, most - 1), 0
+  while heads[n + 1] and string.sub(heads[n + 1], 1, 1) == '0' do n = n + 1 end
+  return n
+end
+
 local function grant(account, most, pool, band)
   local calls, free = room(account)
+  local goes = going(account, math.min(most, free))
   -- Permits of a pool say so, for their end has to be told to it.
   local mark = room_of[pool] and token .. pool .. ':' or token
-  local popped = free > 0 and redis.call('ZPOPMIN', queues .. account.name, math.min(most, free)) or {}
+  local popped = goes > 0 and redis.call('ZPOPMIN', queues .. account.name, goes) or {}
   local permits = {}
   for i = 1, #popped, 2 do
     serial = following(serial)
@@ -81,14 +90,15 @@ for n = served, served + budget % #ROUND - 1 do
   quotas[band] = quotas[band] + 1
 end
 local spent = 0
-for band = 1, 3 do spent = spent + serve(band, quotas[band]) end
+for band = 1, bands do spent = spent + serve(band, quotas[band]) end
 -- What one leaves the others take.
-for band = 1, 3 do
+for band = 1, bands do
   if spent < budget then spent = spent + serve(band, budget - spent) end
 end
 spread('ZADD', lease, leases)
 save_accounts(lasts)
-tick('served', (served + spent) % #ROUND)
+-- A claim for high alone is nobody's turn.
+tick('served', bands < 3 and served or (served + spent) % #ROUND)
 
 local nearest
 local keys = { later, lease }

@@ -1,5 +1,6 @@
 """One set of promises, kept by the in-memory model, by Redis and by the books."""
 
+import time
 from collections import Counter
 
 import pytest
@@ -135,6 +136,19 @@ def test_what_one_priority_leaves_the_others_take(bench: Bench) -> None:
         granted.update(g.priority for g in found)
 
     assert granted == {"high": 1, "medium": 2, "low": 40}
+
+
+def test_a_claim_for_high_ones_leaves_the_others_where_they_are(bench: Bench) -> None:
+    now = round(time.time() * 1000) - 1000
+    both = [Parcel("c", name, "a", name, now) for name in ("low", "high")]
+    bench.limiter.enqueue(both, {"a": bench.limit(3, 60)})
+    bench.crowd(high=2, medium=8, low=8)
+
+    urgent = bench.limiter.claim(64, lease_s=60 * bench.scale, urgent=True)
+
+    assert sorted(names(urgent.grants)) == ["high", "high-0", "high-1"]
+    assert "low" in (rest := names(bench.claim(320, lease_s=60)))
+    assert len(rest) == 17
 
 
 def test_a_low_message_that_waited_long_goes_before_a_fresh_high_one(bench: Bench) -> None:

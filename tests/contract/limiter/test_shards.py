@@ -1,6 +1,7 @@
 """What only Redis can do: lose everything, be another, or jump in time."""
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -20,6 +21,19 @@ def test_a_flushed_redis_is_noticed(lean: Settings) -> None:
 
     with pytest.raises(LostError):
         limiter.claim(10, lease_s=5)
+
+
+def test_claims_for_high_ones_are_nobodys_turn(lean: Settings) -> None:
+    bench = Bench(over_redis(lean), time.sleep)
+    bench.crowd(high=800, medium=160, low=80)
+    granted: Counter[str] = Counter()
+
+    for _ in range(21):
+        bench.limiter.claim(16, lease_s=60, urgent=True)
+        granted.update(g.priority for g in bench.claim(16, lease_s=60))
+
+    assert 60 <= granted["medium"] <= 75
+    assert 12 <= granted["low"] <= 25
 
 
 def test_what_another_format_wrote_is_not_believed(
