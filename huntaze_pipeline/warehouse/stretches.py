@@ -39,7 +39,7 @@ def take(task: Task) -> tuple[Change, str] | None:
 def _touched(task: Task, reaches: Mapping[str, tuple[timedelta, timedelta]]) -> set[date]:
     found: set[date] = set()
     for read, base in task.drives().items():
-        time = task.part.reads[read].time
+        time = str(task.part.reads[read].time)
         sides = [task.side(read, base, rows) for rows in task.feed(base).sides]
         starts = {day for side in sides for day in task.journal.days(side, time)}
         before, after = (-(-reach // _DAY) for reach in reaches[read])
