@@ -35,7 +35,7 @@ with credits as (
 ),
 channels as (
     select
-        creator_id, goal, currency, source, source_id, count(*) as influenced,
+        creator_id, goal, currency, source, source_id, count(conversion_id) as influenced,
         sum(conversion_micros)::bigint as influenced_micros
     from (
         select distinct
