@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from huntaze_pipeline.campaigns import caps, gates, quiet
 from huntaze_pipeline.rulebook.policies import Cap, Policies, QuietHours, load_policies
@@ -157,6 +158,21 @@ def test_the_demo_can_run_at_any_hour():
 
 
 ZONES = sorted(available_timezones() - {"localtime", "Factory"})
+
+
+def test_a_fans_messages_are_found_by_the_fan_in_a_table_that_was_never_analyzed(store, creator):
+    with store.worker() as c:
+        c.execute(text(
+            "insert into messages (creator_id, id, source, source_id, fan_id, occurrence, platform,"
+            " account_id, address, content, state, not_before, idempotency_key, decided_at)"
+            f" select '{creator}', n::text, 'campaign', 'c', 'fan-' || n % 900, n::text, 'email',"
+            f" '{creator}-email', 'a', 'Hi', 'decided', now(), n::text, now()"
+            " from generate_series(1, 30000) n"
+        ))  # fmt: skip
+        fans = [f"fan-{n}" for n in range(100)]
+        names = {"creators": [creator] * 100, "fans": fans, "since": NOON}
+        plan = c.execute(text(f"explain {gates._CONTACTS.text}"), names).scalars().all()
+        assert any("ix_messages_fan" in line for line in plan), plan
 
 
 @pytest.mark.slow
