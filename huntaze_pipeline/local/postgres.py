@@ -32,7 +32,7 @@ _INITDB = (
     "--set=scram_iterations=64",
 )
 _CARELESS = {
-    "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off",
+    "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
 }  # fmt: skip
 """For data that is thrown away with the stack: three times faster, lost when the machine dies."""
 
