@@ -30,7 +30,7 @@ from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.local import instance, stack
 from huntaze_pipeline.orchestration import ticks
-from huntaze_pipeline.orchestration.drain import drain
+from huntaze_pipeline.orchestration.shift import Job, Shifts, Tell, Work
 from huntaze_pipeline.rulebook.policies import load_policies
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store import checkpoints, migrate
@@ -141,16 +141,18 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         """Drain until told to stop."""
-        policies = load_policies(self.found.rules_dir)
-        with lakes.connect(self.found) as lake:
-            while not self.over.is_set():
-                ticks.count(self.store, lake)
-                started = time.perf_counter()
-                done = drain(
-                    lambda: ticks.react(self.store, lake, policies, system_clock()), pause_s=0.05
-                )
-                self.longest = max(self.longest, time.perf_counter() - started)
-                self.rounds, self.events = self.rounds + done.rounds, self.events + done.done
+        policies, shifts = load_policies(self.found.rules_dir), Shifts()
+
+        def work(lake: ticks.Lake, _: Tell) -> Work:
+            ticks.count(self.store, lake)
+            return lambda: ticks.react(self.store, lake, policies, system_clock())
+
+        job = Job(lambda: lakes.connect(self.found), work)
+        while not self.over.is_set():
+            started = time.perf_counter()
+            done = shifts.tick("events", job, print, linger=5.0, pause_s=0.05)
+            self.longest = max(self.longest, time.perf_counter() - started)
+            self.rounds, self.events = self.rounds + done.rounds, self.events + done.done
 
 
 def watch(store: Store, until: Any) -> dict[str, float]:

@@ -4,12 +4,12 @@ import dagster as dg
 
 from huntaze_pipeline.orchestration import ticks
 from huntaze_pipeline.orchestration.resources import Rooms
-from huntaze_pipeline.orchestration.shift import SHIFTS, Job, Tell, Work
+from huntaze_pipeline.orchestration.shift import EVERY_S, SHIFTS, Job, Tell, Work
 from huntaze_pipeline.orchestration.ticks import Lake
 
 
 @dg.sensor(
-    minimum_interval_seconds=1,
+    minimum_interval_seconds=EVERY_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Takes the steps of automations whose delay is over; conditions are asked again.",
 )

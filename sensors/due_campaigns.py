@@ -3,18 +3,25 @@
 import dagster as dg
 
 from huntaze_pipeline.orchestration import ticks
-from huntaze_pipeline.orchestration.drain import drain
 from huntaze_pipeline.orchestration.resources import Rooms
+from huntaze_pipeline.orchestration.shift import EVERY_S, SHIFTS, Job, Tell, Work
+from huntaze_pipeline.orchestration.ticks import Lake
 
 
 @dg.sensor(
-    minimum_interval_seconds=1,
+    minimum_interval_seconds=EVERY_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts campaigns that are due: audience, gates, variants, messages as rows.",
 )
-def due_campaigns(rooms: Rooms) -> dg.SkipReason:
+def due_campaigns(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
     """Decide a whole audience in one transaction; a tick that repeats decides nothing anew."""
     store, policies = rooms.store, rooms.policies
-    with rooms.lake() as lake:
-        drained = drain(lambda: ticks.start(store, lake, policies, rooms.clock()), pause_s=0.5)
+
+    def work(lake: Lake, _: Tell) -> Work:
+        return lambda: ticks.start(store, lake, policies, rooms.clock())
+
+    drained = SHIFTS.tick(
+        "due_campaigns", Job(rooms.lake, work), context.log.warning, linger=rooms.linger_s,
+        pause_s=0.5,
+    )  # fmt: skip
     return dg.SkipReason(f"{drained.done} decisions in {drained.rounds} rounds")

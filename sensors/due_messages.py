@@ -2,18 +2,24 @@
 
 import dagster as dg
 
+from huntaze_pipeline.delivery.sender import Parts
 from huntaze_pipeline.orchestration import ticks
-from huntaze_pipeline.orchestration.drain import drain
 from huntaze_pipeline.orchestration.resources import Rooms
+from huntaze_pipeline.orchestration.shift import EVERY_S, SHIFTS, Job, Tell, Work
 
 
 @dg.sensor(
-    minimum_interval_seconds=1,
+    minimum_interval_seconds=EVERY_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Publishes due messages; when SQS is away they are parked under the same limiter.",
 )
-def due_messages(rooms: Rooms) -> dg.SkipReason:
+def due_messages(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
     """Ring SQS for every message whose moment has come."""
-    with rooms.doorbell() as bell:
-        drained = drain(lambda: ticks.ring(bell, rooms.clock()))
+
+    def work(bell: Parts, _: Tell) -> Work:
+        return lambda: ticks.ring(bell, rooms.clock())
+
+    drained = SHIFTS.tick(
+        "due_messages", Job(rooms.doorbell, work), context.log.warning, linger=rooms.linger_s
+    )
     return dg.SkipReason(f"{drained.done} messages published in {drained.rounds} rounds")

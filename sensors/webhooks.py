@@ -1,14 +1,16 @@
 """Webhooks of automations' steps → servers outside."""
 
+from contextlib import nullcontext
+
 import dagster as dg
 
 from huntaze_pipeline.orchestration import ticks
-from huntaze_pipeline.orchestration.drain import drain
 from huntaze_pipeline.orchestration.resources import Rooms
+from huntaze_pipeline.orchestration.shift import EVERY_S, SHIFTS, Job, Tell, Work
 
 
 @dg.sensor(
-    minimum_interval_seconds=1,
+    minimum_interval_seconds=EVERY_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Delivers webhooks, signed; what fails is tried again, later and later.",
 )
@@ -18,5 +20,11 @@ def webhooks(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason
     if secret is None:
         return dg.SkipReason("HUNTAZE_WEBHOOK_SECRET is not set: webhooks wait")
     key = secret.get_secret_value().encode()
-    drained = drain(lambda: ticks.post(store, key, rooms.clock(), context.log.warning), pause_s=0.5)
+
+    def work(_: None, tell: Tell) -> Work:
+        return lambda: ticks.post(store, key, rooms.clock(), tell)
+
+    drained = SHIFTS.tick(
+        "webhooks", Job(nullcontext, work), context.log.warning, linger=rooms.linger_s, pause_s=0.5
+    )
     return dg.SkipReason(f"{drained.done} webhooks tried in {drained.rounds} rounds")

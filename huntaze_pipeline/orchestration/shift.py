@@ -1,10 +1,12 @@
 """Work that goes on between two ticks of a sensor, as long as ticks keep coming (law 10).
 
 Dagster looks at its sensors every five seconds and a tick costs more than what it has to do: what
-arrives between two ticks would wait a second or more. So a tick hands its loop to a thread, watches
-it for its own four seconds and leaves it running until shortly after the next tick is due. Plans,
-connections and caches stay warm. A sensor that is switched off stops within `linger` seconds; an
-error of the work is the error of the tick that finds it.
+arrives between two ticks would wait, and what arrives while all of them begin or end would as well.
+So a tick hands its loop to a thread, watches it for four seconds and leaves it running until some
+time after the next tick is due. Plans, connections and caches stay warm, no run is launched. Every
+piece of work must be idempotent: one that dies after writing is repeated. A sensor that is switched
+off stops within `linger` seconds. An error of the work is the error of the tick that finds it, and
+the loop begins anew without waiting for another.
 """
 
 import sys
@@ -15,16 +17,28 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from huntaze_pipeline.orchestration.drain import Drained
-
-LINGER_S = 10.0
-"""Two looks of Dagster: on a busy machine one of them is late."""
+EVERY_S = 10
+"""How often a sensor whose loop goes on is ticked: each tick costs what a hundred events cost."""
+LINGER_S = 2.0 * EVERY_S
+"""Two ticks: on a busy machine one of them is late."""
+AGAIN_S = 1.0
+"""How long a loop waits after an error."""
+FRESH_S = 60.0
+"""After so long a loop opens anew what it holds, which may have read limits and settings."""
 SWITCH_S = 0.0005
 """How long a thread of this process may keep the interpreter while another waits for it. A round
 gives it up some sixty times, whenever it waits for a database; at Python's own 5 ms it would wait
 as often for whatever other sensors do."""
 Work = Callable[[], int]
 Tell = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What was done between two reports."""
+
+    done: int
+    rounds: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,8 @@ class _Loop:
     job: Job
     until: float
     pause_s: float
+    alone: bool = False
+    """The tick that began it waits for its end."""
     done: int = 0
     rounds: int = 0
     told: list[str] = field(default_factory=list)
@@ -53,16 +69,24 @@ class _Loop:
 
     def run(self) -> None:
         """Work until nobody asks for it any more."""
-        try:
-            with self.job.opened() as held:
-                job, work = None, None
-                while time.monotonic() < self.until:
-                    if job is not self.job or work is None:
-                        job = self.job
-                        work = job.work(held, self.told.append)
-                    self._count(work())
-        except BaseException as error:
-            self.error = error
+        while time.monotonic() < self.until:
+            try:
+                with self.job.opened() as held:
+                    self._stay(held, time.monotonic() + FRESH_S)
+            except Exception as error:
+                self.error = error
+                if self.alone:
+                    return
+                time.sleep(AGAIN_S)
+
+    def _stay(self, held: Any, fresh: float) -> None:
+        """Work with what is open, by what the newest tick wants done."""
+        job, work = None, None
+        while time.monotonic() < min(self.until, fresh):
+            if job is not self.job or work is None:
+                job = self.job
+                work = job.work(held, self.told.append)
+            self._count(work())
 
     def _count(self, size: int) -> None:
         with self.lock:
@@ -75,8 +99,11 @@ class _Loop:
         with self.lock:
             drained, self.done, self.rounds = Drained(self.done, self.rounds), 0, 0
             said, self.told[:] = list(self.told), []
+            error, self.error = self.error, None
         for sentence in said:
             tell(sentence)
+        if error is not None:
+            raise error
         return drained
 
 
@@ -108,28 +135,25 @@ class Shifts:
             pause_s: how long it waits after finding nothing.
 
         Raises:
-            Exception: what the work raised; the next tick begins anew.
+            Exception: what the work raised since the last tick.
         """
         with self._lock:
-            loop = self._take(name, job, seconds + linger, pause_s)
+            loop = self._take(name, job, seconds, linger, pause_s)
         thread = loop.thread
         assert thread is not None
         thread.join(None if linger == 0 else seconds)
         drained = loop.report(tell)
-        if loop.error is not None:
-            raise loop.error
         if drained.rounds == 0 and thread.is_alive():
             tell(f"{name} has been at one piece of work for more than {seconds:g} s")
         return drained
 
-    def _take(self, name: str, job: Job, lease: float, pause_s: float) -> _Loop:
-        loop, until = self._loops.get(name), time.monotonic() + lease
+    def _take(self, name: str, job: Job, seconds: float, linger: float, pause_s: float) -> _Loop:
+        loop, until = self._loops.get(name), time.monotonic() + seconds + linger
         if loop is not None and loop.thread is not None and loop.thread.is_alive():
             loop.job, loop.until = job, max(loop.until, until)
-            if loop.error is None:
-                return loop
+            return loop
         sys.setswitchinterval(SWITCH_S)
-        self._loops[name] = loop = _Loop(job, until, pause_s)
+        self._loops[name] = loop = _Loop(job, until, pause_s, alone=linger == 0)
         loop.thread = threading.Thread(target=loop.run, name=f"shift {name}", daemon=True)
         loop.thread.start()
         return loop

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from huntaze_pipeline.orchestration import shift
 from huntaze_pipeline.orchestration.shift import Job, Shifts
 
 
@@ -18,15 +19,18 @@ class Bench:
     @contextmanager
     def held(self):
         self.opened, self.open = self.opened + 1, self.open + 1
-        yield self
-        self.open -= 1
+        try:
+            yield self
+        finally:
+            self.open -= 1
 
     def job(self, name="x"):
         def work(held, tell):
             def once():
                 assert held is self
-                if self.error:
-                    raise self.error
+                error, self.error = self.error, None
+                if error:
+                    raise error
                 self.worked += 1
                 if self.worked == 1:
                     tell(f"first by {name}")
@@ -70,14 +74,32 @@ def test_the_work_ends_when_no_further_tick_comes():
     assert not bench.open
 
 
-def test_an_error_is_the_ticks_error_and_the_next_tick_begins_anew():
+def test_an_error_is_the_ticks_error_and_the_loop_begins_anew_by_itself(monkeypatch):
+    monkeypatch.setattr(shift, "AGAIN_S", 0.01)
     bench, shifts = Bench(), Shifts()
     bench.error = ValueError("broken")
     with pytest.raises(ValueError, match="broken"):
         bench.tick(shifts)
-    bench.error = None
+    time.sleep(0.1)
+    assert bench.worked, "before another tick"
     assert bench.tick(shifts).rounds
     assert bench.opened == 2
+
+
+def test_an_error_without_lingering_ends_the_loop():
+    bench = Bench()
+    bench.error = ValueError("broken")
+    with pytest.raises(ValueError, match="broken"):
+        bench.tick(Shifts(), linger=0, seconds=60)
+    assert (bench.opened, bench.open) == (1, 0)
+
+
+def test_what_a_loop_holds_is_opened_anew_after_a_while(monkeypatch):
+    monkeypatch.setattr(shift, "FRESH_S", 0.02)
+    bench, shifts = Bench(), Shifts()
+    assert bench.tick(shifts, seconds=0.2).rounds
+    assert bench.opened > 2
+    assert bench.open <= 1
 
 
 def test_a_piece_of_work_that_takes_longer_than_a_tick_is_told():
