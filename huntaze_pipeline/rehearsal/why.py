@@ -127,7 +127,7 @@ def lookup(connection: Connection, message: str) -> dict[str, Any]:
 
 def decided(row: dict[str, Any]) -> Decision:
     """Return a message's row as it was decided, before gates moved it."""
-    names = {f.name for f in fields(Decision)} & row.keys()
+    names = {f.name for f in fields(Decision) if f.init} & row.keys()
     values = {name: row[name] for name in names}
     return Decision(**{**values, "state": "decided", "reason": None, "key": row["idempotency_key"]})
 

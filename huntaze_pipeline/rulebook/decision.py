@@ -4,9 +4,8 @@ Decisions are pure (law 4): made from facts, a rule version, a seed and a clock 
 `delivery.outbox` writes them; a second write of the same decision changes nothing (law 1).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 
 from huntaze_pipeline import hashing
 
@@ -46,21 +45,18 @@ class Decision:
     decided_at: datetime
     key: str | None = None
     """The caller's idempotency key; default: the message id."""
+    message_id: str = field(init=False, compare=False)
+    """The deterministic id: the same decision made twice is the same message."""
 
-    @property
-    def message_id(self) -> str:
-        """The deterministic id: the same decision made twice is the same message."""
-        return _named(
-            self.creator_id, self.source, self.source_id, self.fan_id,
-            str(self.step), self.occurrence,
+    def __post_init__(self) -> None:
+        """Name the message, once: its id is asked for half a dozen times."""
+        made = hashing.name(
+            self.creator_id, self.source, self.source_id, self.fan_id, str(self.step),
+            self.occurrence,
         )  # fmt: skip
+        object.__setattr__(self, "message_id", made)
 
     @property
     def idempotency_key(self) -> str:
         """The key that the platform sees."""
         return self.key or self.message_id
-
-
-@lru_cache(maxsize=1 << 15)  # a decision's id is asked for half a dozen times
-def _named(*parts: str) -> str:
-    return hashing.name(*parts)
