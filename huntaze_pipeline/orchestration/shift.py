@@ -2,11 +2,12 @@
 
 Dagster looks at its sensors every five seconds and a tick costs more than what it has to do: what
 arrives between two ticks would wait, and what arrives while all of them begin or end would as well.
-So a tick hands its loop to a thread, watches it for four seconds and leaves it running until some
-time after the next tick is due. Plans, connections and caches stay warm, no run is launched. Every
-piece of work must be idempotent: one that dies after writing is repeated. A sensor that is switched
-off stops within `linger` seconds. An error of the work is the error of the tick that finds it, and
-the loop begins anew without waiting for another.
+So the first tick hands its loop to a thread, watches it for four seconds and leaves it running; the
+ones behind it ask what it has done, and let it go on until some time after the next is due. Plans,
+connections and caches stay warm, and no run is launched. Every piece of work must be idempotent:
+one that dies after writing is repeated. A sensor that is switched off stops within `linger`
+seconds. An error of the work is the error of the tick that finds it, and the loop begins anew
+without waiting for another.
 """
 
 import sys
@@ -130,7 +131,7 @@ class Shifts:
             name: whose loop.
             job: what to do from now on.
             tell: hears what a person should look at.
-            seconds: how long to watch it; a started piece is always finished.
+            seconds: how long to watch one that begins; a started piece is always finished.
             linger: how long it goes on without another tick. 0: it has ended on return.
             pause_s: how long it waits after finding nothing.
 
@@ -138,22 +139,26 @@ class Shifts:
             Exception: what the work raised since the last tick.
         """
         with self._lock:
-            loop = self._take(name, job, seconds, linger, pause_s)
+            before = self._loops.get(name)
+            loop = self._take(name, job, seconds + linger, pause_s, alone=linger == 0)
         thread = loop.thread
         assert thread is not None
-        thread.join(None if linger == 0 else seconds)
+        thread.join(None if linger == 0 else seconds if loop is not before else 0)
         drained = loop.report(tell)
         if drained.rounds == 0 and thread.is_alive():
-            tell(f"{name} has been at one piece of work for more than {seconds:g} s")
+            tell(
+                f"{name} has been at one piece of work since "
+                + ("the last tick" if loop is before else "it began")
+            )
         return drained
 
-    def _take(self, name: str, job: Job, seconds: float, linger: float, pause_s: float) -> _Loop:
-        loop, until = self._loops.get(name), time.monotonic() + seconds + linger
+    def _take(self, name: str, job: Job, lease: float, pause_s: float, *, alone: bool) -> _Loop:
+        loop, until = self._loops.get(name), time.monotonic() + lease
         if loop is not None and loop.thread is not None and loop.thread.is_alive():
             loop.job, loop.until = job, max(loop.until, until)
             return loop
         sys.setswitchinterval(SWITCH_S)
-        self._loops[name] = loop = _Loop(job, until, pause_s, alone=linger == 0)
+        self._loops[name] = loop = _Loop(job, until, pause_s, alone)
         loop.thread = threading.Thread(target=loop.run, name=f"shift {name}", daemon=True)
         loop.thread.start()
         return loop

@@ -106,4 +106,12 @@ def test_a_piece_of_work_that_takes_longer_than_a_tick_is_told():
     bench, shifts = Bench(), Shifts()
     slow = Job(bench.held, lambda held, tell: lambda: time.sleep(0.3) or 1)
     shifts.tick("slow", slow, bench.said.append, seconds=0.05, linger=0.01)
-    assert bench.said == ["slow has been at one piece of work for more than 0.05 s"]
+    assert bench.said == ["slow has been at one piece of work since it began"]
+
+
+def test_a_tick_of_a_loop_that_goes_on_returns_at_once():
+    bench, shifts = Bench(), Shifts()
+    bench.tick(shifts)
+    began = time.monotonic()
+    bench.tick(shifts, seconds=5)
+    assert time.monotonic() - began < 2
