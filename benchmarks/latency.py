@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import _tended
 from sqlalchemy import text
 
 from huntaze_pipeline import settings
@@ -33,7 +34,7 @@ from huntaze_pipeline.orchestration import ticks
 from huntaze_pipeline.orchestration.shift import Job, Shifts, Tell, Work
 from huntaze_pipeline.rulebook.policies import load_policies
 from huntaze_pipeline.settings import Settings
-from huntaze_pipeline.store import checkpoints, migrate
+from huntaze_pipeline.store import checkpoints
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake as lakes
 
@@ -137,6 +138,7 @@ class Worker(threading.Thread):
         super().__init__(daemon=True)
         self.found, self.store = found, store
         self.over = threading.Event()
+        self.told: list[str] = []
         self.longest, self.rounds, self.events = 0.0, 0, 0
 
     def run(self) -> None:
@@ -150,9 +152,10 @@ class Worker(threading.Thread):
         job = Job(lambda: lakes.connect(self.found), work)
         while not self.over.is_set():
             started = time.perf_counter()
-            done = shifts.tick("events", job, print, linger=5.0, pause_s=0.05)
+            done = shifts.tick("events", job, self.told.append, linger=5.0, pause_s=0.05)
             self.longest = max(self.longest, time.perf_counter() - started)
             self.rounds, self.events = self.rounds + done.rounds, self.events + done.done
+            self.over.wait(1)
 
 
 def watch(store: Store, until: Any) -> dict[str, float]:
@@ -237,7 +240,7 @@ def main() -> None:
 def measured(found: Settings, given: argparse.Namespace) -> dict[str, Any]:
     """Make the world, run, and return the figures."""
     store = Store(found)
-    migrate.upgrade(store)
+    _tended.upgrade(store)
     world(store, given.fans, given.automations)
     past(found, given.fans, given.history)
     result: dict[str, Any] = {"benchmark": "latency", **vars(given)}

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import _tended
 from duckdb import DuckDBPyConnection
 from sqlalchemy import text
 
@@ -32,7 +33,6 @@ from huntaze_pipeline.local import stack
 from huntaze_pipeline.rulebook import selection
 from huntaze_pipeline.rulebook.live import LiveSegment
 from huntaze_pipeline.rulebook.schema import Segment
-from huntaze_pipeline.store import migrate
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake
 
@@ -65,7 +65,7 @@ def conditions(count: int) -> list[str]:
 def prepared(ready: settings.Settings) -> settings.Settings:
     """Make the operational tables, empty."""
     store = Store(ready, pooled=False)
-    migrate.upgrade(store)
+    _tended.upgrade(store)
     store.engine.dispose()
     return ready
 

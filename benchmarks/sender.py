@@ -32,6 +32,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import _tended
 from sqlalchemy import insert, text
 from sqlalchemy.engine import make_url
 
@@ -43,7 +44,6 @@ from huntaze_pipeline.local import stack
 from huntaze_pipeline.local.simulator import process as simulator
 from huntaze_pipeline.local.simulator.judge import fullest
 from huntaze_pipeline.settings import Settings
-from huntaze_pipeline.store import migrate
 from huntaze_pipeline.store.people import Account, Consent, Creator, Fan, Identity
 from huntaze_pipeline.store.session import Store, url
 
@@ -138,7 +138,7 @@ def world(count: int, limits: Limits, median_s: float = 0.02) -> Iterator[World]
             update={"limiter_enabled": True, "rollout_percentage": 100}
         )
         store = Store(ready)
-        migrate.upgrade(store)
+        _tended.upgrade(store)
         made = World(ready, store, Path(home))
         made.accounts(count, limits)
         yield made

@@ -35,6 +35,8 @@ _CARELESS = {
     "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
 }  # fmt: skip
 """For data that is thrown away with the stack: three times faster, lost when the machine dies."""
+_UNTENDED = "--set=autovacuum=off"
+"""Of such a cluster: tests take a third longer with it. Benchmarks turn it on (`_tended`)."""
 
 
 class Postgres:
@@ -133,7 +135,8 @@ class Postgres:
             for path in (secret, fresh):
                 os.chown(path, *self._account, follow_symlinks=False)
         cluster = fresh / "data"
-        self._run([programs / "initdb", "-D", cluster, "-U", NAME, f"--pwfile={secret}", *_INITDB])
+        options = [*_INITDB, *([_UNTENDED] if self._throwaway else [])]
+        self._run([programs / "initdb", "-D", cluster, "-U", NAME, f"--pwfile={secret}", *options])
         self._run(_single(programs, cluster), f"create database {NAME}\n".encode())
         data = place / "data"
         if data.exists():  # something that is no cluster: keep it for its owner
