@@ -127,7 +127,11 @@ def survey(con: DuckDBPyConnection, since: int | None = None) -> "Survey":
     }
     row = con.execute(f"select min(snapshot_id) from {CATALOG}.ducklake_snapshot").fetchone()
     together = {int(snapshot): _built(note) for snapshot, _, note in made if note}
-    return Survey(upto, states, things, moves, cuts, int(row[0]) if row else 0, together)
+    oldest = int(row[0]) if row else 0
+    rows = con.execute(
+        f"select table_id, record_count from {CATALOG}.ducklake_table_stats"
+    ).fetchall()
+    return Survey(upto, states, things, moves, cuts, oldest, together, dict(rows))
 
 
 def _built(note: str) -> frozenset[str]:
@@ -156,6 +160,12 @@ class Survey:
     """The oldest snapshot that is kept."""
     together: Mapping[int, frozenset[str]]
     """Snapshots in which several models were built: each of them has seen the others' rows."""
+    counts: Mapping[int, int]
+    """Table id: how many rows ever came to it; one that never had a row is missing."""
+
+    def came(self, name: str) -> int:
+        """Return how many rows ever came to a table: there are no more."""
+        return self.counts.get(self.things[name][1], 0)
 
     def kind(self, name: str) -> str | None:
         """Return what stands under a name: table, view or nothing."""

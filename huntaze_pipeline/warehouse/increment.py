@@ -56,10 +56,8 @@ def _keys(task: Task) -> tuple[Change, str] | None:
         for rows in task.feed(base).sides
     ]
     con.execute(f"create or replace temp table _keys as {' union '.join(parts)}")
-    keys, rows = con.execute(
-        f"select (select count(*) from _keys), (select count(*) from {task.table})"
-    ).fetchone() or (0, 0)
-    if keys > max(_FEW, _MOST * rows):
+    keys = differences.count(task, "_keys")
+    if keys > _FEW and keys > _MOST * differences.count(task, task.table):
         return None
     limited = {
         read: f"(select r.* from {task.relation(read)} r semi join _keys k on "

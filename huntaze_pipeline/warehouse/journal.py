@@ -12,11 +12,14 @@ from datetime import date
 
 from duckdb import DuckDBPyConnection
 
-from huntaze_pipeline.warehouse import changes, lake, raw
+from huntaze_pipeline.warehouse import changes, lake
 from huntaze_pipeline.warehouse.changes import News, Span, Survey
 
-SMALL = frozenset({*(f"raw.{name}" for name in raw.DECLARED), "raw.clock", "raw.experiments"})
-"""Tables so small that asking the catalog where they are takes longer than reading them."""
+_SMALL = 10_000
+"""Rows of a table that asking the catalog where they are takes longer than reading them."""
+
+_FEED = "ducklake_table_"
+_SIDES = ("insertions", "deletions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Journal:
         self._through: dict[tuple[str, str], str] = {}
         self._days: dict[tuple[str, str], frozenset[date]] = {}
         self._tables: set[str] = set()
+        self._copies: dict[str, str] = {}
 
     def look(self) -> Survey:
         """Return the catalog as the present transaction found it."""
@@ -85,28 +89,46 @@ class Journal:
         if self.together:
             self._now[table] = rows
 
-    def copy(self, table: str) -> str:
-        """Return where to read one of the small tables: in this transaction, asked for only once.
+    def own(self, table: str) -> str:
+        """Return where to read a table with the lake's ids of its rows."""
+        if self.together and table not in self._now and not self.look().came(table):
+            return f"(select rowid, * from lake.{table} where false)"
+        return f"lake.{table}"
+
+    def at(self, table: str) -> str:
+        """Return where to read a stored table: of a small one there is a copy in this transaction.
 
         Its last name stays, for that is how a SELECT without an alias calls it.
         """
-        if not self.together:
-            return f"lake.{table}"
         name = f"temp.{table.split('.')[1]}"
-        if name not in self._tables:
-            self._con.execute(f"create or replace temp table {name} as from lake.{table}")
+        if not self._copied(table) or self._copies.get(name, table) != table:
+            return f"lake.{table}"
+        if name not in self._copies:
+            # For a table without rows DuckLake looks up what it knows of each column, in vain.
+            none = "" if self.look().came(table) else " where false"
+            self._con.execute(f"create or replace temp table {name} as from lake.{table}{none}")
             self._tables.add(name)
+            self._copies[name] = table
         return name
 
+    def _copied(self, table: str) -> bool:
+        """Say whether a table is small, and the same from the first to the last who reads it."""
+        return (
+            self.together
+            and table not in self._now
+            and self.look().kind(table) == "table"
+            and self.look().came(table) <= _SMALL
+        )
+
     def through(self, read: str, rows: str, made: str) -> str:
-        """Return what a view makes of one side of a feed: worked out once for all who read it.
+        """Return what a read makes of one side of a feed: worked out once for all who read it.
 
         Args:
-            read: the view.
+            read: the table, or a view over it.
             rows: the side of the feed.
-            made: the view's SELECT over it.
+            made: the view's SELECT over it; the side itself where the table is read.
         """
-        if not self.together:
+        if not self.together or (made == rows and not rows.startswith(_FEED)):
             return made
         if (read, rows) not in self._through:
             name = f"_through_{read.replace('.', '_')}_{len(self._through)}"
@@ -156,24 +178,21 @@ class Journal:
         self._feeds.clear()
         self._now.clear()
         self._through.clear()
+        self._copies.clear()
         self._days.clear()
         self._seen = None
 
     def _bring(self, table: str, first: int, last: int) -> Feed:
         """Keep what came and what left: asked for apart, they are not matched up as updates."""
         schema, name = (lake.quoted(part) for part in table.split("."))
-        sides = ["insertions", "deletions"]
+        of = f"('lake', {schema}, {name}, {first}, {last})"
         if self.together and not self.look().cut(table, (first, last)):
-            sides.pop()  # the catalog knows it, so the files need not be asked
-        found = []
-        for side in sides:
-            kept = f"_{side}_{table.replace('.', '_')}_{first}_{last}"
-            self._con.execute(
-                f"create or replace temp table {kept} as"
-                f" from ducklake_table_{side}('lake', {schema}, {name}, {first}, {last})"
-            )
+            # The catalog knows that nothing left, so the files need not be asked; what came is
+            # read where it is needed, in the shape in which it is needed (`through`).
+            return Feed(f"{_FEED}insertions{of}", None)
+        came, left = (f"_{s}_{table.replace('.', '_')}_{first}_{last}" for s in _SIDES)
+        for side, kept in zip(_SIDES, (came, left), strict=True):
+            self._con.execute(f"create or replace temp table {kept} as from {_FEED}{side}{of}")
             self._tables.add(kept)
-            found.append(kept)
-        came, *left = found
-        some = left and self._con.execute(f"select 1 from {left[0]} limit 1").fetchone()
-        return Feed(came, left[0] if some else None)
+        some = self._con.execute(f"select 1 from {left} limit 1").fetchone()
+        return Feed(came, left if some else None)

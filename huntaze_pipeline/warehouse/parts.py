@@ -22,7 +22,8 @@ def write(task: Task) -> None:
     So a later build reads a stretch of it alone.
     """
     for number, part in enumerate(_parts(task)):
-        how = f"insert into {task.table}" if number else f"create or replace table {task.table} as"
+        table = f"lake.{task.model.name}"
+        how = f"insert into {table}" if number else f"create or replace table {table} as"
         task.con.execute(f"{how} {part}{_order(task)}")
 
 

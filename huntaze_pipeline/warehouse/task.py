@@ -14,7 +14,7 @@ from huntaze_pipeline.clock import duration
 from huntaze_pipeline.warehouse import changes
 from huntaze_pipeline.warehouse.changes import News
 from huntaze_pipeline.warehouse.header import NAMED, Incremental, Read
-from huntaze_pipeline.warehouse.journal import SMALL, Feed, Journal
+from huntaze_pipeline.warehouse.journal import Feed, Journal
 from huntaze_pipeline.warehouse.models import Model, Project
 
 _NAMED = {
@@ -46,8 +46,8 @@ class Task:
 
     @property
     def table(self) -> str:
-        """Return the table that is brought up to date."""
-        return f"lake.{self.model.name}"
+        """Return where to read the table that is brought up to date."""
+        return self.journal.own(self.model.name)
 
     @property
     def names(self) -> str:
@@ -70,13 +70,13 @@ class Task:
 
     def side(self, read: str, base: str, rows: str) -> str:
         """Return what a read makes of one side of its table's feed."""
-        made = self.relation(read, {base: rows})
-        return rows if made == rows else self.journal.through(read, rows, made)
+        return self.journal.through(read, rows, self.relation(read, {base: rows}))
 
     def relation(self, read: str, instead: Mapping[str, str] | None = None) -> str:
         """Return a read as it is, views written out, with some base tables replaced."""
-        small = {b: self.journal.copy(b) for b in self._bases(read) if b in SMALL}
-        return changes.relation(self.project, read, small | dict(instead or {}))
+        instead = instead or {}
+        rest = {b: self.journal.at(b) for b in self._bases(read) if b not in instead}
+        return changes.relation(self.project, read, rest | dict(instead))
 
     def sql(self, relations: Mapping[str, str] | None = None) -> str:
         """Return the SELECT over other relations, views written out."""
@@ -99,5 +99,5 @@ class Task:
         if text not in NAMED:
             return duration(text)
         table, longest = _NAMED[text]
-        row = self.con.execute(f"select {longest} from {self.journal.copy(table)}").fetchone()
+        row = self.con.execute(f"select {longest} from {self.journal.at(table)}").fetchone()
         return timedelta(seconds=int(row[0]) if row and row[0] else 0)

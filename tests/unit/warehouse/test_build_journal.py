@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from duckdb import DuckDBPyConnection
+
 from huntaze_pipeline.warehouse import changes, lake, models, runner
+from huntaze_pipeline.warehouse.journal import Feed, Journal
 
 _MODEL = """/* ---
 description: Sums.
@@ -78,3 +81,56 @@ def test_notes_of_others_on_a_snapshot_are_passed_over(tmp_path: Path) -> None:
         found = list(changes.survey(con).together.values())
 
     assert found == [frozenset(), frozenset(), {"staging.first"}]
+
+
+def _counted(con: DuckDBPyConnection, place: str) -> int:
+    row = con.execute(f"select count(*) from {place}").fetchone()
+    return int(row[0]) if row else -1
+
+
+def test_small_tables_are_copied_once_a_build_and_large_ones_are_not(tmp_path: Path) -> None:
+    with lake.private(tmp_path / "lake") as con:
+        con.execute("insert into lake.raw.costs (id) values ('a'), ('b')")
+        con.execute("insert into lake.raw.fans (id) select i::varchar from range(10001) r(i)")
+        con.execute("begin")
+        known = Journal(con, together=True)
+
+        assert known.at("raw.fans") == "lake.raw.fans"
+        assert known.at("raw.costs") == "temp.costs"
+        assert _counted(con, known.at("raw.costs")) == 2
+        assert _counted(con, known.at("raw.goal_filters")) == 0  # one that never had a row
+
+
+def test_a_table_that_the_build_itself_wrote_is_read_where_it_is(tmp_path: Path) -> None:
+    with lake.private(tmp_path / "lake") as con:
+        con.execute("begin")
+        known = Journal(con, together=True)
+        assert _counted(con, known.own("raw.costs")) == 0
+        con.execute("insert into lake.raw.costs (id) values ('a')")
+        known.wrote("raw.costs", Feed("(select 'a' as id)", None))
+
+        assert known.at("raw.costs") == known.own("raw.costs") == "lake.raw.costs"
+
+
+def test_two_tables_of_one_name_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    with lake.private(tmp_path / "lake") as con:
+        con.execute("create table lake.marts.costs as select 1 as n from range(3)")
+        con.execute("begin")
+        known = Journal(con, together=True)
+
+        assert [_counted(con, known.at(name)) for name in ("raw.costs", "marts.costs")] == [0, 3]
+
+
+def test_tables_of_models_keep_no_rows_in_the_catalog(tmp_path: Path) -> None:
+    with lake.private(tmp_path / "lake") as con:
+        for table in ("raw.costs", "marts.costs"):
+            if table.startswith("marts"):
+                con.execute(f"create table lake.{table} (id varchar)")
+            con.execute(f"insert into lake.{table} (id) values ('a')")
+        inlined = con.execute(
+            "select t.table_name, t.table_id in (select table_id from"
+            f" {changes.CATALOG}.ducklake_data_file) from {changes.CATALOG}.ducklake_table t"
+            " where t.table_name = 'costs' order by t.table_id"
+        ).fetchall()
+
+    assert inlined == [("costs", False), ("costs", True)]
