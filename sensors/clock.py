@@ -21,6 +21,6 @@ def clock(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
         return lambda: ticks.chime(store, lake, rooms.clock(), tell)
 
     drained = SHIFTS.tick(
-        "clock", Job(rooms.lake, work), context.log.warning, linger=rooms.linger_s, pause_s=0.5
+        "clock", Job(rooms.lake, work), context.log.warning, linger=rooms.linger_s, pause_s=1.0
     )
     return dg.SkipReason(f"{drained.done} events made or read in {drained.rounds} rounds")

@@ -22,6 +22,6 @@ def due_campaigns(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipR
 
     drained = SHIFTS.tick(
         "due_campaigns", Job(rooms.lake, work), context.log.warning, linger=rooms.linger_s,
-        pause_s=0.5,
+        pause_s=1.0,
     )  # fmt: skip
     return dg.SkipReason(f"{drained.done} decisions in {drained.rounds} rounds")

@@ -2,7 +2,7 @@
 
 Dagster looks at its sensors every five seconds and a tick costs more than what it has to do: what
 arrives between two ticks would wait, and what arrives while all of them begin or end would as well.
-So the first tick hands its loop to a thread, watches it for four seconds and leaves it running; the
+So the first tick hands its loop to a thread, watches it for a second and leaves it running; the
 ones behind it ask what it has done, and let it go on until some time after the next is due. Plans,
 connections and caches stay warm, and no run is launched. Every piece of work must be idempotent:
 one that dies after writing is repeated. A sensor that is switched off stops within `linger`
@@ -18,10 +18,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-EVERY_S = 10
-"""How often a sensor whose loop goes on is ticked: each tick costs what a hundred events cost."""
-LINGER_S = 2.0 * EVERY_S
-"""Two ticks: on a busy machine one of them is late."""
+EVERY_S = 30
+"""How often a sensor whose loop goes on is ticked: each tick costs what a hundred events cost, and
+all sensors are ticked together."""
+LINGER_S = 1.5 * EVERY_S
+"""On a busy machine a tick is late."""
 AGAIN_S = 1.0
 """How long a loop waits after an error."""
 FRESH_S = 60.0
@@ -121,7 +122,7 @@ class Shifts:
         job: Job,
         tell: Tell,
         *,
-        seconds: float = 4.0,
+        seconds: float = 1.0,
         linger: float = 0.0,
         pause_s: float = 0.1,
     ) -> Drained:
