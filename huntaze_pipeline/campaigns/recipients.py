@@ -65,6 +65,11 @@ def targeted(creator_id: str, targeting: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def spoken_of(targeting: Mapping[str, Any]) -> list[str]:
+    """Return the segments that a targeting names, meant or excluded."""
+    return [*(targeting.get("segmentIds") or ()), *(targeting.get("excludeSegmentIds") or ())]
+
+
 def outside(segments: Collection[str], targeting: Mapping[str, Any]) -> str | None:
     """Say why a fan in these segments is not meant, as `CHOSEN` does: `audience` or `excluded`."""
     wanted = targeting.get("segmentIds") or ()

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from huntaze_pipeline.rehearsal.mailing import Script
     from huntaze_pipeline.rehearsal.past import Past
     from huntaze_pipeline.rulebook.live import LiveAutomation
     from huntaze_pipeline.rulebook.loader import Rulebook
@@ -68,12 +69,13 @@ def backtest(
         book = _book(folder or settings.rules_dir)
         kind, name = _meant(book, rule, live)
         start, end = _period(kind, since, until, at)
-        _possible(kind, at, live, chart)
+        _possible(kind, at, chart)
         if kind == "automations":
             rules = versions.automations(past, settings, book, name, live)
             found, told = _automation(past, book, rules, start, end), showing.text
         elif kind == "campaigns":
-            found, told = _campaign(past, book, name, start, end, at is not None), showing.mailing
+            scripts = versions.campaigns(past, settings, book, name, start, live)
+            found, told = _campaign(past, book, scripts, start, end, at), showing.mailing
         else:
             mine = versions.segments(past, settings, book, name, live)
             found, told = _segment(past, mine, name, start, end), showing.tides
@@ -137,16 +139,12 @@ def _period(
     return start, end
 
 
-def _possible(kind: str, at: datetime | None, live: bool, chart: Path | None) -> None:
+def _possible(kind: str, at: datetime | None, chart: Path | None) -> None:
     """Refuse what a kind of rule cannot do."""
     if at is not None and kind != "campaigns":
         doing = "reacts to events" if kind == "automations" else "changes all the time"
         raise typer.BadParameter(
             f"--at is for campaigns: one of {kind} {doing}; write --from, --to"
-        )
-    if live and kind == "campaigns":
-        raise typer.BadParameter(
-            "--live is for automations and segments; a campaign is run as its file says"
         )
     if chart is not None and kind == "segments":
         raise typer.BadParameter("--chart draws messages, and a segment sends none")
@@ -165,19 +163,19 @@ def _automation(
 
 
 def _campaign(
-    past: "Past", book: "Rulebook", name: str, start: datetime, end: datetime, once: bool
-) -> dict[str, Any]:
+    past: "Past", book: "Rulebook", scripts: "Sequence[Script]", start: datetime, end: datetime,
+    at: datetime | None,
+) -> dict[str, Any]:  # fmt: skip
     from huntaze_pipeline.rehearsal import mailing, meaning
 
     past.open(end)
-    found = []
-    for creator in past.people():
-        if once:
-            found.append(mailing.at(book, name, creator, start))
-        else:
-            found += mailing.occurrences(book, name, creator, start, end)
-    done = mailing.run(past, book, name, found, start, end)
-    return meaning.mailed(past, done, name, book.policies)
+    found: list[Script] = []
+    for script in scripts:
+        found += (
+            mailing.occurrences(script, start, end) if at is None else [mailing.at(script, start)]
+        )
+    done = mailing.run(past, found, book.policies, start, end)
+    return meaning.mailed(past, done, scripts[0].campaign.id, book.policies)
 
 
 def _segment(

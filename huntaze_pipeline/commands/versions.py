@@ -1,8 +1,13 @@
 """Which version of a rule a backtest runs: the one of the files, or the one that is live."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
 
+from huntaze_pipeline.campaigns import launch
 from huntaze_pipeline.errors import NotFoundError
+from huntaze_pipeline.rehearsal.mailing import Script
 from huntaze_pipeline.rehearsal.past import Past
 from huntaze_pipeline.rulebook import live as live_rules
 from huntaze_pipeline.rulebook.live import LiveAutomation
@@ -29,6 +34,35 @@ def automations(
             raise NotFoundError(f"no automation {name!r} is live")
         return [a for a in found if a.rule_hash == found[0].rule_hash]
     return [book_automation(book, creator, name) for creator in past.creators]
+
+
+def campaigns(
+    past: Past, settings: Settings, book: Rulebook, name: str, now: datetime, live: bool
+) -> list[Script]:
+    """Return the campaign for each creator who has it, due now: of the files, or as it is live.
+
+    A live one is taken as if its test had not been decided yet.
+
+    Raises:
+        NotFoundError: there is no such campaign.
+    """
+    if not live:
+        return [Script.filed(book, name, creator, now) for creator in past.people()]
+    with Store(settings).worker() as connection:
+        templates = live_rules.templates(connection, past.creators)
+        segments_: dict[str, dict[str, Segment]] = {}
+        for segment in live_rules.segments(connection, past.creators):
+            segments_.setdefault(segment.creator_id, {})[segment.id] = segment.rule
+        found = []
+        for creator in past.creators:
+            with suppress(NotFoundError):
+                made = launch.one(connection, creator, name, now)
+                fresh = replace(made, closed=False, follows=None)
+                mine = templates.get(creator, {}), segments_.get(creator, {})
+                found.append(Script(fresh, *mine))
+    if not found:
+        raise NotFoundError(f"no campaign {name!r} is live")
+    return found
 
 
 def segments(

@@ -34,10 +34,14 @@ def planned(
         creator: id, name, zone and currency.
         now: aware UTC.
     """
-    campaign = made(book, name, creator, now)
+    return coming(made(book, name, creator, now), now)
+
+
+def coming(campaign: Campaign, now: datetime) -> Campaign | None:
+    """Return a campaign as if it were started now; None: it never comes before its end."""
     if campaign.end_at is not None and campaign.end_at <= now:
         return None
-    due = schedule.first(campaign, campaign.local, now, creator["zone"])
+    due = schedule.first(campaign, campaign.local, now, campaign.creator["zone"])
     return due and replace(campaign, due_at=due, start_at=campaign.start_at or now)
 
 

@@ -126,7 +126,7 @@ def _missed(past: Past, campaign: Campaign, there: Row) -> str:
 def _stays(past: Past, campaign: Campaign, fan: str, at: datetime) -> tuple[str, str | None]:
     """Tell the fan's stays in a campaign's segments, and why it was not meant at an instant."""
     aims = campaign.targeting
-    names = [*(aims.get("segmentIds") or ()), *(aims.get("excludeSegmentIds") or ())]
+    names = recipients.spoken_of(aims)
     rows = past.con.execute(
         f"select segment_id, entered_at, left_at, {attendance.during('m', at)}"
         f" from {past.table('members')} m where fan_id = ? and segment_id in ({listed(names)})"

@@ -18,6 +18,7 @@ from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.orchestration import ticks
 from huntaze_pipeline.rehearsal import mailing, meaning, tides
+from huntaze_pipeline.rehearsal.mailing import Script
 from huntaze_pipeline.rehearsal.past import Past
 from huntaze_pipeline.rulebook import loader, registry
 from huntaze_pipeline.rulebook.policies import Cap, Policies
@@ -149,8 +150,8 @@ def test_a_campaign_over_the_past_decides_what_live_decided_then(month):
     _, store, book, _ = month
     with looking(month) as past:
         (maya,) = past.people()
-        found = mailing.occurrences(book, "sale", maya, START, END)
-        done = mailing.run(past, book, "sale", found, START, END)
+        found = mailing.occurrences(Script.filed(book, "sale", maya, START), START, END)
+        done = mailing.run(past, found, book.policies, START, END)
         told = meaning.mailed(past, done, "sale", book.policies)
     with store.worker() as c:
         columns = (Message.fan_id, Message.state, Message.reason, Message.content,
@@ -178,9 +179,8 @@ def test_one_moment_is_decided_by_what_was_known_at_it_and_by_nothing_later(mont
     early = START + timedelta(hours=1)
     with looking(month) as past:
         (maya,) = past.people()
-        done = mailing.run(
-            past, book, "sale", [mailing.at(book, "sale", maya, early)], early, END
-        )  # fmt: skip
+        script = Script.filed(book, "sale", maya, early)
+        done = mailing.run(past, [mailing.at(script, early)], book.policies, early, END)
     bought = {fan for n, fan in enumerate(FANS) if n * 7 % (3 + n % 9) == 0} - {"fan-09"}
     assert {d.fan_id for d in done.decisions} == bought
     assert all("1 already" in d.content for d in done.decisions if d.variant_id == "left"
@@ -200,8 +200,12 @@ def test_gates_know_the_fans_of_every_creator_whose_past_is_asked(month):
         with lake.connect(month[0]) as con:
             past = Past(con, names)
             past.open(END)
-            due = [mailing.at(book, "news", creator, later) for creator in past.people()]
-            found[len(names)] = mailing.run(past, book, "news", due, later, END).decisions
+            due = [
+                mailing.at(Script.filed(book, "news", creator, later), later)
+                for creator in past.people()
+            ]
+            done = mailing.run(past, due, book.policies, later, END)
+            found[len(names)] = done.decisions
     assert "frequency_cap" in {d.reason for d in found[1]}
     assert [d for d in found[2] if d.creator_id == "maya"] == found[1]
     with month[1].worker() as c:
@@ -212,11 +216,11 @@ def test_a_repetition_comes_as_its_schedule_says_in_the_creators_zone(month):
     book = month[2]
     with looking(month) as past:
         (maya,) = past.people()
-        found = mailing.occurrences(book, "news", maya, START, END)
-        assert [c.due_at for c in found] == [
+        found = mailing.occurrences(Script.filed(book, "news", maya, START), START, END)
+        assert [s.campaign.due_at for s in found] == [
             datetime(2026, 2, day, 18, tzinfo=UTC) for day in (4, 11, 18)
         ]
-        done = mailing.run(past, book, "news", found, START, END)
+        done = mailing.run(past, found, book.policies, START, END)
     assert len({d.occurrence for d in done.decisions}) == 3
 
 
@@ -225,9 +229,10 @@ def test_what_has_no_moment_in_the_period_is_refused_with_the_reason(month):
     with looking(month) as past:
         (maya,) = past.people()
         with pytest.raises(NotFoundError, match="has no schedule: say when it would have gone"):
-            mailing.occurrences(book, "spring_drop", maya, START, END)
+            mailing.occurrences(Script.filed(book, "spring_drop", maya, START), START, END)
+        late = START + 11 * DAY
         with pytest.raises(NotFoundError, match="does not come from"):
-            mailing.occurrences(book, "sale", maya, START + 11 * DAY, END)
+            mailing.occurrences(Script.filed(book, "sale", maya, late), late, END)
 
 
 def test_a_segment_over_the_past_agrees_with_its_size_when_live_evaluated_it(month):
@@ -268,6 +273,14 @@ def test_the_command_tells_a_campaign_and_a_segment_and_refuses_what_it_cannot_d
     assert "drained" in told
     code, told = run("campaigns/sale", "--at", "2026-02-06T10:00:00", "--format", "json")
     assert (code, json.loads(told)["rule"]) == (0, "sale")
+    (folder / "campaigns" / "sale.yaml").write_text(SALE.replace("0.1", "0.9"), "utf-8")
+    of_file, of_live = (
+        json.loads(run("sale", *period, *more, "--format", "json")[1]) for more in ([], ["--live"])
+    )
+    told = of_live["live"]
+    assert (told["different"], told["only_live"], told["only_here"]) == (0, 0, 0)
+    assert told["same"] > 20
+    assert of_file["live"]["different"] > 0
     code, told = run("fresh", *period)
     assert (code, "fans at first" in told, "+ maya/fan" in told) == (0, True, True)
     when = ["--from", "2026-02-02", "--to", WENT.isoformat()[:19], "--format", "json"]
@@ -281,7 +294,7 @@ def test_the_command_tells_a_campaign_and_a_segment_and_refuses_what_it_cannot_d
         (["fresh", "--at", "2026-02-06"], "--at is for campaigns"),
         (["sale"], "--from is missing"),
         (["sale", *period, "--at", "2026-02-06"], "either --at or --from"),
-        (["sale", *period, "--live"], "--live is for automations and segments"),
+        (["campaigns/nobody", *period, "--live"], "no campaign 'nobody' is live"),
         (["segments/nobody", *period, "--live"], "no segment 'nobody' is live"),
         (["flash_sale", *period], "is a template"),
         (["policies/caps", *period], "have no past"),

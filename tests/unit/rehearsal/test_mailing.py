@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from olden import START, ZONES, past
 
 from huntaze_pipeline.rehearsal import mailing
+from huntaze_pipeline.rehearsal.mailing import Script
 from huntaze_pipeline.rulebook import loader
 from huntaze_pipeline.rulebook.policies import Cap, Policies, QuietHours
 from huntaze_pipeline.rulebook.schema import Campaign
@@ -22,8 +23,10 @@ BOOK = replace(SHIPPED, campaigns={"sale": SALE})
 def decided(olden, book=BOOK):
     """Decide the sale for both creators."""
     olden.open(START + timedelta(days=1))
-    found = [mailing.at(book, "sale", creator, START) for creator in olden.people()]
-    return mailing.run(olden, book, "sale", found, START, START + timedelta(days=1)).decisions
+    found = [
+        mailing.at(Script.filed(book, "sale", creator, START), START) for creator in olden.people()
+    ]
+    return mailing.run(olden, found, book.policies, START, START + timedelta(days=1)).decisions
 
 
 def test_each_creators_fans_are_asked_in_their_own_zone():
