@@ -76,7 +76,8 @@ class _Loop:
                 with self.job.opened() as held:
                     self._stay(held, time.monotonic() + FRESH_S)
             except Exception as error:
-                self.error = error
+                with self.lock:
+                    self.error = error
                 if self.alone:
                     return
                 time.sleep(AGAIN_S)

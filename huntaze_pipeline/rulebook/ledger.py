@@ -47,6 +47,8 @@ _STEPS = text(
     where steps.state in ('waiting', 'held') and excluded.state <> 'waiting'
     """
 )
+# "Is true", here and below: in a table that was never analyzed the planner takes the few states for
+# the rarest thing there is, and would read all of a creator's executions once for each fan.
 _CLOSE = text(
     """
     update executions e
@@ -70,8 +72,8 @@ _CLOSE = text(
                (array_agg(s.reason order by s.turn desc)
                    filter (where s.state = 'cancelled'))[1] as last_reason
         from steps s where s.creator_id = k.creator_id and s.execution_id = k.id) as came
-    where e.creator_id = k.creator_id and e.id = k.id and e.state in ('active', 'paused')
-      and not came.open
+    where e.creator_id = k.creator_id and e.id = k.id
+      and (e.state in ('active', 'paused')) is true and not came.open
     returning e.creator_id, e.id, e.reason
     """
 )
@@ -118,7 +120,7 @@ _OPEN = text(
            s.turn, s.position, coalesce(s.began_at, s.due_at) as began_at, s.due_at, e.event_id
     from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
     join executions e on e.creator_id = k.creator_id and e.fan_id = k.fan_id
-        and e.state in ('active', 'paused')
+        and (e.state in ('active', 'paused')) is true
     join steps s on s.creator_id = e.creator_id and s.execution_id = e.id and s.state = 'waiting'
     where jsonb_exists_any(s.awaits, cast(:names as text[]))
     order by s.creator_id, s.execution_id

@@ -1,0 +1,42 @@
+"""How the ledger finds what it writes on."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+
+from huntaze_pipeline.rulebook import ledger
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def crowded(store, creator):
+    """A creator with many executions of one automation, in tables that were never analyzed."""
+    with store.worker() as c:
+        c.execute(text(
+            "insert into executions (creator_id, id, automation_id, rule_hash, fan_id, entry_key,"
+            " event_id, state, entered_at)"
+            f" select '{creator}', n::text, 'thanks', 'h', 'fan-' || n % 900, n::text, n::text,"
+            " 'active', now() from generate_series(1, 30000) n"
+        ))  # fmt: skip
+    return store, creator
+
+
+def plan(store, statement, values):
+    with store.worker() as c:
+        return "\n".join(c.execute(text(f"explain {statement.text}"), values).scalars())
+
+
+def test_passages_that_end_are_found_by_their_name(crowded):
+    store, creator = crowded
+    names = {"creators": [creator] * 100, "ids": [str(n) for n in range(100)]}
+    found = plan(store, ledger._CLOSE, names | {"now": NOON, "unreached": ["consent"]})
+    assert "ix_executions_state" not in found
+
+
+def test_open_passages_are_found_by_the_fan(crowded):
+    store, creator = crowded
+    fans = {"creators": [creator] * 100, "fans": [f"fan-{n}" for n in range(100)]}
+    found = plan(store, ledger._OPEN, fans | {"names": ["purchase"]})
+    assert "ix_executions_fan" in found
