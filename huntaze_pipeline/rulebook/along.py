@@ -31,10 +31,9 @@ def fields(
     wanted = [fact for fact in FACTS if fact.name in names]
     moving = [fact for fact in wanted if fact.name in moved and batch.moves(fact)]
     news = [batch.news(fact, states[fact.name]).alias(_new(fact)) for fact in moving]
-    both = states.select(fact.name for fact in wanted).with_columns(news)
+    both = pl.DataFrame([*(states[fact.name] for fact in wanted), *news])
     told = both.select(_field(fact, fact in moving) for fact in wanted)
-    scaled = [fact for fact in wanted if facts.scale(fact) > 1]
-    return told.with_columns(_divided(told[fact.name], facts.scale(fact)) for fact in scaled)
+    return pl.DataFrame([_divided(told[fact.name], facts.scale(fact)) for fact in wanted])
 
 
 def _new(fact: Fact) -> str:
@@ -66,10 +65,16 @@ class _Batch:
             return [1] * len(self.names)
         source = "said" if fact.kind == "distinct" else fact.value
         if source not in self._read:
-            said = pl.coalesce("message_id", "campaign_id") if source == "said" else source
-            read = self.events.select(said).to_series()
-            self._read[source] = read.to_physical().to_list()
+            self._read[source] = self._said() if source == "said" else self._column(source)
         return self._read[source]
+
+    def _column(self, name: str) -> list[Any]:
+        return self.events[name].to_physical().to_list()
+
+    def _said(self) -> list[str | None]:
+        """Return what each event speaks of: its message, or else its campaign."""
+        pairs = zip(self._column("message_id"), self._column("campaign_id"), strict=True)
+        return [message if message is not None else campaign for message, campaign in pairs]
 
     def _counting(self, fact: Fact, values: Sequence[Any]) -> Iterator[tuple[int, Any, Any]]:
         """Yield place, fan and value of each event; no value: it does not count."""
@@ -115,4 +120,4 @@ def _field(fact: Fact, moving: bool) -> pl.Expr:
 
 def _divided(whole: pl.Series, by: int) -> pl.Series:
     """Divide as DuckDB does; Polars would multiply by the reciprocal, which rounds twice."""
-    return pl.Series(whole.name, whole.to_numpy() / by, dtype=pl.Float64)
+    return pl.Series(whole.name, whole.to_numpy() / by, dtype=pl.Float64) if by > 1 else whole

@@ -92,7 +92,7 @@ def _asking(
         yield None
         return
     if "moment" not in events.columns:
-        events = events.with_columns(moment=pl.col("occurred_at"))
+        events = events.hstack([events["occurred_at"].alias("moment")])
     features = union(*(question.features for question in questions.values()))
     reads = frozenset[str]().union(*(question.reads for question in questions.values()))
     wanted = relations.Wanted(reads, features, running)
