@@ -17,6 +17,8 @@ from huntaze_pipeline import clock
 from huntaze_pipeline.campaigns import caps, quiet
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
+from huntaze_pipeline.store import volley
+from huntaze_pipeline.store.volley import Question, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +176,14 @@ def screen(
     """
     batch = list(decisions)
     open_ones = [d for d in batch if d.state == "decided"]
-    known = _known(connection, open_ones)
-    return decide(batch, known, _contacts(connection, open_ones, policies, now), policies, now)
+    if not open_ones:
+        return batch
+    known, contacts = volley.ask(
+        connection, _asking(open_ones), _contacts(open_ones, policies, now)
+    )
+    return decide(
+        batch, {row.n: row._asdict() for row in known}, _capped(contacts, policies), policies, now
+    )
 
 
 def decide(
@@ -239,7 +247,8 @@ def _facts(decision: Decision, row: Mapping[str, Any], contacts: Sequence[dateti
     )
 
 
-def _known(connection: Connection, decisions: Sequence[Decision]) -> dict[int, dict[str, Any]]:
+def _asking(decisions: Sequence[Decision]) -> Question:
+    """Return the question of what is known about the recipients."""
     import json
 
     keys = [
@@ -250,23 +259,24 @@ def _known(connection: Connection, decisions: Sequence[Decision]) -> dict[int, d
         }
         for n, d in enumerate(decisions)
     ]  # fmt: skip
-    rows = connection.execute(_KNOWN, {"keys": json.dumps(keys)}).mappings()
-    return {row["n"]: dict(row) for row in rows}
+    return _KNOWN, {"keys": json.dumps(keys)}
 
 
-def _contacts(
-    connection: Connection, decisions: Sequence[Decision], policies: Policies, now: datetime
-) -> dict[tuple[str, str], dict[str, datetime]]:
-    """Return, by fan, when capped messages went or will go, by message."""
+def _contacts(decisions: Sequence[Decision], policies: Policies, now: datetime) -> Question:
+    """Return the question of when messages to these fans went or will go; no caps: of nobody."""
     longest = caps.longest(policies.file.caps)
-    keys = sorted({(d.creator_id, d.fan_id) for d in decisions})
-    found: dict[tuple[str, str], dict[str, datetime]] = {}
-    if not longest or not keys:
-        return found
+    keys = sorted({(d.creator_id, d.fan_id) for d in decisions}) if longest else []
     # A message may have been decided long before it went: look back by its life as well.
-    since = now - longest - max(policies.expires_after, timedelta(days=7))
-    names = {"creators": [k[0] for k in keys], "fans": [k[1] for k in keys], "since": since}
-    for row in connection.execute(_CONTACTS, names).mappings():
-        if policies.topic(row["topic"]).capped:
-            found.setdefault((row["creator_id"], row["fan_id"]), {})[row["id"]] = row["at"]
+    since = now - (longest or timedelta()) - max(policies.expires_after, timedelta(days=7))
+    return _CONTACTS, {
+        "creators": [k[0] for k in keys], "fans": [k[1] for k in keys], "since": since,
+    }  # fmt: skip
+
+
+def _capped(rows: Rows, policies: Policies) -> dict[tuple[str, str], dict[str, datetime]]:
+    """Return, by fan, when capped messages went or will go, by message."""
+    found: dict[tuple[str, str], dict[str, datetime]] = {}
+    for row in rows:
+        if policies.topic(row.topic).capped:
+            found.setdefault((row.creator_id, row.fan_id), {})[row.id] = row.at
     return found

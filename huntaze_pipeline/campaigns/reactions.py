@@ -138,9 +138,7 @@ def _kept(
     upto: Position | None = None,
 ) -> tally.Kept | None:
     """Return the facts that are kept by key; None when they are not those of this lake."""
-    if snapshot is None or not tally.current(connection, snapshot):
-        return None
-    return tally.read(connection, keys, upto)
+    return None if snapshot is None else tally.read(connection, snapshot, keys, upto)
 
 
 def _store(

@@ -18,7 +18,7 @@ from huntaze_pipeline.delivery.sender import Parts
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.rulebook import live, recount, selection, tally
 from huntaze_pipeline.rulebook.policies import Policies
-from huntaze_pipeline.store import checkpoints
+from huntaze_pipeline.store import checkpoints, volley
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.timing import clocks, occasions, silences
 from huntaze_pipeline.warehouse import lake as lakes
@@ -62,8 +62,9 @@ def react(
         outbox.record(connection, reaction.decisions)
         for fault in reaction.faults:
             tell(str(fault))
-        tally.add(connection, place, events[-1].position)
-        checkpoints.move(connection, READER, events[-1].position._asdict())
+        upto = events[-1].position
+        moved = checkpoints.moving(READER, upto._asdict())
+        volley.ask(connection, tally.adding(place, upto), moved)
     return len(events)
 
 

@@ -15,7 +15,7 @@ from huntaze_pipeline.rulebook import control, effects
 from huntaze_pipeline.rulebook.entries import UNREACHED, Entry, Passage
 from huntaze_pipeline.rulebook.passage import Open, Plan
 from huntaze_pipeline.rulebook.people import EVENTS
-from huntaze_pipeline.store import arrays
+from huntaze_pipeline.store import arrays, volley
 
 _EXECUTIONS = text(
     """
@@ -141,22 +141,24 @@ def store_plan(connection: Connection, plan: Plan, now: datetime) -> None:
 
     Decisions are written by `delivery.outbox.record`, in the same transaction.
     """
-    _write(connection, _EXECUTIONS, plan.executions)
-    _write(connection, _STEPS, plan.steps)
-    effects.store(connection, plan.effects, now)
+    if not (plan.executions or plan.steps):
+        return
     touched = sorted({(step["creator_id"], step["execution_id"]) for step in plan.steps})
-    if touched:
-        names = {"creators": [t[0] for t in touched], "ids": [t[1] for t in touched]}
-        ended = connection.execute(_CLOSE, {**names, "now": now, "unreached": list(UNREACHED)})
-        for row in ended.all():
-            if row.reason == "goal":  # what is still on its way to such a fan has lost its point
-                control.withdraw(connection, row.creator_id, [row.id], "goal", now)
+    names = {"creators": [t[0] for t in touched], "ids": [t[1] for t in touched]}
+    *_, ended = volley.ask(
+        connection,
+        (_EXECUTIONS, _written(plan.executions)),
+        (_STEPS, _written(plan.steps)),
+        (_CLOSE, {**names, "now": now, "unreached": list(UNREACHED)}),
+    )
+    effects.store(connection, plan.effects, now)
+    for row in ended:
+        if row.reason == "goal":  # what is still on its way to such a fan has lost its point
+            control.withdraw(connection, row.creator_id, [row.id], "goal", now)
 
 
-def _write(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        text_ = json.dumps(rows, default=lambda value: value.isoformat())
-        connection.execute(statement, {"rows": text_})
+def _written(rows: list[dict[str, Any]]) -> dict[str, str]:
+    return {"rows": json.dumps(rows, default=lambda value: value.isoformat())}
 
 
 def entered(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[Passage, list[Entry]]:

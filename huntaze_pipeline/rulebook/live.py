@@ -16,6 +16,7 @@ from huntaze_pipeline.rulebook import flow, seed
 from huntaze_pipeline.rulebook.conditions import Condition, parse
 from huntaze_pipeline.rulebook.inquiry import Inquiry
 from huntaze_pipeline.rulebook.schema import Automation, Segment, Template
+from huntaze_pipeline.store import volley
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,7 @@ def automations(
         RuleError: a row cannot be read, and no list for faults was given.
     """
     wanted = None if creators is None else sorted(set(creators))
-    if hold:
-        connection.execute(_SHARE, {"key": DECIDING})
-    found = _kept(connection, wanted)
+    found = _kept(connection, wanted, hold=hold)
     if faults is None and found.faults:
         raise RuleError(list(found.faults))
     if faults is not None:
@@ -158,9 +157,11 @@ _KEPT: dict[tuple[Any, ...], _Read] = {}
 _READINGS = 64
 
 
-def _kept(connection: Connection, wanted: list[str] | None) -> _Read:
+def _kept(connection: Connection, wanted: list[str] | None, *, hold: bool) -> _Read:
     url = connection.engine.url
-    stamp = connection.execute(_STAMP, {"creators": wanted}).scalar_one()
+    lock = [(_SHARE, {"key": DECIDING})] if hold else []
+    *_, (found,) = volley.ask(connection, *lock, (_STAMP, {"creators": wanted}))
+    stamp = found[0]
     key = (url.host, url.port, url.database, None if wanted is None else tuple(wanted), stamp)
     found = _KEPT.get(key)
     if found is None:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.events.inbox import Position
 from huntaze_pipeline.rulebook import facts, prepared, tally
-from huntaze_pipeline.store import arrays
+from huntaze_pipeline.store import arrays, volley
 
 EVENTS: dict[str, Any] = {
     "position": pl.Int64, "creator_id": pl.String, "event_id": pl.String, "name": pl.String,
@@ -138,11 +138,14 @@ def load_fans(
     """
     wanted = sorted(set(keys))
     names = arrays.pairs(wanted)
-    people = People(_profiles(connection.execute(_FANS, names).all()))
-    for creator_id, fan_id, *address in connection.execute(_ADDRESSES, names):
+    profiles, addresses, creators = volley.ask(
+        connection, (_FANS, names), (_ADDRESSES, names),
+        (_CREATORS, {"creators": sorted({k[0] for k in wanted})}),
+    )  # fmt: skip
+    people = People(_profiles(profiles))
+    for creator_id, fan_id, *address in addresses:
         people.addresses.setdefault((creator_id, fan_id), []).append(Address(*address))
-    creators = connection.execute(_CREATORS, {"creators": sorted({k[0] for k in wanted})})
-    people.creators = {row["id"]: dict(row) for row in creators.mappings()}
+    people.creators = {row.id: row._asdict() for row in creators}
     if kept is None:
         people.fans = _counted(connection, lake, people.fans, wanted, besides)
     else:

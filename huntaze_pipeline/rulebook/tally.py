@@ -18,7 +18,8 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.events.inbox import Position
 from huntaze_pipeline.rulebook import facts
 from huntaze_pipeline.rulebook.facts import FACTS, Fact
-from huntaze_pipeline.store import arrays, checkpoints
+from huntaze_pipeline.store import arrays, checkpoints, volley
+from huntaze_pipeline.store.volley import Question
 
 READER = "automations"
 """Whose place in the inbox the rows are kept up to."""
@@ -160,25 +161,33 @@ class Kept:
 
 def current(connection: Connection, snapshot: int) -> bool:
     """Say whether the rows hold today's facts, counted from this snapshot of the lake."""
-    held = checkpoints.read(connection, NAME)
+    return _current(checkpoints.read(connection, NAME), snapshot)
+
+
+def _current(held: dict[str, Any], snapshot: int) -> bool:
     same = held.get("version", "").partition("/")[0] == facts.VERSION
     return same and held["ready"] and held.get("snapshot") == snapshot
 
 
-def read(connection: Connection, keys: Collection[Key], upto: Position | None = None) -> Kept:
-    """Return the facts of some fans.
+def read(
+    connection: Connection, snapshot: int, keys: Collection[Key], upto: Position | None = None
+) -> Kept | None:
+    """Return the facts of some fans; None when they are not `current`.
 
     Args:
         connection: PostgreSQL, as the machinery.
+        snapshot: where the lake stands.
         keys: the fans.
         upto: the end of the batch that is read just now: facts are those before it. None: facts
             as of now, with what the reader has not come to yet.
     """
     values: dict[str, Any] = arrays.pairs(set(keys))
-    if upto is None:
-        rows = connection.execute(_READ, values).all()
-    else:
-        rows = connection.execute(_READ_BATCH, {**values, "tx": str(upto.tx), "id": upto.id}).all()
+    question = (_READ, values)
+    if upto is not None:
+        question = (_READ_BATCH, {**values, "tx": str(upto.tx), "id": upto.id})
+    held, rows = volley.ask(connection, checkpoints.reading(NAME), question)
+    if not held or not _current(held[0].position, snapshot):
+        return None
     odd = frozenset((row[0], row[1]) for row in rows if row[-1])
     return Kept(_frame([row for row in rows if not row[-1]]), odd)
 
@@ -194,7 +203,7 @@ def _frame(rows: Sequence[Any]) -> pl.DataFrame:
     )
 
 
-def add(connection: Connection, after: Position, upto: Position) -> None:
-    """Add the events of the inbox that lie behind one place, up to another, if any are kept."""
+def adding(after: Position, upto: Position) -> Question:
+    """Return what adds the events of the inbox behind one place, up to another, if any are kept."""
     values = {"tx": str(after.tx), "id": after.id, "to_tx": str(upto.tx), "to_id": upto.id}
-    connection.execute(_ADD, {**values, "names": _COUNTING})
+    return _ADD, {**values, "names": _COUNTING}

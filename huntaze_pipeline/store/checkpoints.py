@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from huntaze_pipeline.store.volley import Question
+
 _READ = text("select position from checkpoints where name = :name")
 _FIRST = text("insert into checkpoints (name) values (:name) on conflict (name) do nothing")
 _TAKE = text("select position from checkpoints where name = :name for update")
@@ -18,7 +20,12 @@ _MOVE = text(
 
 def read(connection: Connection, name: str) -> dict[str, Any]:
     """Return a reader's position without holding it: to see cheaply whether there is anything."""
-    return connection.execute(_READ, {"name": name}).scalar() or {}
+    return connection.execute(*reading(name)).scalar() or {}
+
+
+def reading(name: str) -> Question:
+    """Return the question of `read`."""
+    return _READ, {"name": name}
 
 
 def take(connection: Connection, name: str) -> dict[str, Any]:
@@ -32,4 +39,9 @@ def take(connection: Connection, name: str) -> dict[str, Any]:
 
 def move(connection: Connection, name: str, position: dict[str, Any]) -> None:
     """Set the position in the transaction that did the work behind it."""
-    connection.execute(_MOVE, {"name": name, "position": json.dumps(position)})
+    connection.execute(*moving(name, position))
+
+
+def moving(name: str, position: dict[str, Any]) -> Question:
+    """Return the statement of `move`."""
+    return _MOVE, {"name": name, "position": json.dumps(position)}

@@ -103,16 +103,16 @@ class World:
             upto = batch[-1].position
             ids = [e.event_id for e in batch] + people.unread(connection, KEYS, upto)
             scan = people.load_fans(connection, self.con, KEYS, besides=ids)
-            kept = tally.read(connection, KEYS, upto)
+            kept = tally.read(connection, lake.snapshot(self.con), KEYS, upto)
             same(scan, people.load_fans(connection, self.con, KEYS, besides=ids, kept=kept))
-            tally.add(connection, place, upto)
+            connection.execute(*tally.adding(place, upto))
             checkpoints.move(connection, tally.READER, upto._asdict())
 
     def now(self):
         """Judge the present both ways, when the kept facts are those of the lake."""
         with self.store.worker() as connection:
-            if tally.current(connection, lake.snapshot(self.con)):
-                kept = tally.read(connection, KEYS)
+            kept = tally.read(connection, lake.snapshot(self.con), KEYS)
+            if kept is not None:
                 scan = people.load_fans(connection, self.con, KEYS)
                 same(scan, people.load_fans(connection, self.con, KEYS, kept=kept))
                 return True
@@ -157,7 +157,8 @@ def test_a_fan_whose_event_came_by_a_file_and_by_the_api_is_counted_once(store, 
         recount.step(connection, con, Position())
         inbox.append(connection, [event])
     with store.worker() as connection:
-        assert tally.read(connection, KEYS).odd == {("maya", event.fan_id)}
+        kept = tally.read(connection, lake.snapshot(con), KEYS)
+    assert kept.odd == {("maya", event.fan_id)}
     world.read()
     with store.worker() as connection:
         row = connection.execute(text("select lifetime_spend, purchases from tallies")).one()
