@@ -77,7 +77,8 @@ def react(
         if kept is None or kept.odd or any(condition.features for condition in asked):
             ids += people.unread(connection, keys, last.position)
     known = people.load_fans(connection, lake, keys, besides=ids, kept=kept)
-    entered = ledger.entered(connection, keys)
+    earliest = min(event.occurred_at for event in batch)
+    entered = ledger.entered(connection, keys, automations, earliest)
     context = planner.Context(known, policies, entered, snapshot, resting, before)
     frame = people.frame(batch)
     conduct.add(known, connection, lake, frame, asked, besides=ids)

@@ -5,7 +5,7 @@ Every write repeats without effect, so a tick may be taken again after a crash.
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.rulebook import control, effects
 from huntaze_pipeline.rulebook.entries import UNREACHED, Entry, Passage
+from huntaze_pipeline.rulebook.live import LiveAutomation
 from huntaze_pipeline.rulebook.passage import Open, Plan
 from huntaze_pipeline.rulebook.people import EVENTS
 from huntaze_pipeline.store import arrays, volley
@@ -77,13 +78,24 @@ _CLOSE = text(
     returning e.creator_id, e.id, e.reason
     """
 )
+# In two parts, so that of each fan only the entries since an instant are read, and all of them only
+# for automations that look back.
 _ENTERED = text(
     """
+    with k as (
+        select * from unnest(cast(:creators as text[]), cast(:fans as text[]))
+            as k(creator_id, fan_id)
+    ), e as (
+        select e.* from k join executions e on e.creator_id = k.creator_id
+            and e.fan_id = k.fan_id and e.entered_at >= :earliest
+        union all
+        select e.* from k join executions e on e.creator_id = k.creator_id
+            and e.fan_id = k.fan_id and e.entered_at >= :since and e.entered_at < :earliest
+            and e.automation_id = any(cast(:mindful as text[]))
+    )
     select e.creator_id, e.automation_id, e.fan_id, e.entry_key, e.entered_at, e.event_id,
            e.state = 'exited' as exited
-    from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
-    join executions e on e.creator_id = k.creator_id and e.fan_id = k.fan_id
-    order by e.entered_at, e.id
+    from e order by e.entered_at, e.id
     """
 )
 _CREATORS = text(
@@ -127,6 +139,8 @@ _OPEN = text(
     for update of s
     """
 )
+_EVER = datetime(1, 1, 2, tzinfo=UTC)
+"""Before every entry."""
 _TIME = pl.Datetime("us", "UTC")
 DUE: dict[str, Any] = {
     **EVENTS, "moment": _TIME, "execution_id": pl.String, "automation_id": pl.String,
@@ -161,10 +175,31 @@ def _written(rows: list[dict[str, Any]]) -> dict[str, str]:
     return {"rows": json.dumps(rows, default=lambda value: value.isoformat())}
 
 
-def entered(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[Passage, list[Entry]]:
-    """Return the entries of some fans, those that exited included, oldest first."""
-    wanted = sorted(set(keys))
-    names = arrays.pairs(wanted)
+def entered(
+    connection: Connection,
+    keys: Iterable[tuple[str, str]],
+    automations: Iterable[LiveAutomation],
+    earliest: datetime,
+) -> dict[Passage, list[Entry]]:
+    """Return the entries of some fans that bear on entering again, oldest first.
+
+    Those that exited are among them. What lies further back than any of the automations looks does
+    not bear, and there is the more of it the longer a fan is there.
+
+    Args:
+        connection: PostgreSQL.
+        keys: the fans.
+        automations: those that they may enter.
+        earliest: when the first of the events occurred by which they may.
+    """
+    rules = {a.id: a.rule.entry for a in automations}
+    ever = [name for name, entry in rules.items() if entry.once or entry.per]
+    lately = [(name, entry.every) for name, entry in rules.items() if entry.every]
+    since = min((earliest - every for _, every in lately), default=earliest)
+    names = arrays.pairs(sorted(set(keys))) | {
+        "mindful": [*ever, *(name for name, _ in lately)], "earliest": earliest,
+        "since": _EVER if ever else since,
+    }  # fmt: skip
     found: dict[Passage, list[Entry]] = {}
     for row in connection.execute(_ENTERED, names):
         key = (row.creator_id, row.automation_id, row.fan_id)

@@ -81,7 +81,7 @@ class Execution(Followed, Tenant, Base):
         followed("executions"),
         UniqueConstraint("creator_id", "automation_id", "fan_id", "entry_key"),
         Index("ix_executions_state", "creator_id", "automation_id", "state"),
-        Index("ix_executions_fan", "creator_id", "fan_id"),
+        Index("ix_executions_fan", "creator_id", "fan_id", "entered_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

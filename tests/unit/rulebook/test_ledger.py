@@ -1,11 +1,13 @@
 """How the ledger finds what it writes on."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
 from huntaze_pipeline.rulebook import ledger
+from huntaze_pipeline.rulebook.live import LiveAutomation
+from huntaze_pipeline.rulebook.schema import Automation
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -40,3 +42,30 @@ def test_open_passages_are_found_by_the_fan(crowded):
     fans = {"creators": [creator] * 100, "fans": [f"fan-{n}" for n in range(100)]}
     found = plan(store, ledger._OPEN, fans | {"names": ["purchase"]})
     assert "ix_executions_fan" in found
+
+
+def live(creator, entry):
+    rule = Automation.model_validate({
+        "name": "X", "trigger": {"event": "purchase"}, "entry": entry, "steps": [{"exit": True}],
+    })  # fmt: skip
+    return LiveAutomation(creator, "thanks", rule, "h", {})
+
+
+@pytest.mark.parametrize(
+    ("entry", "days"),
+    [("always", [0]), ({"every": "7d"}, [0, 3]), ("once", [0, 3, 30]),
+     ({"per": "event.properties.order"}, [0, 3, 30])],
+)  # fmt: skip
+def test_only_entries_that_bear_on_entering_again_are_read(store, creator, entry, days):
+    with store.worker() as c:
+        for day in (0, 3, 30):
+            c.execute(
+                text(
+                    "insert into executions (creator_id, id, automation_id, rule_hash, fan_id,"
+                    " entry_key, event_id, state, entered_at) values (:c, :n, 'thanks', 'h',"
+                    " 'fan-1', :n, :n, 'completed', :at)"
+                ),
+                {"c": creator, "n": f"e{day}", "at": NOON - timedelta(days=day)},
+            )
+        found = ledger.entered(c, [(creator, "fan-1")], [live(creator, entry)], NOON)
+    assert [e.key for e in found[creator, "thanks", "fan-1"]] == [f"e{d}" for d in days[::-1]]
