@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.store import volley
 
 _CHUNK = 5_000
 
@@ -114,7 +115,8 @@ def tail(connection: Connection, after: Position = Position(), limit: int = 1000
     Rows of transactions that began before the oldest open one only: a row that commits late is
     never stepped over, it is waited for. Pass the last event's `position` to continue.
     """
-    rows = connection.execute(_TAIL, {"tx": str(after.tx), "id": after.id, "limit": limit})
+    values = {"tx": str(after.tx), "id": after.id, "limit": limit}
+    (rows,) = volley.ask(connection, (_TAIL, values))
     return [_arrived(*row) for row in rows]
 
 

@@ -48,8 +48,8 @@ _STEPS = text(
     where steps.state in ('waiting', 'held') and excluded.state <> 'waiting'
     """
 )
-# "Is true", here and below: in a table that was never analyzed the planner takes the few states for
-# the rarest thing there is, and would read all of a creator's executions once for each fan.
+# "Is true": in a table that was never analyzed the planner takes the few states for the rarest
+# thing there is, and would read all of a creator's executions once for each of the ids.
 _CLOSE = text(
     """
     update executions e
@@ -132,7 +132,7 @@ _OPEN = text(
            s.turn, s.position, coalesce(s.began_at, s.due_at) as began_at, s.due_at, e.event_id
     from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
     join executions e on e.creator_id = k.creator_id and e.fan_id = k.fan_id
-        and (e.state in ('active', 'paused')) is true
+        and e.state in ('active', 'paused')
     join steps s on s.creator_id = e.creator_id and s.execution_id = e.id and s.state = 'waiting'
     where jsonb_exists_any(s.awaits, cast(:names as text[]))
     order by s.creator_id, s.execution_id
@@ -201,7 +201,7 @@ def entered(
         "since": _EVER if ever else since,
     }  # fmt: skip
     found: dict[Passage, list[Entry]] = {}
-    for row in connection.execute(_ENTERED, names):
+    for row in connection.execute(_ENTERED, names).all():
         key = (row.creator_id, row.automation_id, row.fan_id)
         entry = Entry(row.entry_key, row.entered_at, row.event_id, row.exited)
         found.setdefault(key, []).append(entry)

@@ -82,6 +82,12 @@ class Execution(Followed, Tenant, Base):
         UniqueConstraint("creator_id", "automation_id", "fan_id", "entry_key"),
         Index("ix_executions_state", "creator_id", "automation_id", "state"),
         Index("ix_executions_fan", "creator_id", "fan_id", "entered_at"),
+        Index(
+            "ix_executions_open",
+            "creator_id",
+            "fan_id",
+            postgresql_where=text("state in ('active','paused')"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

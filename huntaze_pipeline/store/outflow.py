@@ -56,7 +56,7 @@ class Message(Followed, Tenant, Base):
         ),
         Index("ix_messages_claimed", "lease_until", postgresql_where=text("state = 'claimed'")),
         Index("ix_messages_source", "creator_id", "source", "source_id", "state"),
-        Index("ix_messages_fan", "creator_id", "fan_id", "sent_at"),
+        Index("ix_messages_fan", "creator_id", "fan_id", "decided_at"),
         Index(
             "ix_messages_ref",
             "account_id",

@@ -19,6 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from huntaze_pipeline.errors import SettingsError, StoreError
 from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.store import volley
 
 _UNREADY = ('role "', 'relation "')
 """How PostgreSQL's answer begins when a role or a table is missing."""
@@ -55,9 +56,10 @@ def _pooled(address: str) -> Engine:
 
 
 _BEGIN = text("""
-    select set_config('role', :role, true), set_config('huntaze.creator_id', :id, true),
+    select set_config('role', :role, true) as role,
+        set_config('huntaze.creator_id', :id, true) as creator,
         set_config('idle_in_transaction_session_timeout', coalesce(:idle,
-            current_setting('idle_in_transaction_session_timeout')), true)
+            current_setting('idle_in_transaction_session_timeout')), true) as idle
 """)
 
 
@@ -119,7 +121,8 @@ class Store:
     ) -> Iterator[Connection]:
         with self._reachable() as connection, _explained(self.engine), connection.begin():
             idle = None if idle_s is None else f"{round(idle_s * 1000)}ms"
-            connection.execute(_BEGIN, {"role": role, "id": creator_id, "idle": idle})
+            # The driver's own "begin" goes along, instead of being waited for.
+            volley.ask(connection, (_BEGIN, {"role": role, "id": creator_id, "idle": idle}))
             yield connection
 
     @contextmanager

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 Question = tuple[TextClause, Mapping[str, Any]]
 """A statement and its values by name."""
 Rows = list[Any]
-"""Named tuples; none for a statement that returns no rows."""
+"""Named tuples, so columns have names of their own; none where a statement returns no rows."""
 
 
 def ask(connection: Connection, *questions: Question) -> list[Rows]:
