@@ -192,9 +192,10 @@ def entered(
         automations: those that they may enter.
         earliest: when the first of the events occurred by which they may.
     """
-    rules = {a.id: a.rule.entry for a in automations}
-    ever = [name for name, entry in rules.items() if entry.once or entry.per]
-    lately = [(name, entry.every) for name, entry in rules.items() if entry.every]
+    # Pairs, for two creators may have different rules of one name.
+    rules = [(a.id, a.rule.entry) for a in automations]
+    ever = [name for name, entry in rules if entry.once or entry.per]
+    lately = [(name, entry.every) for name, entry in rules if entry.every]
     since = min((earliest - every for _, every in lately), default=earliest)
     names = arrays.pairs(sorted(set(keys))) | {
         "mindful": [*ever, *(name for name, _ in lately)], "earliest": earliest,

@@ -70,5 +70,7 @@ def test_only_entries_that_bear_on_entering_again_are_read(store, creator, entry
                 ),
                 {"c": creator, "n": f"e{day}", "at": NOON - timedelta(days=day)},
             )
-        found = ledger.entered(c, [(creator, "fan-1")], [live(creator, entry)], NOON)
+        # Another creator's automation of the same name has a rule of its own.
+        every = [live(creator, entry), live("somebody else", "always")]
+        found = ledger.entered(c, [(creator, "fan-1")], every, NOON)
     assert [e.key for e in found[creator, "thanks", "fan-1"]] == [f"e{d}" for d in days[::-1]]
