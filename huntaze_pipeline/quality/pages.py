@@ -1,4 +1,7 @@
-"""Great Expectations' own data docs: suites and a batch's results as pages for a browser."""
+"""Great Expectations' own data docs: suites and a batch's results as pages for a browser.
+
+They need nothing from the web: `offline` says how they look.
+"""
 
 import json
 from collections.abc import Sequence
@@ -10,6 +13,7 @@ from huntaze_pipeline.quality import judge
 from huntaze_pipeline.quality.suite import Suite
 
 SITE = "huntaze"
+PAGE = {"module_name": "huntaze_pipeline.quality.offline", "class_name": "Page"}
 
 
 def build(batches: Sequence[tuple[Suite, pl.DataFrame]], out: Path) -> Path:
@@ -23,13 +27,15 @@ def build(batches: Sequence[tuple[Suite, pl.DataFrame]], out: Path) -> Path:
         The page to open.
     """
     import great_expectations as gx
+    from great_expectations.core import RunIdentifier
 
     context = judge.context()
     backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(out.absolute())}
+    sections = {key: {"view": PAGE} for key in ("expectations", "validations", "profiling")}
     context.add_data_docs_site(
         SITE,
-        {"class_name": "SiteBuilder", "store_backend": backend,
-         "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"}},
+        {"class_name": "SiteBuilder", "store_backend": backend, "site_section_builders": sections,
+         "site_index_builder": {"class_name": "DefaultSiteIndexBuilder", "view": PAGE}},
     )  # fmt: skip
     source = context.data_sources.add_pandas("batches")
     for suite, frame in batches:
@@ -40,7 +46,8 @@ def build(batches: Sequence[tuple[Suite, pl.DataFrame]], out: Path) -> Path:
         )
         checkpoint = gx.Checkpoint(name=suite.name, validation_definitions=[definition])
         context.checkpoints.add(checkpoint).run(
-            batch_parameters={"dataframe": frame.to_pandas(use_pyarrow_extension_array=True)}
+            batch_parameters={"dataframe": frame.to_pandas(use_pyarrow_extension_array=True)},
+            run_id=RunIdentifier(run_name=f"{frame.height}-rows"),
         )
     built = context.build_data_docs(site_names=[SITE])
     return Path(json.loads(json.dumps(built))[SITE].removeprefix("file://"))

@@ -130,3 +130,7 @@ def test_the_data_docs_of_a_batch_are_pages_that_name_what_failed(tmp_path: Path
     assert Path(done.stdout.strip().splitlines()[-1]) == out / "index.html"
     (page,) = (out / "validations").rglob("*.html")
     assert "euro" in page.read_text("utf-8")
+    index = (out / "index.html").read_text("utf-8")
+    assert f'<a href="{page.relative_to(out)}">Failed</a>' in index
+    for each in out.rglob("*.html"):
+        assert "http" not in each.read_text("utf-8"), f"{each} takes something from the web"
