@@ -26,7 +26,9 @@ from huntaze_pipeline.store.people import (
     Identity,
 )
 from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.warehouse import lake
 
+lake.THREADS = 1  # a run's workers share the machine
 ADDRESSES = {
     "onlyfans": "{fan}",
     "instagram": "ig-{fan}",

@@ -36,6 +36,9 @@ _READY = "ready_4"
 _TRIES = 12
 _CONFLICT = ("conflict", "concurrent", "serialize", "deadlock")
 
+THREADS = min(os.cpu_count() or 2, 8)
+"""Of a connection; several that share a machine may want fewer."""
+
 T = TypeVar("T")
 
 
@@ -44,7 +47,6 @@ def connect(
     settings: Settings,
     *,
     read_only: bool = False,
-    threads: int | None = None,
     as_of: datetime | int | None = None,
 ) -> Iterator[DuckDBPyConnection]:
     """Open DuckDB with the lake attached as `lake`, time zone UTC; close it at the end.
@@ -58,7 +60,7 @@ def connect(
         WarehouseError: the catalog or the folder cannot be reached; says which and why.
     """
     address = make_url(url(settings))
-    con = _engine(settings, threads)
+    con = _engine(settings)
     try:
         _secret(con, address)
         if as_of is None:
@@ -164,7 +166,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 def _opened(extensions: Sequence[str]) -> DuckDBPyConnection:
     """Open a DuckDB in memory with these extensions, and no others from then on."""
-    con = duckdb.connect(config=_CONFIG)
+    con = duckdb.connect(config=_CONFIG | {"threads": str(THREADS)})
     for extension in extensions:
         _load(con, extension)
     con.execute("set allow_unsigned_extensions = false")
@@ -189,10 +191,9 @@ def _load(con: DuckDBPyConnection, extension: str) -> None:
         ) from None
 
 
-def _engine(settings: Settings, threads: int | None) -> DuckDBPyConnection:
+def _engine(settings: Settings) -> DuckDBPyConnection:
     spill = settings.root / "tmp"
     con = _opened(EXTENSIONS)
-    con.execute(f"set threads = {threads or min(os.cpu_count() or 2, 8)}")
     con.execute(f"set memory_limit = '{_memory_mib()}MiB'")
     con.execute(f"set temp_directory = {quoted(str(spill))}")
     con.execute("set ducklake_max_retry_count = 50")

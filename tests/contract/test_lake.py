@@ -284,7 +284,7 @@ def test_a_connection_that_was_asked_a_question_has_given_everything_else_up(
 
 @pytest.mark.slow
 def test_a_question_larger_than_the_memory_spills_to_disk(settings: Settings) -> None:
-    with lake.connect(settings, read_only=True, threads=1) as reader:
+    with lake.connect(settings, read_only=True) as reader:
         reader.execute("set memory_limit = '60MiB'")
         question = "select count(*) from (select distinct sha256(range::text) from range(1000000))"
         assert query.ask(reader, question).rows == [(1_000_000,)]

@@ -268,6 +268,7 @@ def test_an_apply_notes_the_policies_once_and_a_changed_file_again(month):
     assert kept.at(START + timedelta(days=44)) == kept.at(START) == POLICIES
 
 
+@pytest.mark.slow
 def test_a_replay_names_the_cause_of_a_difference(month):
     other = Rulings([], POLICIES.without_quiet_hours())
     with lake.connect(month.settings) as con, month.store.worker() as connection:

@@ -84,6 +84,7 @@ def test_a_key_is_kept_nowhere_and_the_same_creator_twice_is_a_clear_refusal(
     assert json.loads(first.stdout)["key"] not in listed
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_said_in_one_line(served: dict[str, str], address: str) -> None:
     port = address.rpartition(":")[2]
 

@@ -162,7 +162,7 @@ def test_never_more_than_the_limit_in_a_window(bench: Bench) -> None:
     assert max(sum(t <= u < t + 0.5 for u in times) for t in times) <= 5
 
 
-@pytest.mark.parametrize("pool", ["onlyfans", EVERYBODY])
+@pytest.mark.parametrize("pool", [pytest.param("onlyfans", marks=pytest.mark.slow), EVERYBODY])
 def test_accounts_never_send_more_than_they_share(bench: Bench, pool: str) -> None:
     with bench.store.worker() as c:
         c.execute(

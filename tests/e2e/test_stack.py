@@ -108,6 +108,7 @@ def query(ready: Settings, statement: str) -> Any:
         return cursor.fetchone()[0] if cursor.description else None  # pyright: ignore
 
 
+@pytest.mark.slow
 def test_data_and_addresses_survive_a_restart(home: Path) -> None:
     with stack.services(load(), ("postgres", "redis"), home=home) as ready:
         query(ready, "create table kept (n int)")
@@ -134,6 +135,7 @@ def test_the_first_of_two_users_takes_nothing_from_the_second(home: Path) -> Non
     wait(lambda: not any(map(alive, before)))
 
 
+@pytest.mark.slow
 def test_many_who_start_at_once_share_one_stack(home: Path) -> None:
     script = [sys.executable, "-c", USER, str(home), "redis"]
     with contextlib.ExitStack() as users:

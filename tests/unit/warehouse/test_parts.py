@@ -89,7 +89,7 @@ def built(con: Any, folder: Path, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", [PAIRS, FANS, KEYS], ids=["days", "merge", "keys"])
-@pytest.mark.parametrize("number", [2, 7])
+@pytest.mark.parametrize("number", [pytest.param(2, marks=pytest.mark.slow), 7])
 def test_parts_come_to_what_the_whole_comes_to(
     con: DuckDBPyConnection,
     tmp_path: Path,
@@ -113,6 +113,7 @@ def test_an_empty_table_is_built_from_nothing(
     assert [built(con, tmp_path, text) for text in (PAIRS, FANS, KEYS)] == [[], [], []]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "number"), [("512 MiB", 4), ("1 GiB", 2), ("2 GiB", 1), ("1.5 TiB", 1)]
 )
