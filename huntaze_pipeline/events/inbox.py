@@ -45,8 +45,7 @@ _COLUMNS = (
     "creator_id", "event_id", "name", "fan_id", "platform", "account_id", "campaign_id",
     "message_id", "value_micros", "currency", "occurred_at", "source",
 )  # fmt: skip
-_APPEND = text(
-    """
+_INSERT = """
     with batch as (
         select * from jsonb_to_recordset(cast(:rows as jsonb)) as x(
             creator_id text, event_id text, name text, fan_id text, platform text,
@@ -56,19 +55,27 @@ _APPEND = text(
         insert into inbox (creator_id, event_id, name, fan_id, platform, account_id,
                            campaign_id, message_id, value_micros, currency, occurred_at,
                            source, properties)
-        select x.creator_id, x.event_id, x.name, x.fan_id, coalesce(x.platform, m.platform),
-               coalesce(x.account_id, m.account_id),
-               coalesce(x.campaign_id, case m.source when 'campaign' then m.source_id end),
+        select x.creator_id, x.event_id, x.name, x.fan_id, {place},
                x.message_id, x.value_micros, x.currency, x.occurred_at, x.source, x.properties
-        from batch x
-        left join messages m on m.creator_id = x.creator_id and m.id = x.message_id
-            and (x.platform is null or x.campaign_id is null or x.account_id is null)
+        from batch x {messages}
         order by x.line
         on conflict (creator_id, event_id) do nothing
         returning 1
     )
     select count(*) from added
-    """
+"""
+_APPEND = text(_INSERT.format(place="x.platform, x.account_id, x.campaign_id", messages=""))
+_COMPLETE = text(
+    _INSERT.format(
+        place="""coalesce(x.platform, m.platform), coalesce(x.account_id, m.account_id),
+               coalesce(x.campaign_id, case m.source when 'campaign' then m.source_id end)""",
+        messages="""
+        left join lateral (  -- each by its id: joined, all messages are read for ten events
+            select platform, account_id, source, source_id from messages
+            where creator_id = x.creator_id and id = x.message_id
+                and (x.platform is null or x.campaign_id is null or x.account_id is null)
+            limit 1) m on true""",
+    )
 )
 _TAIL = text(
     f"""
@@ -104,8 +111,10 @@ def append(connection: Connection, events: Sequence[Event]) -> Appended:
     """
     new = 0
     for start in range(0, len(events), _CHUNK):
-        rows = [_row(line, e) for line, e in enumerate(events[start : start + _CHUNK])]
-        new += connection.execute(_APPEND, {"rows": json.dumps(rows)}).scalar_one()
+        part = events[start : start + _CHUNK]
+        rows = [_row(line, e) for line, e in enumerate(part)]
+        how = _COMPLETE if any(event.message_id for event in part) else _APPEND
+        new += connection.execute(how, {"rows": json.dumps(rows)}).scalar_one()
     return Appended(new=new, known=len(events) - new)
 
 
