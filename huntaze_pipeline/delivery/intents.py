@@ -23,7 +23,7 @@ _CLAIM = text(f"""
             as a(creator_id text, id text, handle text)
     ),
     judged as materialized (
-        select m.creator_id, m.id,
+        select m.creator_id, m.id, m.priority, m.not_before,
             case
                 when m.state not in ('queued', 'decided') then 'gone'
                 when :books and not exists (select from permits p
@@ -79,17 +79,18 @@ _CLAIM = text(f"""
         from moved where state = 'claimed'
     )
     select asked.creator_id, asked.id,
-        coalesce(j.verdict, case when exists (select 1 from messages m
-            where m.creator_id = asked.creator_id and m.id = asked.id)
-            then 'locked' else 'missing' end) as verdict,
-        case j.verdict when 'early' then extract(epoch from m.not_before - :now)::float8
+        coalesce(j.verdict, case when l.priority is null then 'missing' else 'locked' end)
+            as verdict,
+        case j.verdict when 'early' then extract(epoch from j.not_before - :now)::float8
             end as early_s,
-        coalesce(m.priority = 'high', false) as high, v.fence, v.attempts, v.platform,
+        coalesce(j.priority, l.priority, '') = 'high' as high, v.fence, v.attempts, v.platform,
         v.account_id, v.address, v.subject, v.content, v.idempotency_key
     from asked
     left join judged j on j.creator_id = asked.creator_id and j.id = asked.id
     left join moved v on v.creator_id = asked.creator_id and v.id = asked.id
-    left join messages m on m.creator_id = asked.creator_id and m.id = asked.id
+    left join lateral (select m.priority from messages m
+        where j.id is null and m.creator_id = asked.creator_id and m.id = asked.id limit 1
+    ) l on true
 """)
 
 

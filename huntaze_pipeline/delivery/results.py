@@ -60,8 +60,8 @@ _COMMIT = text(f"""
                 then cast(:now as timestamptz) end
         from r
         where m.creator_id = r.creator_id and m.id = r.id and m.fence = r.fence
-            and (m.state = 'claimed'
-                or r.state = 'sent' and m.state in ('queued', 'decided', 'unknown'))
+            and (m.state = 'claimed'  -- "is true": else all are read that an index has in a state
+                or r.state = 'sent' and m.state in ('queued', 'decided', 'unknown')) is true
         returning m.*
     ),
     answered as (
