@@ -106,6 +106,7 @@ class BooksLimiter:
                     "creator_id": s.grant.creator_id, "handle": s.grant.handle,
                     "message_id": s.grant.message_id, "account_id": s.grant.account_id,
                     "permit": s.permit.value, "requeue": s.requeue_s, "rest": s.block_s,
+                    "ago": s.ago_ms / 1000,
                 }
                 for s in settlements
             ]

@@ -4,9 +4,10 @@ Two loops that work on whatever has gathered. Not here: what an outcome means (`
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from huntaze_pipeline.delivery import results
@@ -33,8 +34,17 @@ class Call:
     """Monotonic: the call must be over by then."""
 
 
-_Answer = tuple[Call, Outcome | None, float]
-"""A call, what came of it (None: it was not made), and how long it took."""
+@dataclass(slots=True)
+class _Answer:
+    """What came of a call."""
+
+    call: Call
+    outcome: Outcome | None
+    """None: it was not made."""
+    took_s: float
+    ended: float = field(default_factory=time.monotonic)
+
+
 _Ended = tuple[list[Settlement], dict[str, list[int]]]
 """Permits to settle, and (good, bad) calls a platform."""
 
@@ -58,7 +68,7 @@ class Closing:
 
     def answered(self, call: Call, outcome: Outcome | None, took_s: float) -> None:
         """Hand in a call's outcome; None when it was not made."""
-        self._done.put_nowait((call, outcome, took_s))
+        self._done.put_nowait(_Answer(call, outcome, took_s))
 
     def give_back(self, settlements: list[Settlement]) -> None:
         """Hand in grants for which there is no intent."""
@@ -68,18 +78,17 @@ class Closing:
         """Commit results in the books, for ever."""
         while True:
             batch = await _gather(self._done, RESULTS)
-            unsent = [call for call, outcome, _ in batch if outcome is None]
+            unsent = [answer.call for answer in batch if answer.outcome is None]
             if unsent:
                 back = [call.intent for call in unsent]
                 await self._s.steady("release", results.release, self._p.store, back)
-            made = [(call, outcome, took) for call, outcome, took in batch if outcome is not None]
-            found = [self._resolved(call.intent, outcome) for call, outcome, _ in made]
+            made = [(answer, answer.outcome) for answer in batch if answer.outcome is not None]
+            found = [self._resolved(answer.call.intent, outcome) for answer, outcome in made]
             if found:
-                await self._commit(found, [took for _, _, took in made])
+                await self._commit(found, [answer.took_s for answer, _ in made])
             settlements = [Settlement(call.grant, Permit.UNUSED, 0.0) for call in unsent]
             settlements += [
-                _settlement(call.grant, result)
-                for (call, _, _), result in zip(made, found, strict=True)
+                _settlement(answer, result) for (answer, _), result in zip(made, found, strict=True)
             ]
             self._end(settlements, _health(found), len(batch))
 
@@ -127,9 +136,9 @@ async def _gather(queue: "asyncio.Queue[_T]", most: int) -> list[_T]:
     return batch
 
 
-def _settlement(grant: Grant, result: Result) -> Settlement:
+def _settlement(answer: _Answer, result: Result) -> Settlement:
     r = result.resolution
-    return Settlement(grant, r.permit, r.wait_s, r.block_s)
+    return Settlement(answer.call.grant, r.permit, r.wait_s, r.block_s, answer.ended)
 
 
 def _health(found: Sequence[Result]) -> dict[str, list[int]]:

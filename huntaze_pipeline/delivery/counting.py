@@ -165,7 +165,8 @@ FORGET = text("""
 _ENDED = """
     with r as (
         select * from jsonb_to_recordset(cast(:rows as jsonb)) as r(creator_id text, handle text,
-            message_id text, account_id text, permit text, requeue float8, rest float8)
+            message_id text, account_id text, permit text, requeue float8, rest float8,
+            ago float8)
     )
 """
 UNUSED = text(f"""
@@ -173,7 +174,8 @@ UNUSED = text(f"""
     where p.creator_id = r.creator_id and p.handle = r.handle and r.permit = 'unused'
 """)
 SPENT = text(f"""
-    {_ENDED} update permits p set until = clock_timestamp() from r
+    {_ENDED} update permits p set until = clock_timestamp() - make_interval(secs => r.ago)
+    from r
     where p.creator_id = r.creator_id and p.handle = r.handle and r.permit = 'spent'
 """)
 LATER = text(f"""

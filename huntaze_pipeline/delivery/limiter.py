@@ -9,6 +9,7 @@ or retry can squeeze an eleventh call in. Messages wait on their account's queue
 received, refused and sent back.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -99,7 +100,7 @@ class Permit(str, Enum):
     """What became of a permit."""
 
     SPENT = "spent"
-    """The call is over: the window starts now."""
+    """The call is over: the window starts when it ended."""
     UNUSED = "unused"
     """No call was made."""
     HELD = "held"
@@ -116,6 +117,13 @@ class Settlement:
     """Put the message back on its queue after this many seconds; None: it is done with."""
     block_s: float | None = None
     """Let the whole account rest this long (429, breaker)."""
+    ended: float | None = None
+    """Monotonic instant, in this process, at which the call was over; None: only now."""
+
+    @property
+    def ago_ms(self) -> int:
+        """Whole milliseconds since the call was over, rounded down: on the safe side."""
+        return 0 if self.ended is None else max(0, int((time.monotonic() - self.ended) * 1000))
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ class MemoryLimiter:
                 del self._leases[grant.handle]
                 account.busy -= 1
             if settlement.permit is not Permit.UNUSED:
-                self._stamp(account, now)
+                self._stamp(account, now - settlement.ago_ms)
         if settlement.requeue_s is not None and parcel:
             key = (grant.creator_id, grant.message_id)
             account.later[key] = (now + round(settlement.requeue_s * 1000), parcel)

@@ -159,6 +159,7 @@ class RedisLimiter:
         for item in settlements:
             calls[self.shard(item.grant.account_id)] += [
                 item.grant.handle, item.permit.value, _ms(item.requeue_s), _ms(item.block_s),
+                item.ago_ms,
             ]  # fmt: skip
         self._run("commit", calls)
         self._pools.end(

@@ -9,8 +9,6 @@ local SIZE, SERIALS = 8, 65535
 
 local function pack(at, number) return struct.pack('>I6I2', at, number) end
 
-local ENDED = pack(now + 1, 0)
-
 local function entry(calls, n) return struct.unpack('>I6I2', calls, SIZE * n + 1) end
 
 local function size(calls) return #calls / SIZE - 1 end
@@ -40,20 +38,20 @@ local function add(calls, ends, permits)
   return ends >= furthest and calls .. permits or put(calls, ends, permits)
 end
 
--- End a call now, or take it out when it was not made. One that is not here has ended before: told
--- twice. After its lease that is not sure, for it may be forgotten; then it counts, on the safe side.
-local function finish(calls, call, made)
+-- End a call so many milliseconds ago, or take it out when it was not made. One that is not here has
+-- ended before: told twice. After its lease that is not sure, for it may be forgotten; then it counts,
+-- on the safe side.
+local function finish(calls, call, made, ago)
+  local at = now + 1 - ago
   local start = string.find(calls, call, SIZE + 1, true)
   while start and start % SIZE ~= 1 do start = string.find(calls, call, start + 1, true) end
   if start then
     local before, after = string.sub(calls, 1, start - 1), string.sub(calls, start + SIZE)
-    -- Mostly all others have ended.
-    if made and after == '' and string.sub(before, -2) == '\0\0' then return before .. ENDED end
     calls = before .. after
   elseif struct.unpack('>I6', call) > now then
     return calls
   end
-  return made and put(calls, now + 1, ENDED) or calls
+  return made and put(calls, at, pack(at, 0)) or calls
 end
 
 -- When the next call may start, and whether that hangs on one that has not ended: then it is the

@@ -8,7 +8,7 @@ for _, permit in ipairs(permits) do
   for k, account in ipairs(names) do
     -- A call of an account that is not known makes it rest for whatever its window is.
     local known = changed[account] or logs[k] or pack(0, 0)
-    local calls = finish(known, call, made)
+    local calls = finish(known, call, made, 0)
     if calls ~= known then changed[account] = calls end
   end
 end

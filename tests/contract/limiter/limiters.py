@@ -69,9 +69,12 @@ class Bench:
     def claim(self, budget: int = 100, lease_s: float = 5) -> list[Grant]:
         return self.limiter.claim(budget, lease_s=lease_s * self.scale).grants
 
-    def end(self, grants: list[Grant], permit: Permit = Permit.SPENT, **more: float) -> None:
+    def end(
+        self, grants: list[Grant], permit: Permit = Permit.SPENT, *, ago_s: float = 0, **more: float
+    ) -> None:
         scaled = {name: seconds * self.scale for name, seconds in more.items()}
-        self.limiter.commit([Settlement(g, permit, **scaled) for g in grants])
+        ended = time.monotonic() - ago_s * self.scale
+        self.limiter.commit([Settlement(g, permit, **scaled, ended=ended) for g in grants])
 
 
 class Rows(BooksLimiter):

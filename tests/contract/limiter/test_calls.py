@@ -19,7 +19,6 @@ local window, calls, given, seen = tonumber(ARGV[2]), nil, {}, {}
 calls = pack(window, 0)
 for _, step in ipairs(cjson.decode(ARGV[1])) do
   now = step.now
-  ENDED = pack(now + 1, 0)
   if step.trim then calls = trim(calls, window) end
   if step.lease then
     serial = following(serial)
@@ -27,7 +26,7 @@ for _, step in ipairs(cjson.decode(ARGV[1])) do
     calls = add(calls, now + step.lease, given[#given])
     furthest = math.max(furthest, now + step.lease)
   elseif given[step.of] then
-    calls = finish(calls, given[step.of], step.made)
+    calls = finish(calls, given[step.of], step.made, step.ago)
   end
   local left, told = trim(calls, window), {}
   for count = 1, 4 do told[count] = opening(left, count, window) end
@@ -60,32 +59,34 @@ def expected(steps: list[dict[str, object]]) -> list[tuple[int, list[int]]]:
     given: list[Call] = []
     seen = []
     for step in steps:
-        now, lease, of = step["now"], step.get("lease"), step.get("of")
+        now, lease, of, ago = step["now"], step.get("lease"), step.get("of"), step.get("ago")
         assert isinstance(now, int)
         if isinstance(lease, int):
             given.append(Call(now + lease, now + lease))
             calls.append(given[-1])
         elif isinstance(of, int) and of <= len(given):
-            _end(calls, given[of - 1], now, made=bool(step["made"]))
+            assert isinstance(ago, int)
+            _end(calls, given[of - 1], now, now + 1 - ago, made=bool(step["made"]))
         live = sorted(call.at for call in calls if call.at + WINDOW > now)
         openings = [live[len(live) - n] + WINDOW if len(live) >= n else now for n in range(1, 5)]
         seen.append((len(live), openings))
     return seen
 
 
-def _end(calls: list[Call], call: Call, now: int, *, made: bool) -> None:
+def _end(calls: list[Call], call: Call, now: int, at: int, *, made: bool) -> None:
     if call.open:
         call.open = False
-        call.at = now + 1 if made else 0
+        call.at = at if made else 0
     elif made and call.lease <= now:
-        calls.append(Call(now + 1, now + 1, open=False))
+        calls.append(Call(at, at, open=False))
 
 
 moments = st.integers(0, 700)
 taken = st.fixed_dictionaries({"pass": moments, "lease": st.sampled_from([1, 300, 300, 2500])})
 ended = st.fixed_dictionaries(
-    {"pass": moments, "of": st.integers(1, 12), "made": st.booleans() | st.just(True)}
-)
+    {"pass": moments, "of": st.integers(1, 12), "made": st.booleans() | st.just(True),
+     "ago": st.just(0) | moments}
+)  # fmt: skip
 trimmed = st.fixed_dictionaries({"pass": moments, "trim": st.just(True)})
 
 
@@ -109,7 +110,7 @@ def test_the_record_agrees_with_a_list_of_calls(
 def test_a_call_counts_to_the_millisecond(lean: Settings) -> None:
     steps: list[dict[str, object]] = [
         {"now": START, "lease": 500},
-        {"now": START + 100, "of": 1, "made": True},
+        {"now": START + 100, "of": 1, "made": True, "ago": 0},
         {"now": START + 100 + WINDOW, "trim": True},
         {"now": START + 101 + WINDOW, "trim": True},
         {"now": START + 2000, "lease": 500},

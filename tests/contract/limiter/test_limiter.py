@@ -37,6 +37,20 @@ def test_the_window_starts_when_the_call_ends(bench: Bench) -> None:
     assert len(bench.claim()) == 3
 
 
+def test_a_window_starts_when_its_call_ended_however_late_that_is_told(bench: Bench) -> None:
+    bench.park(*"123456")
+    first = bench.claim()
+    bench.sleep(0.5)
+    bench.end(first[:1], ago_s=0.45)
+    bench.end(first[1:], ago_s=0.15)
+
+    assert len(bench.claim()) == 1
+    bench.sleep(0.15)
+    assert bench.claim() == []
+    bench.sleep(0.15)
+    assert len(bench.claim()) == 2
+
+
 def test_the_claim_says_when_the_next_message_can_go(bench: Bench) -> None:
     bench.park(*"1234")
     bench.end(bench.claim())

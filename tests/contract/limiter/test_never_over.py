@@ -37,18 +37,20 @@ def test_it_never_lets_more_through_than_the_limit(
 
 
 def _hammer(limiter: Limiter, seed: int, deadline: float) -> list[tuple[float, str]]:
-    """Send with latencies, lost answers and forgotten permits; log the instants of arrival."""
+    """Send with latencies, lost answers, forgotten permits and ends told late; log arrivals."""
     log, step = [], 0
     while time.monotonic() < deadline:
+        grants = limiter.claim(16, lease_s=0.4).grants
+        time.sleep(0.002 * (1 + step % 5))
         settlements = []
-        for grant in limiter.claim(16, lease_s=0.4).grants:
+        for grant in grants:
             step += 1
             log.append((time.monotonic(), grant.account_id))
             fate = (seed * 7 + step * 13) % 20
             if fate == 0:
                 settlements.append(Settlement(grant, Permit.HELD))
             elif fate > 1:
-                settlements.append(Settlement(grant, Permit.SPENT))
-        time.sleep(0.003 * (1 + step % 9))
+                settlements.append(Settlement(grant, Permit.SPENT, ended=time.monotonic()))
+        time.sleep(0.002 * (1 + step % 9))
         limiter.commit(settlements)
     return log
