@@ -18,14 +18,16 @@ from huntaze_pipeline.warehouse import lake, raw
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A large table: what names a row, and a time of it that never changes."""
+    """A large table: what names a row, and a time of it that does not change."""
 
     key: tuple[str, ...]
     near: str | None = None
+    until: str = "false"
+    """Copies of which that time may change once all the same."""
 
 
 FOLLOWED = {
-    "messages": Followed(("creator_id", "id"), "decided_at"),
+    "messages": Followed(("creator_id", "id"), "decided_at", until="state = 'held'"),
     "attempts": Followed(("creator_id", "message_id", "fence"), "intent_at"),
     "executions": Followed(("creator_id", "id"), "entered_at"),
     "members": Followed(("creator_id", "segment_id", "fan_id", "entered_at"), "entered_at"),
@@ -110,10 +112,16 @@ def _follow(con: DuckDBPyConnection, table: str, how: Followed) -> None:
 
 
 def _near(con: DuckDBPyConnection, table: str, how: Followed) -> str:
-    """Narrow the search for rows that are there to the time of those that come."""
+    """Narrow the search for rows that are there to the time of those that come.
+
+    A message that waited for a test's winner is decided again: its copy is of another time.
+    """
     if how.near is None:
         return ""
-    row = con.execute(f"select min({how.near}), max({how.near}) from _rows").fetchone()
+    row = con.execute(
+        f"select min({how.near}), max({how.near}) from (select {how.near} from _rows"
+        f" union all select {how.near} from lake.raw.{table} where {how.until})"
+    ).fetchone()
     if row is None or row[0] is None:
         return ""
     column = f"lake.raw.{table}.{how.near}"

@@ -1,13 +1,16 @@
 """Copies of the operational tables follow what changed, and nothing that is not settled yet."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from duckdb import DuckDBPyConnection
 from sqlalchemy import text
 
+from huntaze_pipeline.delivery import outbox
 from huntaze_pipeline.errors import WarehouseError
+from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import care, lake, mirror
@@ -47,6 +50,26 @@ def test_a_changed_row_replaces_its_copy(
     refresh(con)
 
     assert zones(con) == before | {"fan-1": "Asia/Tokyo"}
+
+
+def test_a_message_that_waited_for_a_winner_is_there_once(
+    store: Store, creator: str, con: DuckDBPyConnection
+) -> None:
+    waits = Decision(
+        creator_id=creator, source="campaign", source_id="spring", rule_hash="h", fan_id="fan-1",
+        platform="email", account_id="maya-email", address="fan-1@example.com", content="Hello",
+        state="held", not_before=NOON, decided_at=NOON,
+    )  # fmt: skip
+    with store.worker() as connection:
+        outbox.record(connection, [waits])
+    refresh(con)
+    with store.worker() as connection:
+        later = replace(waits, state="decided", decided_at=NOON + timedelta(days=1))
+        assert outbox.release(connection, [later]) == 1
+    refresh(con)
+
+    copies = con.execute("select state, decided_at from lake.raw.messages").fetchall()
+    assert copies == [("decided", NOON + timedelta(days=1))]
 
 
 def test_nothing_new_writes_nothing(store: Store, creator: str, con: DuckDBPyConnection) -> None:
