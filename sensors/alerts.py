@@ -4,7 +4,7 @@ import dagster as dg
 
 from huntaze_pipeline.monitoring import alarms, circuits, cloudwatch, pusher
 from huntaze_pipeline.orchestration.resources import Rooms
-from huntaze_pipeline.warehouse import goals
+from huntaze_pipeline.warehouse import bots, goals
 
 
 @dg.sensor(
@@ -21,7 +21,8 @@ def alerts(rooms: Rooms) -> dg.SkipReason:
             cloudwatch.connect(found),
             alarms.load(found.rules_dir).namespace,
             now=rooms.clock(),
-            goals=goals.load(found.rules_dir),
+            goals=goals.declared(found.rules_dir),
+            bots=bots.load(found.rules_dir),
             queue=bell.queue,
             open_circuits=circuits.states(found, rooms.store),
         )

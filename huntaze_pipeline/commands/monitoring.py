@@ -23,7 +23,7 @@ def show(as_json: bool = typer.Option(False, "--json", help="For machines.")) ->
     from huntaze_pipeline.delivery.sqs import SqsQueue
     from huntaze_pipeline.monitoring import alarms, circuits, metrics
     from huntaze_pipeline.store.session import Store
-    from huntaze_pipeline.warehouse import goals
+    from huntaze_pipeline.warehouse import bots, goals
 
     with stack.services(settings.load()) as ready:
         until, store = system_clock() - metrics.SETTLE, Store(ready)
@@ -32,6 +32,7 @@ def show(as_json: bool = typer.Option(False, "--json", help="For machines.")) ->
             since=until - metrics.MINUTE,
             until=until,
             goals=goals.declared(ready.rules_dir),
+            bots=bots.load(ready.rules_dir),
             queue=SqsQueue(ready),
             open_circuits=circuits.states(ready, store),
         )
@@ -60,7 +61,7 @@ def push(
     from huntaze_pipeline.errors import ServiceError, SettingsError
     from huntaze_pipeline.monitoring import alarms, circuits, cloudwatch, pusher
     from huntaze_pipeline.store.session import Store
-    from huntaze_pipeline.warehouse import goals
+    from huntaze_pipeline.warehouse import bots, goals
 
     try:
         pause = duration(every).total_seconds() if every else None
@@ -77,6 +78,7 @@ def push(
                     namespace,
                     now=system_clock(),
                     goals=goals.declared(ready.rules_dir),
+                    bots=bots.load(ready.rules_dir),
                     queue=queue,
                     open_circuits=circuits.states(ready, store),
                 )

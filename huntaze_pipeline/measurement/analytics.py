@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline.measurement import crediting, touches
-from huntaze_pipeline.measurement.crediting import Goals
+from huntaze_pipeline.warehouse.goals import Declared
 from huntaze_pipeline.warehouse.raw import Bot
 
 Key = TypeVar("Key", str, date, "Hour")
@@ -119,7 +119,7 @@ def facts(
     connection: Connection,
     creator_id: str,
     campaigns: Sequence[str],
-    goals: Goals,
+    goals: Declared,
     bots: Sequence[Bot] = (),
 ) -> list[Fact]:
     """Count what the inbox holds of these campaigns, by platform, arm and hour.
@@ -141,7 +141,7 @@ def shares(
     connection: Connection,
     creator_id: str,
     campaign_id: str,
-    goals: Goals,
+    goals: Declared,
     bots: Sequence[Bot] = (),
 ) -> list[Share]:
     """Count the same of one campaign, by the segments of its recipients as they were decided."""
@@ -152,7 +152,7 @@ def shares(
 
 
 def _values(
-    connection: Connection, creator_id: str, campaigns: Sequence[str], goals: Goals
+    connection: Connection, creator_id: str, campaigns: Sequence[str], goals: Declared
 ) -> dict[str, Any]:
     zone = connection.scalar(
         text("select zone from creators where id = :creator"), {"creator": creator_id}

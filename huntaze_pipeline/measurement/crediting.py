@@ -6,17 +6,11 @@ their events, filters, values, windows and adopted models.
 """
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from huntaze_pipeline.measurement import touches
-from huntaze_pipeline.warehouse.goals import MONEY_GOAL, Declared
-from huntaze_pipeline.warehouse.raw import Window
+from huntaze_pipeline.warehouse.goals import Declared
 
-Goals = Declared | Sequence[Window]
-"""Goals as declared; windows alone are those of purchases and tips, credited to the last touch."""
-_PURCHASE = [(MONEY_GOAL, event, None, None, False, False, "last", 0) for event in
-             ("purchase", "tip")]  # fmt: skip
 _NUMBER = r"'^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$'"
 # A comparison with what an event does not have is false, whatever it asks.
 _HOLDS = """
@@ -147,17 +141,12 @@ SUMS = """
 """What the rows of `credited` add up to, grouped by currency at least."""
 
 
-def values(goals: Goals) -> dict[str, Any]:
+def values(goals: Declared) -> dict[str, Any]:
     """Return what `CREDITED` asks for of the goals."""
-    declared = goals if isinstance(goals, Declared) else None
-    rows = declared.goals if declared else _PURCHASE
-    filters = declared.filters if declared else ()
-    windows = declared.windows if declared else goals
-    assert not isinstance(windows, Declared)
     names = ("goal", "event", "micros", "own_currency", "named", "filtered", "model")
     parts = ("goal", "alternative", "field", "op", "text", "number")
     return {
-        "goals": json.dumps([dict(zip(names, row, strict=False)) for row in rows]),
-        "filters": json.dumps([dict(zip(parts, row, strict=True)) for row in filters]),
-        "windows": json.dumps([window._asdict() for window in windows]),
+        "goals": json.dumps([dict(zip(names, row, strict=False)) for row in goals.goals]),
+        "filters": json.dumps([dict(zip(parts, row, strict=True)) for row in goals.filters]),
+        "windows": json.dumps([window._asdict() for window in goals.windows]),
     }

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.delivery.queue import Queue, QueueError
 from huntaze_pipeline.events.envelope import MICROS
 from huntaze_pipeline.measurement import analytics, rates
-from huntaze_pipeline.measurement.crediting import Goals
 from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.warehouse.goals import Declared
+from huntaze_pipeline.warehouse.raw import Bot
 
 SETTLE = timedelta(seconds=5)
 """A row's time is taken before it commits: windows end this long ago, so that none is missed."""
@@ -50,7 +51,8 @@ def gather(
     *,
     since: datetime,
     until: datetime,
-    goals: Goals,
+    goals: Declared,
+    bots: Sequence[Bot] = (),
     queue: Queue | None = None,
     open_circuits: Mapping[str, bool] | None = None,
 ) -> list[Sample]:
@@ -61,6 +63,7 @@ def gather(
         since: start of the window, excluded.
         until: its end, included; take `now - SETTLE`.
         goals: what counts, and how long touches may earn credit; see rules/goals.yaml.
+        bots: by what machines are known; see rules/bots.yaml.
         queue: SQS; without it, or when it is away, its depth is left out.
         open_circuits: for each platform, whether its breaker is open.
     """
@@ -70,7 +73,7 @@ def gather(
             *_latency(connection, since, until),
             *_waiting(connection, until, _depth(queue)),
             *_campaigns(connection, since, until),
-            *_results(connection, goals),
+            *_results(connection, goals, bots),
         ]
     opened = open_circuits or {}
     samples += [one("BreakerOpen", "Count", is_open, Platform=p) for p, is_open in opened.items()]
@@ -174,7 +177,7 @@ def _campaigns(connection: Connection, since: datetime, until: datetime) -> list
     return [one("CampaignsActive", "Count", active or 0), *by_campaign]
 
 
-def _results(connection: Connection, goals: Goals) -> list[Sample]:
+def _results(connection: Connection, goals: Declared, bots: Sequence[Bot]) -> list[Sample]:
     """Return conversion rate and revenue so far of every active campaign."""
     rows = connection.execute(
         text(
@@ -187,7 +190,7 @@ def _results(connection: Connection, goals: Goals) -> list[Sample]:
     ).all()
     samples: list[Sample] = []
     for creator, currency, campaigns in rows:
-        facts = analytics.facts(connection, creator, campaigns, goals)
+        facts = analytics.facts(connection, creator, campaigns, goals, bots)
         for campaign, counts in analytics.totals(facts, currency).items():
             samples += _result(counts, Creator=creator, Campaign=campaign)
     return samples

@@ -1,6 +1,6 @@
 """The regular push: what happened since the last one, once, whoever pushes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,10 +8,11 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from huntaze_pipeline.delivery.queue import Queue
-from huntaze_pipeline.measurement.crediting import Goals
 from huntaze_pipeline.monitoring import cloudwatch, metrics
 from huntaze_pipeline.store.inflow import Checkpoint
 from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.warehouse.goals import Declared
+from huntaze_pipeline.warehouse.raw import Bot
 
 NAME = "monitoring"
 FIRST = timedelta(minutes=1)
@@ -24,7 +25,8 @@ def push(
     namespace: str,
     *,
     now: datetime,
-    goals: Goals,
+    goals: Declared,
+    bots: Sequence[Bot] = (),
     queue: Queue | None = None,
     open_circuits: Mapping[str, bool] | None = None,
 ) -> int:
@@ -46,6 +48,7 @@ def push(
             since=since,
             until=until,
             goals=goals,
+            bots=bots,
             queue=queue,
             open_circuits=open_circuits,
         )

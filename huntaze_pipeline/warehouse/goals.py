@@ -156,9 +156,9 @@ class Goals(BaseModel):
 class Declared:
     """Goals as rows of the lake's tables `raw.goals`, `raw.goal_filters` and `raw.windows`."""
 
-    goals: tuple[Row, ...]
-    filters: tuple[Row, ...]
-    windows: tuple[Window, ...]
+    goals: tuple[Row, ...] = ()
+    filters: tuple[Row, ...] = ()
+    windows: tuple[Window, ...] = ()
 
     @property
     def tables(self) -> dict[str, Sequence[Row]]:
@@ -173,17 +173,8 @@ _BUILT_IN = {
 """What counts when the file does not say: purchases without credit, redemptions by name."""
 
 
-def load(rules_dir: Path) -> list[Window]:
-    """Read the windows of all goals; a missing file means that no touch earns credit.
-
-    Raises:
-        ModelError: the file holds faults; all of them.
-    """
-    return list(declared(rules_dir).windows)
-
-
 def declared(rules_dir: Path, file: Path | None = None, model: str | None = None) -> Declared:
-    """Read goals and turn them into rows.
+    """Read goals and turn them into rows; without a file no touch earns credit.
 
     Args:
         rules_dir: the folder of rules; its `goals.yaml` is read.

@@ -17,6 +17,7 @@ from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.outflow import Message
 from huntaze_pipeline.store.planning import Campaign
 from huntaze_pipeline.store.session import Store
+from huntaze_pipeline.warehouse.goals import Declared
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SINCE = NOW - timedelta(minutes=1)
@@ -56,7 +57,7 @@ def flow(store: Store, creator: str) -> Store:
 
 
 def gather(store: Store, **more: Any) -> list[metrics.Sample]:
-    return metrics.gather(store, since=SINCE, until=NOW, goals=[], **more)
+    return metrics.gather(store, since=SINCE, until=NOW, goals=Declared(), **more)
 
 
 def test_a_window_counts_what_happened_in_it_and_nothing_else(flow: Store) -> None:
@@ -109,7 +110,7 @@ def test_windows_meet_without_a_gap_and_without_an_overlap(flow: Store, settings
     client = Recorder()
     for seconds in (5, 5, 35, 65):
         at = NOW + timedelta(seconds=seconds)
-        pusher.push(flow, client, "Test", now=at, goals=[])
+        pusher.push(flow, client, "Test", now=at, goals=Declared())
 
     assert client.sums("MessagesSent") == 2
     assert client.sums("MessagesFailed") == 1
@@ -118,10 +119,10 @@ def test_windows_meet_without_a_gap_and_without_an_overlap(flow: Store, settings
 def test_a_push_that_fails_is_made_up_for_by_the_next(flow: Store) -> None:
     first, client = NOW + metrics.SETTLE, Recorder(down=True)
     with pytest.raises(ServiceError):
-        pusher.push(flow, client, "Test", now=first, goals=[])
+        pusher.push(flow, client, "Test", now=first, goals=Declared())
     client.down = False
 
-    pusher.push(flow, client, "Test", now=first, goals=[])
+    pusher.push(flow, client, "Test", now=first, goals=Declared())
 
     assert client.sums("MessagesSent") == 2
 
@@ -192,7 +193,7 @@ def _named(name: str, alarm: alarms.Alarm) -> alarms.Alarm:
 
 
 def test_the_log_of_pushes_is_one_checkpoint(flow: Store) -> None:
-    pusher.push(flow, Recorder(), "Test", now=NOW, goals=[])
+    pusher.push(flow, Recorder(), "Test", now=NOW, goals=Declared())
 
     with flow.worker() as c:
         position = c.scalar(text("select position from checkpoints where name = 'monitoring'"))

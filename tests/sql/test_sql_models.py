@@ -54,7 +54,7 @@ def test_a_case_that_expects_the_wrong_thing_fails_and_says_what_is_there(tmp_pa
 
 
 def test_the_shipped_goals_give_every_platform_a_click_window() -> None:
-    windows = goals.load(load().rules_dir)
+    windows = goals.declared(load().rules_dir).windows
     assert ("purchase", "*", "clicked", 432_000) in windows
 
 
