@@ -1,7 +1,5 @@
 """The HTTP API put together: routes, errors, limits. It holds no rule of its own."""
 
-from collections.abc import Callable
-
 from fastapi import FastAPI
 
 from huntaze_pipeline.api import (
@@ -17,11 +15,11 @@ from huntaze_pipeline.api import (
 from huntaze_pipeline.api.bodies import Guard
 from huntaze_pipeline.api.documents import DESCRIPTION
 from huntaze_pipeline.clock import Clock, system_clock
-from huntaze_pipeline.delivery.limiter import Limits
+from huntaze_pipeline.delivery import quotas
 from huntaze_pipeline.delivery.sqs import SqsQueue
 from huntaze_pipeline.monitoring import circuits, metrics
 from huntaze_pipeline.monitoring import health as checks
-from huntaze_pipeline.rulebook.policies import Policies, load_policies
+from huntaze_pipeline.rulebook.policies import load_policies
 from huntaze_pipeline.settings import Settings, version
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import bots, goals
@@ -48,7 +46,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     app.state.goals = goals.declared(settings.rules_dir)
     app.state.bots = bots.load(settings.rules_dir)
     app.state.policies = load_policies(settings.rules_dir)
-    app.state.limits = _limits(app.state.policies)
+    app.state.limits = quotas.ruled(app.state.policies).of
     queue = SqsQueue(settings) if settings.sqs_queue else None
     app.state.checks = health.Remembered(
         lambda: checks.check(settings, app.state.store, queue), FRESH_S
@@ -68,16 +66,7 @@ def _numbers(app: FastAPI, queue: SqsQueue | None) -> list[metrics.Sample]:
         since=until - metrics.MINUTE,
         until=until,
         goals=app.state.goals,
+        bots=app.state.bots,
         queue=queue,
         open_circuits=circuits.states(app.state.settings, app.state.store),
     )
-
-
-def _limits(policies: Policies) -> Callable[[str], Limits]:
-    """Return how to find a platform's limit; what an account has of its own wins over it."""
-
-    def limit(platform: str) -> Limits:
-        found = policies.limit(platform)
-        return Limits(found.count, found.window_s)
-
-    return limit

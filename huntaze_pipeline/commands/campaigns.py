@@ -114,12 +114,12 @@ def preview(
 
 
 def _standard(ready: "Settings") -> "Standard":
-    from huntaze_pipeline.delivery import worker
+    from huntaze_pipeline.delivery import quotas
 
-    limits, own = worker.standard_limits(ready), worker.own_limits(ready)
+    known = quotas.read(ready.rules_dir)
 
     def standard(platform: str, account: str) -> tuple[int, float]:
-        found = own.get(account) or limits(platform)
+        found = known.of(platform, account)
         return found.count, found.window_s
 
     return standard

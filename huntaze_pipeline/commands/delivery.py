@@ -86,14 +86,14 @@ def send(
 ) -> None:
     """Put one message in the outbox."""
     from huntaze_pipeline.clock import system_clock
-    from huntaze_pipeline.delivery import messages, worker
+    from huntaze_pipeline.delivery import messages, quotas
     from huntaze_pipeline.store.session import Store
 
     body = sys.stdin.read() if content == "-" else content
     with stack.services(settings.load(), need=("postgres",)) as ready:
         accepted = messages.submit(
             Store(ready), creator, recipient, body, priority, platform=platform, subject=subject,
-            key=key, now=system_clock(), standard=worker.standard_limits(ready),
+            key=key, now=system_clock(), standard=quotas.read(ready.rules_dir).of,
         )  # fmt: skip
     when = accepted.estimated_delivery
     _say(

@@ -5,18 +5,18 @@ An account's own limit wins over its platform's. Not here: counting (`limiter`).
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline.delivery.limiter import Limits
+from huntaze_pipeline.delivery.quotas import Quotas
 from huntaze_pipeline.store.session import Store
 
 STRICT = Limits(1, 60.0)
 """For an account that nobody knows."""
-STANDARD = Limits(10, 60.0)
-_FRESH_S = 15.0
+FRESH_S = 15.0
 _COLUMNS = "select id, creator_id, platform, status, limit_count, limit_window_s from accounts"
 
 
@@ -34,30 +34,26 @@ class Account:
 class Directory:
     """A read-through cache of the accounts. Safe to use from several threads."""
 
-    def __init__(
-        self,
-        store: Store,
-        standard: Callable[[str], Limits] = lambda _: STANDARD,
-        own: Mapping[str, Limits] | None = None,
-    ) -> None:
+    def __init__(self, store: Store, quotas: Quotas | None = None) -> None:
         """Read from a store.
 
         Args:
-            store: the books.
-            standard: a platform's limits.
-            own: limits of single accounts, from rules/policies.yaml; the books' own win over them.
+            store: the books; limits of an account's own there win over all others.
+            quotas: the limits of the policies.
         """
         self._store = store
-        self._standard = standard
-        self._own = own or {}
+        self.quotas = quotas or Quotas()
+        """May be replaced at any time; `changed` says whom it concerns."""
         self._lock = threading.Lock()
         self._known: dict[str, Account] = {}
         self._read_at: dict[str, float] = {}
+        self._told: dict[str, Limits] = {}
+        """What a limiter was told last, or will have been by whoever parked first."""
 
     def of(self, ids: Iterable[str]) -> Mapping[str, Account]:
         """Return the accounts that exist among the ids."""
         wanted = set(ids)
-        stale = time.monotonic() - _FRESH_S
+        stale = time.monotonic() - FRESH_S
         with self._lock:
             missing = {i for i in wanted if self._read_at.get(i, -1e9) < stale}
         if missing:
@@ -73,18 +69,24 @@ class Directory:
         """Return the limits of the ids; an unknown account gets the strictest."""
         wanted = set(ids)
         found = self.of(wanted)
-        return {i: found[i].limits if i in found else STRICT for i in wanted}
+        limits = {i: found[i].limits if i in found else STRICT for i in wanted}
+        with self._lock:
+            self._told.update(limits)
+        return limits
 
     def every(self, connection: Connection) -> dict[str, Limits]:
         """Read the limits of all accounts."""
         accounts = [self._account(row) for row in connection.execute(text(_COLUMNS))]
-        self._keep(accounts, {a.id for a in accounts})
-        return {a.id: a.limits for a in accounts}
+        limits = {a.id: a.limits for a in accounts}
+        self._keep(accounts, limits)
+        with self._lock:
+            self._told.update(limits)
+        return limits
 
     def changed(self) -> dict[str, Limits]:
-        """Read again what is known here; return the limits that are not what they were."""
+        """Read again what is known here; return the limits that are not what was told of them."""
         with self._lock:
-            before = {i: a.limits for i, a in self._known.items()}
+            before = dict(self._told)
             self._read_at.clear()
         after = self.limits(before)
         return {i: limit for i, limit in after.items() if limit != before[i]}
@@ -97,9 +99,10 @@ class Directory:
                 self._read_at[account_id] = now
             for account in accounts:
                 self._known[account.id] = account
+                self._told.setdefault(account.id, account.limits)
 
     def _account(self, row: object) -> Account:
         id_, creator, platform, status, count, window = row  # type: ignore[misc]
-        standard = self._own.get(id_) or self._standard(platform)
+        standard = self.quotas.of(platform, id_)
         limits = Limits(count or standard.count, window or standard.window_s, platform)
         return Account(id_, creator, platform, status, limits)

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline import hashing
 from huntaze_pipeline.delivery import estimate, outbox, pauses, recipients
-from huntaze_pipeline.delivery.accounts import STANDARD
 from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.platforms.directory import capabilities
+from huntaze_pipeline.delivery.quotas import STANDARD
 from huntaze_pipeline.delivery.validation import Recipient, Request, faults
 from huntaze_pipeline.errors import ConflictError, MessageError, NotFoundError
 from huntaze_pipeline.rulebook.decision import Decision

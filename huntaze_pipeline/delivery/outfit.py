@@ -8,9 +8,9 @@ from huntaze_pipeline.clock import Clock
 from huntaze_pipeline.delivery.accounts import Directory
 from huntaze_pipeline.delivery.chronometer import Chronometer, database_time
 from huntaze_pipeline.delivery.journal import Journal
-from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.platforms.base import Platform
 from huntaze_pipeline.delivery.queue import Queue
+from huntaze_pipeline.delivery.quotas import Quotas
 from huntaze_pipeline.delivery.reaper import GIVE_UP_S
 from huntaze_pipeline.delivery.relay import Direct
 from huntaze_pipeline.delivery.rollout import Rollout
@@ -57,8 +57,8 @@ class Parts:
     worker: str
     journal: Journal
     rollout: Rollout = field(default_factory=Rollout)
-    totals: Callable[[], Mapping[str, Limits]] = dict
-    """Reads the limits that accounts share; asked again and again."""
+    quotas: Callable[[], Quotas] = Quotas
+    """Reads the limits of the policies; asked again and again."""
 
     def set_clock(self) -> None:
         """Set the clock by the database's, unless it is one that somebody else moves."""

@@ -2,11 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping
 from datetime import timedelta
 
 from huntaze_pipeline.delivery import epoch, intents, reaper
-from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.stamina import Stamina
 from huntaze_pipeline.errors import RuleError
@@ -43,7 +41,7 @@ class Upkeep:
         while not self._halt.is_set():
             await asyncio.sleep(min(REFRESH_S, self._o.sweep_s))
             await self._s.steady("clock", self._p.set_clock)
-            self._p.limiter.share(self._totals())
+            self._follow()
             changed = await self._s.steady("accounts", self._p.directory.changed)
             if changed:
                 await self._s.steady("accounts", self._p.limiter.configure, changed)
@@ -62,13 +60,15 @@ class Upkeep:
         with self._p.store.worker() as connection:
             return intents.pending(connection, self._p.clock(), decided=self._o.relay)
 
-    def _totals(self) -> Mapping[str, Limits]:
-        """Read the shared limits again; while their file holds faults, those before stay."""
+    def _follow(self) -> None:
+        """Read the policies' limits again; while their file holds faults, those before stay."""
         try:
-            return self._p.totals()
+            quotas = self._p.quotas()
         except (RuleError, OSError) as error:
             self._p.journal.pause("policies", error)
-            return self._p.limiter.redis.totals
+            return
+        self._p.limiter.share(quotas.totals)
+        self._p.directory.quotas = quotas
 
     def _sweep(self) -> None:
         limiter = self._p.limiter

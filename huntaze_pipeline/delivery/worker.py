@@ -16,16 +16,16 @@ from functools import partial
 from typing import TextIO
 
 from huntaze_pipeline.clock import Clock
-from huntaze_pipeline.delivery.accounts import STANDARD, Directory
+from huntaze_pipeline.delivery.accounts import Directory
 from huntaze_pipeline.delivery.breaker import Breaker, Tuning
 from huntaze_pipeline.delivery.chronometer import Chronometer
 from huntaze_pipeline.delivery.circuit import BooksBreaker
 from huntaze_pipeline.delivery.journal import Journal
-from huntaze_pipeline.delivery.limiter import EVERYBODY, Limits
 from huntaze_pipeline.delivery.outfit import Options, Parts
 from huntaze_pipeline.delivery.platforms.base import Platform
 from huntaze_pipeline.delivery.platforms.directory import platforms as open_platforms
 from huntaze_pipeline.delivery.queue import Queue
+from huntaze_pipeline.delivery.quotas import Quotas, read
 from huntaze_pipeline.delivery.ringing import Ringing
 from huntaze_pipeline.delivery.rollout import Rollout
 from huntaze_pipeline.delivery.scripts import connect
@@ -33,7 +33,6 @@ from huntaze_pipeline.delivery.sender import Sender
 from huntaze_pipeline.delivery.shards import RedisLimiter
 from huntaze_pipeline.delivery.sqs import SqsQueue
 from huntaze_pipeline.delivery.standby import Breakers, Standby
-from huntaze_pipeline.rulebook.policies import load_policies
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.people import PLATFORMS
 from huntaze_pipeline.store.session import Store
@@ -44,71 +43,21 @@ TURN_S = 0.001
 long, and calls are begun and answered in its turns."""
 
 
-def standard_limits(settings: Settings) -> Callable[[str], Limits]:
-    """Return the limits of a platform's accounts, from rules/policies.yaml.
-
-    Raises:
-        RuleError: the file holds faults.
-    """
-    if not (settings.rules_dir / "policies.yaml").is_file():
-        return lambda _: STANDARD
-    policies = load_policies(settings.rules_dir)
-
-    def limits(platform: str) -> Limits:
-        if platform not in policies.file.platforms:
-            return STANDARD
-        found = policies.limit(platform)
-        return Limits(found.count, found.per.total_seconds())
-
-    return limits
-
-
-def own_limits(settings: Settings) -> dict[str, Limits]:
-    """Return the limits of single accounts, by id, from rules/policies.yaml.
-
-    Raises:
-        RuleError: the file holds faults.
-    """
-    if not (settings.rules_dir / "policies.yaml").is_file():
-        return {}
-    accounts = load_policies(settings.rules_dir).file.accounts
-    return {
-        name: Limits(own.limit.count, own.limit.per.total_seconds())
-        for name, own in accounts.items()
-    }
-
-
-def totals(settings: Settings) -> dict[str, Limits]:
-    """Return the limits that all accounts of a platform, or all accounts, share.
-
-    Raises:
-        RuleError: rules/policies.yaml holds faults.
-    """
-    if not (settings.rules_dir / "policies.yaml").is_file():
-        return {}
-    file = load_policies(settings.rules_dir).file
-    shared = {name: policy.total for name, policy in file.platforms.items()}
-    return {
-        name: Limits(total.count, total.per.total_seconds())
-        for name, total in {**shared, EVERYBODY: file.total}.items()
-        if total is not None
-    }
-
-
 def parts(
     settings: Settings,
     *,
     store: Store | None = None,
     queue: Queue | None = None,
     platforms: Mapping[str, Platform] | None = None,
-    limits: Callable[[str], Limits] | None = None,
+    quotas: Callable[[], Quotas] | None = None,
     clock: Clock | None = None,
     out: TextIO | None = sys.stdout,
     tuning: Tuning | None = None,
 ) -> Parts:
     """Put together what a sender needs; anything given is used instead of what settings say."""
     worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    store, limiter, directory = counters(settings, store, limits)
+    quotas = quotas or partial(read, settings.rules_dir)
+    store, limiter, directory = counters(settings, store, quotas())
     clock = clock or Chronometer()
     return Parts(
         store=store,
@@ -125,20 +74,20 @@ def parts(
         worker=worker,
         journal=Journal(worker, clock, out),
         rollout=Rollout.of(settings),
-        totals=partial(totals, settings),
+        quotas=quotas,
     )
 
 
 def counters(
     settings: Settings,
     store: Store | None = None,
-    limits: Callable[[str], Limits] | None = None,
+    quotas: Quotas | None = None,
 ) -> tuple[Store, Standby, Directory]:
     """Put together the limiter and what it reads."""
-    store = store or Store(settings)
-    directory = Directory(store, limits or standard_limits(settings), own_limits(settings))
+    store, quotas = store or Store(settings), quotas or read(settings.rules_dir)
+    directory = Directory(store, quotas)
     limiter = Standby(RedisLimiter(connect(settings), pools=PLATFORMS), store, directory)
-    limiter.share(totals(settings))
+    limiter.share(quotas.totals)
     return store, limiter, directory
 
 

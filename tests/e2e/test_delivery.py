@@ -31,6 +31,7 @@ from huntaze_pipeline.delivery.platforms.base import (
     Outgoing,
 )
 from huntaze_pipeline.delivery.queue import MemoryQueue
+from huntaze_pipeline.delivery.quotas import Quotas
 from huntaze_pipeline.delivery.sender import Sender
 from huntaze_pipeline.errors import StoreError
 from huntaze_pipeline.rulebook.decision import Decision
@@ -96,14 +97,14 @@ class Bench:
     """Ends the run under way."""
 
     def parts(self) -> Parts:
-        made = worker.parts(
+        return worker.parts(
             self.settings, store=self.store, platforms={"onlyfans": self.platform},
-            limits=lambda _: self.limits, clock=Chronometer(self.clock), out=self.log,
+            quotas=self.quotas, clock=Chronometer(self.clock), out=self.log,
             tuning=self.tuning,
         )  # fmt: skip
-        made.totals = lambda: self.totals
-        made.limiter.share(self.totals)
-        return made
+
+    def quotas(self) -> Quotas:
+        return Quotas({"onlyfans": self.limits}, totals=self.totals)
 
     def run(self, options: Options = QUICK, *, seconds: float | None = None) -> None:
         asyncio.run(self._run(options, seconds))

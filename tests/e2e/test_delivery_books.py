@@ -11,11 +11,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from huntaze_pipeline.clock import FixedClock
-from huntaze_pipeline.delivery import estimate, messages, outbox, receipts, relay
+from huntaze_pipeline.delivery import accounts, estimate, messages, outbox, receipts, relay
 from huntaze_pipeline.delivery.accounts import STRICT, Directory
 from huntaze_pipeline.delivery.limiter import Limits, Parcel
 from huntaze_pipeline.delivery.outbox import Recorded
 from huntaze_pipeline.delivery.queue import MemoryQueue, QueueError
+from huntaze_pipeline.delivery.quotas import Quotas
 from huntaze_pipeline.delivery.rollout import Rollout
 from huntaze_pipeline.errors import ConflictError, MessageError, NotFoundError
 from huntaze_pipeline.rulebook.decision import Decision
@@ -240,11 +241,32 @@ def test_an_accounts_own_limit_wins_and_an_unknown_one_gets_the_strictest(
     store: Store, creator: str
 ) -> None:
     run(store, "update accounts set limit_count = 3, limit_window_s = 9 where id = 'maya-tiktok'")
-    directory = Directory(store, lambda platform: Limits(len(platform), 60))
+    directory = Directory(store, Quotas({"tiktok": Limits(6, 60), "email": Limits(5, 60)}))
 
     limits = directory.limits(["maya-tiktok", "maya-email", "nobody"])
 
     assert limits == {"maya-tiktok": Limits(3, 9), "maya-email": Limits(5, 60), "nobody": STRICT}
+
+
+def test_a_lowered_limit_is_told_also_when_the_account_was_read_again_before(
+    store: Store, creator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = Directory(store)
+    directory.limits(["maya-email"])
+    run(store, "update accounts set limit_count = 3 where id = 'maya-email'")
+    monkeypatch.setattr(accounts, "FRESH_S", 0)
+    assert directory.of(["maya-email"])["maya-email"].limits.count == 3
+
+    assert directory.changed() == {"maya-email": Limits(3, 60)}
+    assert directory.changed() == {}
+
+
+def test_new_policies_change_the_limits_of_accounts(store: Store, creator: str) -> None:
+    directory = Directory(store)
+    directory.limits(["maya-email", "maya-tiktok"])
+    directory.quotas = Quotas({"email": Limits(5, 60)}, {"maya-tiktok": Limits(2, 60)})
+
+    assert directory.changed() == {"maya-email": Limits(5, 60), "maya-tiktok": Limits(2, 60)}
 
 
 # -- single messages
