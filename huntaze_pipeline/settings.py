@@ -68,6 +68,13 @@ class Settings(BaseSettings):
     api_port: int = Field(8400, ge=0, le=65535, alias="HUNTAZE_API_PORT")
     dagster_port: int = Field(3000, ge=0, le=65535, alias="HUNTAZE_DAGSTER_PORT")
 
+    @field_validator("*")
+    @classmethod
+    def _told(cls, value: object) -> object:
+        """Take an empty secret for none: everybody knows the empty one."""
+        empty = isinstance(value, SecretStr) and not value.get_secret_value().strip()
+        return None if empty else value
+
     @field_validator("public_url")
     @classmethod
     def _base(cls, value: str | None) -> str | None:

@@ -14,11 +14,11 @@ from huntaze_pipeline.orchestration.ticks import Lake
     description="Starts campaigns that are due: audience, gates, variants, messages as rows.",
 )
 def due_campaigns(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
-    """Decide a whole audience in one transaction; a tick that repeats decides nothing anew."""
+    """Decide each whole audience in one transaction; a tick that repeats decides nothing anew."""
     store, policies = rooms.store, rooms.policies
 
-    def work(lake: Lake, _: Tell) -> Work:
-        return lambda: ticks.start(store, lake, policies, rooms.clock())
+    def work(lake: Lake, tell: Tell) -> Work:
+        return lambda: ticks.start(store, lake, policies, rooms.clock(), tell)
 
     drained = SHIFTS.tick(
         "due_campaigns", Job(rooms.lake, work), context.log.warning, linger=rooms.linger_s,

@@ -17,7 +17,7 @@ from huntaze_pipeline.orchestration.shift import EVERY_S, SHIFTS, Job, Tell, Wor
 def webhooks(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
     """Send what is due; each attempt is kept."""
     store, secret = rooms.store, rooms.settings.webhook_secret
-    if secret is None:
+    if not secret:
         return dg.SkipReason("HUNTAZE_WEBHOOK_SECRET is not set: webhooks wait")
     key = secret.get_secret_value().encode()
 

@@ -86,7 +86,7 @@ def _faults(
     creator_id: str, zone: str, currency: str, accounts: Sequence[tuple[str, str]]
 ) -> list[Problem]:
     found: list[Problem] = []
-    if not _ID.match(creator_id):
+    if not _ID.fullmatch(creator_id):
         found.append(Problem("creator", f"{creator_id!r}: use letters, digits, - and _, up to 64"))
     if zone not in zones():
         found.append(Problem("--zone", f"{zone!r} is no IANA time zone; write Europe/Paris"))

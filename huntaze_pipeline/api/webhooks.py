@@ -81,7 +81,7 @@ def sign(secret: str, body: bytes) -> str:
 
 def _verify(secret: Any, body: bytes, signature: str | None) -> None:
     """Refuse a body that was not signed with our secret; takes the same time whatever differs."""
-    if secret is None:
+    if not secret:
         raise Refusal(503, "receipts are not set up here: HUNTAZE_WEBHOOK_SECRET is not set")
     expected = sign(secret.get_secret_value(), body)
     if not hmac.compare_digest(expected.encode(), (signature or "").encode()):

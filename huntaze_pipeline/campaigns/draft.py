@@ -10,15 +10,12 @@ from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any
 
-from croniter import croniter
-
 from huntaze_pipeline import hashing
 from huntaze_pipeline.errors import Problem
+from huntaze_pipeline.rulebook import calendar
 from huntaze_pipeline.rulebook.schema import FALLBACKS
 from huntaze_pipeline.store.people import PLATFORMS
 
-RECURRING = ("daily", "weekly", "monthly")
-"""Besides these, a cron line of five fields, in the creator's zone."""
 PRIORITIES = ("high", "medium", "low")
 _YEAR_S = 366 * 86_400
 METRICS = ("opened", "clicked", "converted", "revenue")
@@ -180,8 +177,8 @@ def _schedule(draft: Draft, now: datetime) -> list[Problem]:
         found.append(Problem("schedule.endDate", "is in the past"))
     elif draft.end_at is not None and draft.start_at is not None and draft.end_at <= draft.start_at:
         found.append(Problem("schedule.endDate", "must be after startDate"))
-    if draft.recurring is not None and not known_recurrence(draft.recurring):
-        told = f"{draft.recurring!r} is none of {', '.join(RECURRING)} and no cron line (0 9 * * 1)"
+    told = None if draft.recurring is None else calendar.fault(draft.recurring, calendar.RECURRING)
+    if told is not None:
         found.append(Problem("schedule.recurring", told))
     return [*found, *_local(draft)]
 
@@ -202,11 +199,6 @@ def _local(draft: Draft) -> list[Problem]:
         told = f"the time of day is localTime's; write '0 0 {' '.join(line[2:])}'"
         found.append(Problem("schedule.recurring", told))
     return found
-
-
-def known_recurrence(text: str) -> bool:
-    """Say whether a text is a recurrence: daily, weekly, monthly or five fields of cron."""
-    return text in RECURRING or (len(text.split()) == 5 and croniter.is_valid(text))
 
 
 def _targeting(draft: Draft, known: Known) -> list[Problem]:

@@ -38,25 +38,40 @@ COLUMNS = """
                as variants
 """
 """What a `Campaign` is read from: campaigns c, its creator r and its experiment x."""
+ONLY = "(cast(:creator as text) is null or (c.creator_id = :creator and c.id = :id))"
+"""Of campaigns c the one that is named, or all: the names are `named`'s."""
 _COMING = f"""
     select {COLUMNS}
     from campaigns c join creators r on r.id = c.creator_id
     left join experiments x on x.creator_id = c.creator_id and x.campaign_id = c.id
     where c.status in ('scheduled', 'active') and c.next_send_at <= :now
+      and {ONLY}
     order by c.next_send_at, c.creator_id, c.id
 """
 
 
 def coming(connection: Connection, until: datetime) -> list[Campaign]:
     """Return the campaigns with an undecided occurrence up to an instant, without holding them."""
-    rows = connection.execute(text(_COMING), {"now": until})
+    rows = connection.execute(text(_COMING), {"now": until} | named())
     return [campaign(dict(row)) for row in rows.mappings()]
 
 
-def due(connection: Connection, now: datetime) -> list[Campaign]:
-    """Return the campaigns with an occurrence that has come and is not decided, and hold them."""
+def due(connection: Connection, now: datetime, only: Campaign | None = None) -> list[Campaign]:
+    """Return the campaigns with an occurrence that has come and is not decided, and hold them.
+
+    Args:
+        connection: PostgreSQL.
+        now: the tick's instant.
+        only: look at this one; it is not among them if another process has it.
+    """
     held = text(_COMING + " for update of c skip locked")
-    return [campaign(dict(row)) for row in connection.execute(held, {"now": now}).mappings()]
+    rows = connection.execute(held, {"now": now} | named(only)).mappings()
+    return [campaign(dict(row)) for row in rows]
+
+
+def named(only: Campaign | None = None) -> dict[str, str | None]:
+    """Return the names in `ONLY`."""
+    return {"creator": only and only.creator_id, "id": only and only.id}
 
 
 _ONE = text(

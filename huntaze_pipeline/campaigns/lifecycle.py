@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from huntaze_pipeline.campaigns import audit, lookup, schedule
 from huntaze_pipeline.errors import ConflictError, NotFoundError
-from huntaze_pipeline.store.outflow import Message
+from huntaze_pipeline.store.outflow import CAMPAIGN_CANCELLED, Message
 from huntaze_pipeline.store.people import Creator
 from huntaze_pipeline.store.planning import Campaign
 
@@ -119,7 +119,7 @@ def cancel(
             Message.source_id == campaign_id,
             Message.state.in_(("held", "decided", "queued")),
         )
-        .values(state="cancelled", reason="campaign cancelled", ended_at=now)
+        .values(state="cancelled", reason=CAMPAIGN_CANCELLED, ended_at=now)
     )
     change = {"status": "cancelled", "next_send_at": None}
     return _change(

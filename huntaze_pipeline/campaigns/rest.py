@@ -29,19 +29,16 @@ _EXPIRE = text(
     where state = 'held' and expires_at <= :now
     """
 )
-_READY = text(
-    f"""
+_READY = f"""
     select {launch.COLUMNS}, w.occurrence
     from (select distinct creator_id, source_id, occurrence from messages
           where state = 'held' and source = 'campaign') w
     join campaigns c on c.creator_id = w.creator_id and c.id = w.source_id
     join creators r on r.id = c.creator_id
     join experiments x on x.creator_id = c.creator_id and x.campaign_id = c.id
-    where c.status = 'active' and x.decided_at is not null
+    where c.status = 'active' and x.decided_at is not null and {launch.ONLY}
     order by c.creator_id, c.id, w.occurrence
-    for update of c skip locked
     """
-)
 KEPT = ("fan_id", "platform", "account_id", "address", "expires_at")
 """What is known of those who wait."""
 _HELD = text(
@@ -66,12 +63,25 @@ def expire(connection: Connection, now: datetime) -> int:
     return connection.execute(_EXPIRE, {"now": now}).rowcount
 
 
-def ready(connection: Connection) -> list[Campaign]:
+def waiting(connection: Connection) -> list[Campaign]:
+    """Return the campaigns of `ready`, each once, without holding them."""
+    rows = connection.execute(text(_READY), launch.named()).mappings()
+    found = [_occurrence(dict(row)) for row in rows]
+    return list({(one.creator_id, one.id): one for one in found}.values())
+
+
+def ready(connection: Connection, only: Campaign | None = None) -> list[Campaign]:
     """Return the occurrences of active campaigns whose test is over while fans wait; hold them.
 
     A paused campaign's rest waits on; it is released after the campaign is started again.
+
+    Args:
+        connection: PostgreSQL.
+        only: look at this campaign; nothing is found if another process has it.
     """
-    return [_occurrence(dict(row)) for row in connection.execute(_READY).mappings()]
+    held = text(_READY + " for update of c skip locked")
+    rows = connection.execute(held, launch.named(only)).mappings()
+    return [_occurrence(dict(row)) for row in rows]
 
 
 def _occurrence(row: dict[str, Any]) -> Campaign:

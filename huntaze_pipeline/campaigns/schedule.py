@@ -1,25 +1,21 @@
 """When a campaign goes out next: wall-clock times in the creator's zone, or days for fans' clocks.
 
-Repetitions are counted on the wall clock and only then turned into instants, so 18:00 stays 18:00
-when the clocks change. A time that is skipped goes out when the gap ends; a doubled one once.
+Days, weeks and months are counted here, cron lines in `rulebook.calendar`; all on the wall clock,
+as that says.
 """
 
-import calendar
+from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from itertools import count
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from croniter import croniter
-
 from huntaze_pipeline.campaigns.quiet import instants
 from huntaze_pipeline.clock import zone
+from huntaze_pipeline.rulebook import calendar
 
-_LOOK = 5_000
-"""Repetitions looked at before giving up; only a cron line that never comes needs more."""
-
-
+_TICK = timedelta(microseconds=1)
 _FIRST = timezone(timedelta(hours=15))
 """One hour ahead of the first clock on earth (UTC+14): time enough to decide everybody."""
 GRACE = timedelta(minutes=30)
@@ -35,7 +31,7 @@ class Recurring(Protocol):
 
     @property
     def end_at(self) -> datetime | None:
-        """No occurrence lies after it."""
+        """From here on there is no occurrence."""
 
     @property
     def recurring(self) -> str | None:
@@ -47,7 +43,7 @@ def upcoming(campaign: Recurring, now: datetime, zone_name: str) -> datetime | N
     return following(
         campaign.recurring,
         campaign.start_at or now,
-        now - timedelta(microseconds=1),
+        now - _TICK,
         zone_name,
         campaign.end_at,
     )
@@ -86,34 +82,29 @@ def following(
         start: the first occurrence; for a cron line, the instant from which it counts.
         after: the last occurrence that was taken, or any instant.
         zone_name: the creator's IANA zone.
-        end: no occurrence lies after it.
+        end: from here on there is no occurrence.
     """
+    where = zone(zone_name)
     if recurring is None:
-        return start if start > after and (end is None or start <= end) else None
-    where = zone(zone_name)
-    for number, local in enumerate(_walls(recurring, start, after, zone_name)):
-        at = instants(local.date(), local.time(), where)[0]
-        if end is not None and at > end:
-            return None
-        if at > after and at >= start:
-            return at
-        if number > _LOOK:
-            break
-    return None
+        found = start if start > after else None
+    elif recurring in calendar.RECURRING:
+        walls = _walls(recurring, start, after, where)
+        times = (instants(wall.date(), wall.time(), where)[0] for wall in walls)
+        found = next(at for at in times if at > after and at >= start)
+    else:
+        found = calendar.following(recurring, where, max(after, start - _TICK))
+    return found if found is not None and (end is None or found < end) else None
 
 
-def _walls(recurring: str, start: datetime, after: datetime, zone_name: str) -> Iterator[datetime]:
+def _walls(recurring: str, start: datetime, after: datetime, where: ZoneInfo) -> Iterator[datetime]:
     """Yield naive wall-clock times, rising, from some time before the one that is wanted."""
-    where = zone(zone_name)
     first = start.astimezone(where).replace(tzinfo=None)
     behind = after.astimezone(where).replace(tzinfo=None)
     if recurring == "monthly":
         return _months(first, behind)
-    if recurring in ("daily", "weekly"):
-        step = timedelta(days=1 if recurring == "daily" else 7)
-        skipped = max((behind - first) // step - 1, 0)
-        return (first + (skipped + n) * step for n in count())
-    return croniter(recurring, max(first, behind) - timedelta(days=1)).all_next(datetime)
+    step = timedelta(days=1 if recurring == "daily" else 7)
+    skipped = max((behind - first) // step - 1, 0)
+    return (first + (skipped + n) * step for n in count())
 
 
 def _months(first: datetime, behind: datetime) -> Iterator[datetime]:
@@ -122,7 +113,7 @@ def _months(first: datetime, behind: datetime) -> Iterator[datetime]:
     for number in count(skipped):
         year, month = divmod(first.month - 1 + number, 12)
         year, month = first.year + year, month + 1
-        day = min(first.day, calendar.monthrange(year, month)[1])
+        day = min(first.day, monthrange(year, month)[1])
         yield first.replace(year=year, month=month, day=day)
 
 
@@ -167,14 +158,14 @@ def following_day(
         after: the last day that was taken.
         zone_name: the creator's IANA zone.
         clock: the time of day.
-        end: no day whose time on the creator's clock is after it.
+        end: no day whose time on the creator's clock is not before it.
     """
     where, noon = zone(zone_name), time(12)
     first = instants(start.astimezone(where).date(), noon, where)[0]
     line = f"0 12 {recurring.split(maxsplit=2)[2]}" if len(recurring.split()) == 5 else recurring
     found = following(line, first, instants(after, noon, where)[0], zone_name)
     day = found and found.astimezone(where).date()
-    return day if day and (end is None or instants(day, clock, where)[0] <= end) else None
+    return day if day and (end is None or instants(day, clock, where)[0] < end) else None
 
 
 def on_clock(

@@ -143,8 +143,10 @@ def stats(as_json: bool = JSON) -> None:
 def redrive() -> None:
     """Move dead notes back to their queues."""
     with stack.services(settings.load(), need=("sqs",)) as ready:
-        moved = _queue(ready).redrive()
+        moved, unreadable = _queue(ready).redrive()
     typer.echo(f"moved {moved}")
+    if unreadable:
+        typer.echo(f"{unreadable} stay: they are no notes of Huntaze and nobody can read them")
 
 
 def purge(

@@ -66,7 +66,7 @@ def secret(creator: Creator) -> None:
     from huntaze_pipeline.webhooks import signing
 
     with stack.services(load(), need=("postgres",)) as settings:
-        if settings.webhook_secret is None:
+        if not settings.webhook_secret:
             raise SettingsError("HUNTAZE_WEBHOOK_SECRET is not set: nothing can be signed")
         master = settings.webhook_secret.get_secret_value().encode()
     typer.echo(signing.secret(master, creator))

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.delivery import books, pauses
 from huntaze_pipeline.delivery.limiter import Grant, LostError
 from huntaze_pipeline.delivery.platforms.base import Outgoing
+from huntaze_pipeline.store import outflow
 from huntaze_pipeline.store.session import Store
 
 _CLAIM = text(f"""
@@ -39,7 +40,7 @@ _CLAIM = text(f"""
                 when exists (select 1 from consents k
                     where k.creator_id = m.creator_id and k.fan_id = m.fan_id
                         and k.topic = m.topic and not k.granted) then 'consent_withdrawn'
-                when c.status = 'cancelled' then 'campaign_cancelled'
+                when c.status = 'cancelled' then '{outflow.CAMPAIGN_CANCELLED}'
                 when c.status = 'paused' then 'campaign_paused'
                 when r.paused_at is not null then 'automation_paused'
 {pauses.VERDICTS}
@@ -60,14 +61,14 @@ _CLAIM = text(f"""
         update messages m set
             state = case j.verdict when 'go' then 'claimed' when 'expired' then 'expired'
                 when 'suppressed' then 'skipped' when 'consent_withdrawn' then 'skipped'
-                when 'campaign_cancelled' then 'skipped' else 'decided' end,
+                when '{outflow.CAMPAIGN_CANCELLED}' then 'cancelled' else 'decided' end,
             reason = nullif(j.verdict, 'go'),
             fence = m.fence + (j.verdict = 'go')::int,
             worker = case j.verdict when 'go' then :worker end,
             lease_until = case j.verdict when 'go'
                 then clock_timestamp() + make_interval(secs => :lease) end,
             ended_at = case when j.verdict in ('expired', 'suppressed', 'consent_withdrawn',
-                'campaign_cancelled') then :now end
+                '{outflow.CAMPAIGN_CANCELLED}') then :now end
         from judged j
         where m.creator_id = j.creator_id and m.id = j.id
             and j.verdict not in ('gone', 'early', 'void')

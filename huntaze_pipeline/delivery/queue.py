@@ -10,7 +10,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from huntaze_pipeline.delivery.limiter import BANDS, Parcel
 from huntaze_pipeline.errors import ServiceError
@@ -43,6 +43,14 @@ class Depth:
     dead: bool = False
 
 
+class Redriven(NamedTuple):
+    """What became of dead notes."""
+
+    moved: int
+    unreadable: int
+    """No notes of ours; they stay where they are."""
+
+
 class Queue(Protocol):
     """Three queues and one for the notes that nobody could take."""
 
@@ -66,8 +74,8 @@ class Queue(Protocol):
         """Count what is there."""
         ...
 
-    def redrive(self) -> int:
-        """Move dead notes back where they came from; return how many."""
+    def redrive(self) -> Redriven:
+        """Move dead notes back where they came from, but for those that nobody can read."""
         ...
 
     def purge(self) -> None:
@@ -159,12 +167,12 @@ class MemoryQueue:
             counts = [Depth(b, len(self._waiting[b]), len(self._flying[b])) for b in BANDS]
         return [*counts, Depth("dlq", len(self._dead), 0, dead=True)]
 
-    def redrive(self) -> int:
+    def redrive(self) -> Redriven:
         """Queue the dead again."""
         with self._lock:
             dead, self._dead = self._dead, []
         self.send([parcel for body in dead for parcel in decode(body)])
-        return len(dead)
+        return Redriven(len(dead), 0)
 
     def purge(self) -> None:
         """Drop every note."""

@@ -17,6 +17,7 @@ from huntaze_pipeline.delivery.accounts import Directory
 from huntaze_pipeline.delivery.limiter import Limits, Parcel
 from huntaze_pipeline.delivery.queue import Queue, QueueError
 from huntaze_pipeline.delivery.rollout import Rollout
+from huntaze_pipeline.store import outflow
 from huntaze_pipeline.store.session import Store
 
 BATCH = 4000
@@ -29,7 +30,7 @@ _MOVE = f"""
         select m.creator_id, m.id,
             case
                 when m.expires_at <= :now then 'expired'
-                when c.status = 'cancelled' then 'campaign_cancelled'
+                when c.status = 'cancelled' then '{outflow.CAMPAIGN_CANCELLED}'
                 when c.status = 'paused' then 'campaign_paused'
                 when r.paused_at is not null then 'automation_paused'
 {pauses.VERDICTS}
@@ -50,11 +51,12 @@ _MOVE = f"""
     )
     update messages m set
         state = case d.verdict when 'go' then 'queued' when 'expired' then 'expired'
-            when 'campaign_cancelled' then 'skipped' else 'decided' end,
+            when '{outflow.CAMPAIGN_CANCELLED}' then 'cancelled' else 'decided' end,
         reason = nullif(d.verdict, 'go'),
         queued_at = case d.verdict when 'go' then :now else m.queued_at end,
-        ended_at = case when d.verdict in ('expired', 'campaign_cancelled') then :now end,
-        not_before = case when d.verdict in ('go', 'expired', 'campaign_cancelled')
+        ended_at = case when d.verdict in ('expired', '{outflow.CAMPAIGN_CANCELLED}')
+            then :now end,
+        not_before = case when d.verdict in ('go', 'expired', '{outflow.CAMPAIGN_CANCELLED}')
             then m.not_before else :now + make_interval(secs => :hold) end
     from due d
     where m.creator_id = d.creator_id and m.id = d.id

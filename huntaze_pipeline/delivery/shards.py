@@ -9,7 +9,6 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any
 from zlib import crc32
 
@@ -77,6 +76,7 @@ class RedisLimiter:
         """The longest window in use: how long claims rest after a clock step."""
         self._prefix = f"{namespace}:{shards}"
         self._shards = shards
+        self._bases = [f"{self._prefix}:{_FORMAT}:{{s{shard:02d}}}:" for shard in range(shards)]
         self._turn = self._rotor = 0
         self.watch = Watch()
         self._pools = Pools(client, f"{namespace}:{{pools}}")
@@ -277,10 +277,9 @@ class RedisLimiter:
         self.watch.forget()
         self._run("hold", {s: [round(self.rest_s * 1000)] for s in range(self._shards)})
 
-    @cache  # noqa: B019  one limiter lives as long as its process
     def base(self, shard: int) -> str:
         """Return how the names of a shard's tables begin."""
-        return f"{self._prefix}:{_FORMAT}:{{s{shard:02d}}}:"
+        return self._bases[shard]
 
     def _run(self, name: str, calls: Mapping[int, Sequence[Any]]) -> list[Any]:
         return self.run((*_STATE, name), list(calls.items()))

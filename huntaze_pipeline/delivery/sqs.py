@@ -18,6 +18,7 @@ from huntaze_pipeline.delivery.queue import (
     Depth,
     QueueError,
     Received,
+    Redriven,
     bundles,
     decode,
     encode,
@@ -30,6 +31,10 @@ MAX_RECEIVES = 10
 _SUFFIXES = {"high": "-high", "medium": "", "low": "-low"}
 _THREADS = 4
 _TRIES = 3
+_BRIEF_S, _LONG_S = 2, 25
+"""How long SQS may be silent; it is for 20 seconds where a receive waits for the first note."""
+_DRAIN_S = 1
+"""A receive that does not wait asks some of SQS's servers only, and may find a full queue empty."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _T = TypeVar("_T")
 
@@ -40,13 +45,15 @@ class SqsQueue:
     Args:
         settings: queue name (or the URL of the medium queue), region, endpoint.
         create: make the queues when they are missing; always so on a local endpoint.
+        hurried: give SQS two seconds for an answer and ask once: for those who only look.
     """
 
-    def __init__(self, settings: Settings, *, create: bool = False) -> None:
+    def __init__(self, settings: Settings, *, create: bool = False, hurried: bool = False) -> None:
         self.name = (settings.sqs_queue or "huntaze").rstrip("/").rpartition("/")[2]
         host = urlsplit(settings.aws_endpoint_url or "").hostname
         self._local = host in _LOOPBACK
         self._create = create or self._local
+        self._read_s, self._attempts = (_BRIEF_S, 1) if hurried else (_LONG_S, 3)
         self._settings = settings
         self._lock = threading.Lock()
         self._urls: dict[str, str] = {}
@@ -71,20 +78,7 @@ class SqsQueue:
 
     def receive(self, priority: str, *, wait_s: float) -> list[Received]:
         """Long-poll one queue. A body that is no note goes to the DLQ by its receive count."""
-        answer = self._call(
-            "receive_message",
-            QueueUrl=self._url(priority),
-            MaxNumberOfMessages=BATCH,
-            WaitTimeSeconds=min(20, max(0, round(wait_s))),
-        )
-        found = []
-        for message in answer.get("Messages", []):
-            try:
-                parcels = tuple(decode(message["Body"]))
-                found.append(Received(parcels, message["ReceiptHandle"]))
-            except ValueError:
-                continue
-        return found
+        return [note for message in self._take(priority, wait_s) if (note := _read(message))]
 
     def delete(self, priority: str, received: Sequence[Received]) -> None:
         """Delete in tens; what could not be deleted comes again and changes nothing then."""
@@ -113,16 +107,20 @@ class SqsQueue:
             found.append(Depth(band, waiting, flying, dead=band == "dlq"))
         return found
 
-    def redrive(self) -> int:
-        """Move readable dead notes back to the queue of their priority."""
-        moved = 0
-        while dead := self.receive("dlq", wait_s=0):
+    def redrive(self) -> Redriven:
+        """Move readable dead notes back to the queue of their priority; the others stay."""
+        moved, strange = 0, set[str]()
+        # One that stays comes again when it was hidden for long enough: then all were looked at.
+        while (found := self._take("dlq", _DRAIN_S)) and {m["MessageId"] for m in found} - strange:
+            read = {message["MessageId"]: _read(message) for message in found}
+            strange |= {name for name, note in read.items() if note is None}
+            dead = [note for note in read.values() if note is not None]
             left = self.send([parcel for item in dead for parcel in item.parcels])
             if left:
                 raise QueueError(f"SQS refused {len(left)} dead messages; {moved} notes were moved")
             self.delete("dlq", dead)
             moved += len(dead)
-        return moved
+        return Redriven(moved, len(strange))
 
     def purge(self) -> None:
         """Drop every note of all four queues."""
@@ -134,6 +132,15 @@ class SqsQueue:
         self._pool.shutdown(wait=False)
         if self._client is not None:
             self._client.close()
+
+    def _take(self, band: str, wait_s: float) -> list[Any]:
+        answer = self._call(
+            "receive_message",
+            QueueUrl=self._url(band),
+            MaxNumberOfMessages=BATCH,
+            WaitTimeSeconds=min(20, max(0, round(wait_s))),
+        )
+        return answer.get("Messages", [])
 
     def _send(self, priority: str, notes: Sequence[list[Parcel]]) -> list[Parcel]:
         entries = [
@@ -194,8 +201,8 @@ class SqsQueue:
             region_name=self._settings.aws_region,
             endpoint_url=self._settings.aws_endpoint_url,
             config=Config(
-                connect_timeout=2, read_timeout=25, max_pool_connections=16,
-                retries={"max_attempts": 2, "mode": "standard"},
+                connect_timeout=_BRIEF_S, read_timeout=self._read_s, max_pool_connections=16,
+                retries={"total_max_attempts": self._attempts, "mode": "standard"},
             ),
             **keys,
         )  # fmt: skip
@@ -224,6 +231,14 @@ class SqsQueue:
             for band, suffix in _SUFFIXES.items()
         }
         return {band: answer["QueueUrl"] for band, answer in urls.items()} | {"dlq": dead}
+
+
+def _read(message: Any) -> Received | None:
+    """Return a message as a note; None when it is none."""
+    try:
+        return Received(tuple(decode(message["Body"])), message["ReceiptHandle"])
+    except ValueError:
+        return None
 
 
 def _group(account_id: str) -> str:

@@ -57,7 +57,8 @@ def resolve(
             reason = outcome.detail or "refused by the platform"
             return Resolution("failed", Permit.SPENT, True, reason=reason, healthy=True)
         case Kind.LIMITED:
-            rest = min(LONGEST_REST_S, max(0.0, outcome.retry_after_s or REST_S))
+            told = REST_S if outcome.retry_after_s is None else outcome.retry_after_s
+            rest = min(LONGEST_REST_S, max(0.0, told))
             return Resolution("queued", Permit.SPENT, wait_s=0, block_s=rest)
         case Kind.RETRY:
             return _failed(outcome, Permit.SPENT, attempts, wait, "failed")

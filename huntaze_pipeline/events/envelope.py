@@ -64,7 +64,7 @@ class Event:
 
 def known_name(name: str) -> bool:
     """Say whether an event may have this name."""
-    return name in NAMES or CUSTOM.match(name) is not None
+    return name in NAMES or CUSTOM.fullmatch(name) is not None
 
 
 def micros(value: float | str | int) -> int:

@@ -139,9 +139,13 @@ def _find(name: str, folder: Path, endpoint_url: str | None) -> list[Source]:
 
 def _origin(path: Path) -> str:
     """The file that held-back rows came from: what people look for them in."""
-    with path.open(encoding="utf-8") as stream:
-        line = stream.readline()
-    return str(json.loads(line)["file"]) if line else str(path)
+    try:
+        with path.open(encoding="utf-8") as stream:
+            line = stream.readline()
+        return str(json.loads(line)["file"]) if line else str(path)
+    except (ValueError, TypeError, KeyError):
+        told = f"holds no rows that were held back: give it a name that does not end in {REPLAY}"
+        raise FileNotFoundError(told) from None
 
 
 def _packaged(name: str) -> Path:

@@ -22,6 +22,8 @@ METRICS = (
     "CircuitsOpen",
 )  # fmt: skip
 STATISTICS = ("Average", "Maximum", "Minimum", "Sum", "SampleCount", "p50", "p90", "p95", "p99")
+_SHORT = (10, 20, 30)
+"""Seconds of a period that CloudWatch takes besides whole minutes."""
 _KEYS = ("description", "metric", "statistic", "above", "period", "periods")
 
 
@@ -127,6 +129,7 @@ def _period(value: Any, where: str, found: list[Problem]) -> timedelta:
     except ValueError as error:
         found.append(Problem(where, str(error)))
         return timedelta(0)
-    if period < timedelta(seconds=10) or period.total_seconds() % 10:
-        found.append(Problem(where, f"{value} must be 10s, 30s or whole minutes"))
+    seconds = period.total_seconds()
+    if seconds not in _SHORT and (seconds == 0 or seconds % 60):
+        found.append(Problem(where, f"{value} must be 10s, 20s, 30s or whole minutes"))
     return period

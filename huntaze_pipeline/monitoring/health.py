@@ -26,7 +26,13 @@ class Check:
 
 
 def check(settings: Settings, store: Store, queue: Queue | None) -> dict[str, Check]:
-    """Ask every server at the same time; the slowest has two seconds or so."""
+    """Ask every server at the same time; a silent one is given up after two seconds or so.
+
+    Args:
+        settings: where Redis is.
+        store: PostgreSQL.
+        queue: SQS; a `hurried` one, or a silent SQS holds the answer up.
+    """
     probes: Mapping[str, Callable[[], str]] = {
         "postgres": lambda: _postgres(store),
         "redis": lambda: _redis(settings),

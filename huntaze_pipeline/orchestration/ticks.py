@@ -1,11 +1,14 @@
 """What a sensor does with one piece of work, without Dagster: read, call the rooms, write.
 
-Each function is one transaction that confirms its work and its checkpoint together, and returns how
-much it did, so that `drain` can repeat it. Running one twice, or two at once, changes nothing more.
+Each function confirms its work and its checkpoint together, in one transaction (`start` in one a
+campaign), and returns how much it did, so that `drain` can repeat it. Running one twice, or two at
+once, changes nothing more.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
+from functools import partial
+from typing import NamedTuple
 
 import duckdb
 from sqlalchemy import Connection, text
@@ -13,6 +16,7 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.audience import segments
 from huntaze_pipeline.audience.segments import Delta
 from huntaze_pipeline.campaigns import inspection, launch, reactions, rest
+from huntaze_pipeline.campaigns.writing import Campaign
 from huntaze_pipeline.delivery import outbox, relay
 from huntaze_pipeline.delivery.sender import Parts
 from huntaze_pipeline.events import inbox
@@ -132,35 +136,79 @@ def post(store: Store, secret: bytes, now: datetime, tell: Tell = _nobody) -> in
     return done.sent + done.failed + done.later
 
 
-def start(store: Store, lake: Lake | None, policies: Policies, now: datetime) -> int:
+def start(
+    store: Store, lake: Lake | None, policies: Policies, now: datetime, tell: Tell = _nobody
+) -> int:
     """Decide the campaigns whose time has come, audience and all; return how many decisions.
 
     Whoever waits for a test that is over is decided as well.
     One whose audience fails its gate is paused with the reason; nothing of it is decided.
+    Each campaign is a transaction: one that cannot be decided is told, and the others go.
     """
+    moment = Moment(lake, policies, now)
     with store.worker() as connection:
-        decided = 0
-        for campaign in launch.due(connection, now):
-            if inspection.stops(connection, campaign, policies, now):
-                continue
-            snapshot = lakes.snapshot(lake) if lake is not None else None
-            decisions = launch.plan(
-                connection, campaign, now, policies, lake=lake, snapshot_id=snapshot
-            )
-            decided += outbox.record(connection, decisions).new
-            launch.advance(connection, campaign, now)
-        decided += _follow(connection, lake, policies, now)
+        coming = launch.coming(connection, now)
+    decided = _each(store, coming, partial(_launch, moment), tell)
+    with store.worker() as connection:
+        rest.expire(connection, now)
+        waiting = rest.waiting(connection)
+    decided += _each(store, waiting, partial(_follow, moment), tell)
+    with store.worker() as connection:
         launch.settle(connection, now)
     return decided
 
 
-def _follow(connection: Connection, lake: Lake | None, policies: Policies, now: datetime) -> int:
-    """Give those who waited for a test its winner (or fallback); return how many were decided."""
-    rest.expire(connection, now)
+class Moment(NamedTuple):
+    """By what campaigns are decided."""
+
+    lake: Lake | None
+    policies: Policies
+    now: datetime
+
+    @property
+    def snapshot(self) -> int | None:
+        """Where the lake stands."""
+        return None if self.lake is None else lakes.snapshot(self.lake)
+
+
+def _each(
+    store: Store, campaigns: Iterable[Campaign], decide: Callable[[Connection, Campaign], int],
+    tell: Tell,
+) -> int:  # fmt: skip
+    """Decide campaigns one by one; return how many decisions."""
     decided = 0
-    for campaign in rest.ready(connection):
-        snapshot = lakes.snapshot(lake) if lake is not None else None
-        decisions = rest.plan(connection, campaign, now, policies, lake=lake, snapshot_id=snapshot)
+    for campaign in campaigns:
+        try:
+            with store.worker() as connection:
+                decided += decide(connection, campaign)
+        except Exception as error:  # whatever is wrong with one is no reason to stop the others
+            reason = (str(error).splitlines() or [""])[0]
+            name = f"campaign {campaign.id} of {campaign.creator_id}"
+            tell(f"{name} was not decided: {type(error).__name__}: {reason}")
+    return decided
+
+
+def _launch(moment: Moment, connection: Connection, campaign: Campaign) -> int:
+    """Decide what has come of a campaign; nothing if another process does."""
+    lake, policies, now = moment
+    decided = 0
+    for due in launch.due(connection, now, campaign):
+        if inspection.stops(connection, due, policies, now):
+            continue
+        snapshot = moment.snapshot
+        decisions = launch.plan(connection, due, now, policies, lake=lake, snapshot_id=snapshot)
+        decided += outbox.record(connection, decisions).new
+        launch.advance(connection, due, now)
+    return decided
+
+
+def _follow(moment: Moment, connection: Connection, campaign: Campaign) -> int:
+    """Give those who waited for a test its winner (or fallback); return how many were decided."""
+    lake, policies, now = moment
+    decided = 0
+    for over in rest.ready(connection, campaign):
+        snapshot = moment.snapshot
+        decisions = rest.plan(connection, over, now, policies, lake=lake, snapshot_id=snapshot)
         decided += outbox.release(connection, decisions)
     return decided
 

@@ -1,6 +1,6 @@
 """The clocks of a rehearsed world: schedules, anniversaries and silences, as the events they make.
 
-The moments are `timing.calendar`'s, as in production; here they are taken one after the other.
+The moments are `rulebook.calendar`'s, as in production; here they are taken one after the other.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +11,9 @@ from typing import Any
 from huntaze_pipeline import clock
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.rehearsal.cast import CREATOR, Actor
+from huntaze_pipeline.rulebook import calendar
 from huntaze_pipeline.rulebook.live import LiveAutomation
 from huntaze_pipeline.rulebook.trigger import TIMED, Trigger
-from huntaze_pipeline.timing import calendar
 
 _FAR = timedelta(days=800)
 

@@ -136,7 +136,7 @@ class Compiler:
     def open(self, scope: str, keys: list[str], node: exp.Expr) -> Sql:
         """Compile a value of the scope's JSON field."""
         below = OPEN["event" if scope == "counted" else scope]
-        if not keys or not all(_KEY.match(key) for key in keys):
+        if not keys or not all(_KEY.fullmatch(key) for key in keys):
             return self.fault(f"name what you ask for below {below}: {below}.word", node)
         self.reads.add(f"{scope}.{below}")
         sql = dig(scope, below, *keys)

@@ -160,7 +160,7 @@ def _file(draft: Draft, kind: str, path: Path, root: Path) -> None:
     if (kind, path.stem) in draft.sources:
         other = draft.sources[kind, path.stem].name
         source.problems.append(source.at(None, f"has the same id as {other}"))
-    if not ID.match(path.stem):
+    if not ID.fullmatch(path.stem):
         what = f"the file's name is the id: {path.stem!r} must be like welcome_back"
         source.problems.append(source.at(None, what))
     if path.suffix == ".json" and isinstance(source.data, dict):

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from huntaze_pipeline.events.envelope import LIMIT_MICROS, MICROS
+from huntaze_pipeline.rulebook import calendar
 from huntaze_pipeline.rulebook.cases import Case, SegmentCase, TemplateCase
 from huntaze_pipeline.rulebook.steps import Action, Goal, Step
 from huntaze_pipeline.rulebook.trigger import Trigger
@@ -180,13 +181,9 @@ class Schedule(Strict):
             raise ValueError(
                 f"end {self.end.isoformat()} is not after start {self.start.isoformat()}"
             )
-        if self.recurring and self.recurring not in ("daily", "weekly", "monthly"):
-            from croniter import croniter
-
-            if len(self.recurring.split()) != 5 or not croniter.is_valid(self.recurring):
-                raise ValueError(
-                    f"{self.recurring!r}: write daily, weekly, monthly or a cron line (0 18 * * 5)"
-                )
+        if self.recurring and self.recurring not in calendar.RECURRING:
+            if told := calendar.fault(self.recurring, calendar.RECURRING):
+                raise ValueError(told)
             if self.local and self.recurring.split()[:2] != ["0", "0"]:
                 days = " ".join(self.recurring.split()[2:])
                 raise ValueError(

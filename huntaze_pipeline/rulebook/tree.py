@@ -78,7 +78,7 @@ def _leaf(tree: dict[str, Any], path: Key, faults: list[Fault]) -> exp.Expr | No
         extra = f", not {', '.join(sorted(unknown))}" if unknown else ""
         faults.append(Fault(f"needs field, op and value (or all, any, not){extra}", path=path))
         return None
-    if not _FIELD.match(tree["field"]):
+    if not _FIELD.fullmatch(tree["field"]):
         what = f"{tree['field']!r} is no field; write fan.… or event.…"
         faults.append(Fault(what, path=(*path, "field")))
         return None

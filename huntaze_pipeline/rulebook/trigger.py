@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from huntaze_pipeline import hashing
 from huntaze_pipeline.events.envelope import NAMES
+from huntaze_pipeline.rulebook import calendar
 from huntaze_pipeline.rulebook.units import (
     ID,
     Duration,
@@ -30,14 +31,9 @@ _ATTRIBUTE = re.compile(r"^attributes\.[\w-]{1,64}$")
 
 
 def _cron(value: Any) -> Any:
-    from croniter import croniter
-
-    text = str(value)
-    if len(text.split()) != 5 or not croniter.is_valid(text):
-        raise ValueError(
-            f"{value!r} is no cron line: write minute hour day month weekday (0 18 * * 5)"
-        )
-    return text
+    if told := calendar.fault(str(value)):
+        raise ValueError(told)
+    return str(value)
 
 
 def _dated(value: Any) -> Any:

@@ -9,6 +9,8 @@ STATES = (
     "held", "decided", "queued", "claimed", "sent", "failed", "skipped", "expired", "unknown",
     "cancelled",
 )  # fmt: skip
+CAMPAIGN_CANCELLED = "campaign_cancelled"
+"""Why a message is cancelled, whoever meets it first: who cancels, the relay, a sender."""
 FINAL = ("sent", "failed", "skipped", "expired", "unknown", "cancelled")
 PUBLIC = {
     "held": "queued", "decided": "queued", "queued": "queued", "claimed": "processing",

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline import clock
+from huntaze_pipeline.rulebook import calendar
 from huntaze_pipeline.rulebook.trigger import Trigger
-from huntaze_pipeline.timing import calendar, clocks
+from huntaze_pipeline.timing import clocks
 
 LATE = timedelta(hours=24)
 """How late a moment may still be acted on when its trigger says nothing."""

@@ -40,7 +40,7 @@ class Honeypot(BaseModel):
     @field_validator("path")
     @classmethod
     def _plain(cls, path: str) -> str:
-        if not _PATH.match(path):
+        if not _PATH.fullmatch(path):
             raise ValueError(f"{path!r}: write a path such as /unseen")
         return path
 

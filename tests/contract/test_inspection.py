@@ -90,6 +90,22 @@ def test_a_sound_audience_goes_out_and_its_checks_are_kept(live, policies) -> No
     assert {r["subject"] for r in kept} == {f"campaign:spring_drop:{NOON.isoformat()}"}
 
 
+def test_a_campaign_that_cannot_be_decided_is_told_and_stops_no_other(live, policies) -> None:
+    schedule(live)
+    with live.worker() as c:
+        change = {"status": "scheduled", "next_send_at": NOON - timedelta(hours=1)}
+        broken = update(Campaign).where(Campaign.id == "vip_monthly")
+        c.execute(broken.values(change | {"targeting": {"cap": "many"}}))
+    told: list[str] = []
+
+    assert ticks.start(live, None, policies, NOON, told.append) == 43
+    assert len(told) == 1
+    assert told[0].startswith("campaign vip_monthly of maya was not decided: ")
+    with live.worker() as c:
+        wanted = select(Campaign.status).where(Campaign.id == "vip_monthly")
+        assert c.scalar(wanted) == "scheduled"
+
+
 def test_an_audience_that_never_agreed_stops_the_campaign_with_the_reason(live, policies) -> None:
     people(live, 200, "bought", consent=False)
     schedule(live)

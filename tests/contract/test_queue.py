@@ -1,5 +1,6 @@
 """One set of promises, kept by the in-memory queue and by SQS."""
 
+import socket
 import time
 from collections.abc import Iterator
 
@@ -7,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from huntaze_pipeline.delivery.limiter import Parcel
-from huntaze_pipeline.delivery.queue import MemoryQueue, Queue, QueueError
+from huntaze_pipeline.delivery.queue import MemoryQueue, Queue, QueueError, encode
 from huntaze_pipeline.delivery.sqs import SqsQueue
 from huntaze_pipeline.settings import Settings
 
@@ -83,7 +84,7 @@ def test_a_long_poll_wakes_for_the_first_note(queue: Queue) -> None:
 
 
 def test_an_empty_redrive_moves_nothing(queue: Queue) -> None:
-    assert queue.redrive() == 0
+    assert queue.redrive() == (0, 0)
 
 
 def test_a_queue_that_is_away_says_so(lean: Settings) -> None:
@@ -138,9 +139,33 @@ def test_dead_notes_go_back_to_the_queue_of_their_priority(lean: Settings) -> No
         queue.receive("high", wait_s=0)
     client.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "30"})
 
-    assert queue.redrive() == 1
+    assert queue.redrive() == (1, 0)
     assert [p.message_id for p in drain(queue, "high")] == ["h"]
     queue.close()
+
+
+def test_dead_notes_behind_those_that_nobody_can_read_go_back_too(lean: Settings) -> None:
+    queue = SqsQueue(lean)
+    client, url = queue._ready(), queue._url("dlq")
+    for number in range(12):
+        client.send_message(QueueUrl=url, MessageBody=f"no note {number}", MessageGroupId="x")
+    client.send_message(QueueUrl=url, MessageBody=encode([parcel("h")]), MessageGroupId="x")
+
+    assert queue.redrive() == (1, 12)
+    assert [p.message_id for p in drain(queue)] == ["h"]
+    queue.close()
+
+
+def test_one_who_only_looks_does_not_wait_for_a_silent_queue(lean: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        looks = SqsQueue(lean.model_copy(update={"aws_endpoint_url": where}), hurried=True)
+        began = time.monotonic()
+
+        with pytest.raises(QueueError, match="SQS"):
+            looks.depths()
+        assert time.monotonic() - began < 10
+        looks.close()
 
 
 def test_the_entries_that_failed_are_sent_again(lean: Settings) -> None:

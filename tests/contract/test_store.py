@@ -2,7 +2,7 @@
 
 import pytest
 from sqlalchemy import inspect, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from huntaze_pipeline.errors import SettingsError, StoreError
 from huntaze_pipeline.settings import Settings, load
@@ -103,6 +103,13 @@ def test_a_key_opens_one_creator_and_a_wrong_one_none(two: Store) -> None:
 
     assert two.authenticate("secret") == "bo"
     assert two.authenticate("guess") is None
+
+
+def test_a_fault_does_not_print_what_the_statement_was_given(store: Store) -> None:
+    with pytest.raises(DBAPIError) as raised, store.worker() as c:
+        c.execute(text("select 1 / 0 where :words <> ''"), {"words": "dear ana"})
+
+    assert "dear ana" not in str(raised.value)
 
 
 def test_migrating_twice_changes_nothing(store: Store) -> None:

@@ -222,7 +222,7 @@ def test_a_kill_at_any_statement_loses_and_doubles_nobody(live, rulebook, settin
         if child.exitcode == 0:
             break
         assert child.exitcode == -signal.SIGKILL
-        assert states(live)["held"] == len(waiting)
+        assert states(live)["held"] in (len(waiting), 0)  # all of them or none
     else:
         pytest.fail("the tick never came to its end")
     assert statement > 5

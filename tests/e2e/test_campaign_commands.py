@@ -44,7 +44,7 @@ def test_a_campaign_is_started_shown_paused_and_cancelled(run, store):
     assert run("pause", name).stdout.startswith(f"{name}: paused")
     assert json.loads(run("show", name, "--json").stdout)["eta"] is None
     assert run("cancel", name).stdout == f"{name}: cancelled\n"
-    assert "24 cancelled  campaign cancelled" in run("show", name).stdout
+    assert "24 cancelled  campaign_cancelled" in run("show", name).stdout
     again = run("start", name)
     assert (again.returncode, "nothing changes it any more" in again.stderr) == (1, True)
 

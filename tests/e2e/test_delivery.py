@@ -297,7 +297,9 @@ GATES = {
     "campaign_paused": "update campaigns set status = 'paused'",
     "account_paused": "update accounts set status = 'paused'",
 }
-ENDS = {"cancelled": "cancelled", "expired": "expired"}
+ENDS = {
+    "cancelled": "cancelled", "campaign_cancelled": "cancelled", "expired": "expired",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("gate", GATES)

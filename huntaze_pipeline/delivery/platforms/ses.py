@@ -9,7 +9,7 @@ from typing import Any
 
 from huntaze_pipeline.delivery.platforms.base import Kind, Outcome
 from huntaze_pipeline.delivery.platforms.letter import Letter
-from huntaze_pipeline.delivery.platforms.wire import words
+from huntaze_pipeline.delivery.platforms.wire import AMBIGUOUS, words
 
 _LIMITED = frozenset(
     {"TooManyRequestsException", "Throttling", "ThrottlingException", "LimitExceededException"}
@@ -85,4 +85,6 @@ def _told(response: Any) -> Outcome:
     detail = words(f"{code} {error.get('Message', '')}")
     if code in _LIMITED or status == 429:
         return Outcome(Kind.LIMITED, None, status, None, detail)
+    if status in AMBIGUOUS:
+        return Outcome(Kind.UNKNOWN, None, status, None, detail)
     return Outcome(Kind.RETRY if status >= 500 else Kind.REFUSED, None, status, None, detail)

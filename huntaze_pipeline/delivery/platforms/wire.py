@@ -34,7 +34,7 @@ _LARGEST = 4 * 1024 * 1024
 """Bytes of an answer; no platform says more about a message."""
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _LOCAL = ("127.0.0.1", "localhost", "::1")
-_AMBIGUOUS = (502, 504)
+AMBIGUOUS = (502, 504)
 """A gateway speaks; what is behind it may have taken the message."""
 _PASSING = (408, 425)
 _WORDS = 200
@@ -91,7 +91,7 @@ class Wire:
         after = self.retry_after(answer)
         if answer.status == 429:
             return Outcome(Kind.LIMITED, None, 429, after, detail)
-        if answer.status in _AMBIGUOUS and not repeatable:
+        if answer.status in AMBIGUOUS and not repeatable:
             return Outcome(Kind.UNKNOWN, None, answer.status, after, detail)
         if answer.status == 409:
             return Outcome(Kind.UNKNOWN, None, 409, after, detail or "the same key is under way")

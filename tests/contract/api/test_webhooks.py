@@ -3,7 +3,9 @@
 import json
 
 import httpx
+import pytest
 from caller import SECRET, Client, message
+from pydantic import SecretStr
 from sqlalchemy import insert, text
 
 from huntaze_pipeline.api import app
@@ -74,9 +76,10 @@ def test_a_faulty_receipt_does_not_hold_up_the_others(maya: Client, store: Store
     assert answer["rejected"]
 
 
+@pytest.mark.parametrize("secret", [None, SecretStr("")])
 def test_without_a_secret_receipts_are_turned_away_to_be_tried_again(
-    settings: Settings, clock: FixedClock
+    settings: Settings, clock: FixedClock, secret: SecretStr | None
 ) -> None:
-    bare = Client(app.create(settings.model_copy(update={"webhook_secret": None}), clock), None)
+    bare = Client(app.create(settings.model_copy(update={"webhook_secret": secret}), clock), None)
 
     assert deliver(bare, b"{}", sign("", b"{}")).status_code == 503

@@ -66,6 +66,12 @@ def test_other_recurrences_are_not(recurring: str) -> None:
     assert "schedule.recurring" in said(replace(GOOD, recurring=recurring))
 
 
+def test_a_repetition_that_never_comes_is_a_fault() -> None:
+    found = said(replace(GOOD, recurring="0 0 30 2 *"))
+
+    assert "never comes" in found["schedule.recurring"]
+
+
 def test_an_end_in_the_past_is_a_fault() -> None:
     found = said(replace(GOOD, end_at=NOW - timedelta(seconds=1)))
 

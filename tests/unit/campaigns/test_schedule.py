@@ -64,6 +64,22 @@ def test_nothing_comes_after_the_end_or_after_a_single_send():
     assert following(None, start, start, PARIS) is None
 
 
+@pytest.mark.parametrize("recurring", ["daily", "weekly", "0 9 * * *"])
+def test_at_its_end_there_is_no_occurrence_any_more(recurring):
+    start = at("2026-01-05T09:00")
+    last = following(recurring, start, start, PARIS)
+    assert following(recurring, start, start, PARIS, end=last) is None
+    assert following(recurring, start, start, PARIS, end=last + timedelta(seconds=1)) == last
+    before = start - timedelta(days=1)
+    assert following(None, start, before, PARIS, end=start) is None
+    assert following(None, start, before, PARIS, end=last) == start
+
+
+def test_a_cron_line_that_never_comes_has_no_occurrence():
+    start = at("2026-01-05T09:00")
+    assert following("0 0 30 2 *", start, start, PARIS) is None
+
+
 def test_a_campaign_that_was_paused_for_years_comes_back_at_its_own_hour():
     campaign = SimpleNamespace(start_at=at("2016-01-05T09:00"), end_at=None, recurring="daily")
     assert upcoming(campaign, at("2026-07-01T12:00"), PARIS) == at("2026-07-02T09:00")
@@ -126,8 +142,10 @@ def test_days_of_a_repetition_keep_to_the_calendar():
     for _ in range(3):
         days.append(schedule.following_day("0 0 * * 5", start, days[-1], PARIS, SIX))
     assert days[1:] == [date(2026, 3, 27), date(2026, 4, 3), date(2026, 4, 10)]
-    end = at("2026-04-03T17:59")
+    end = at("2026-04-03T18:00")
     assert schedule.following_day("weekly", start, days[1], PARIS, SIX, end) is None
+    later = end + timedelta(seconds=1)
+    assert schedule.following_day("weekly", start, days[1], PARIS, SIX, later) == days[2]
     assert schedule.following_day("daily", start, days[1], PARIS, SIX) == date(2026, 3, 28)
 
 

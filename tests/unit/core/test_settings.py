@@ -4,12 +4,23 @@ import pytest
 
 from huntaze_pipeline import settings
 from huntaze_pipeline.errors import SettingsError
+from huntaze_pipeline.settings import Settings
 
 
 def test_a_secret_never_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:hunter2@h/db")
 
     assert "hunter2" not in repr(settings.load())
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_secret_is_none(value: str) -> None:
+    fields = Settings.model_fields.items()
+    names = [name for name, field in fields if "SecretStr" in str(field.annotation)]
+    loaded = Settings.model_validate(dict.fromkeys(names, value))
+
+    assert "webhook_secret" in names
+    assert {getattr(loaded, name) for name in names} == {None}
 
 
 def test_every_bad_variable_is_named_at_once() -> None:

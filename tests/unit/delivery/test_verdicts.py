@@ -36,7 +36,9 @@ def test_the_third_real_failure_is_the_last(attempts: int, state: str) -> None:
     assert (found.state, found.counted, found.permit) == (state, True, Permit.SPENT)
 
 
-@pytest.mark.parametrize(("said", "rest"), [(7.0, 7.0), (None, 60.0), (1e9, 3600.0), (-5, 0)])
+@pytest.mark.parametrize(
+    ("said", "rest"), [(7.0, 7.0), (None, 60.0), (1e9, 3600.0), (-5, 0), (0, 0)]
+)
 def test_too_fast_is_never_a_failure_and_rests_the_account(said: float | None, rest: float) -> None:
     found = settle(Outcome(Kind.LIMITED, retry_after_s=said), attempts=2)
 

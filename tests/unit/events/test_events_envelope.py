@@ -23,6 +23,11 @@ def test_a_good_event_has_no_faults() -> None:
     assert faults(event(name="custom:poll.answered", value_micros=None, currency=None), NOON) == []
 
 
+def test_a_name_ends_with_its_word() -> None:
+    assert known_name("custom:abc")
+    assert not known_name("custom:abc\n")
+
+
 def test_every_fault_is_told_with_its_place() -> None:
     bad = event(
         name="bought", fan_id="", message_id="\x00", value_micros=-1, currency="EURO",

@@ -50,6 +50,17 @@ def test_every_fault_of_the_file_is_told_at_once(tmp_path: Path) -> None:
         assert part in told
 
 
+@pytest.mark.parametrize("period", ["10s", "20s", "30s", "1m", "5m", "1h"])
+def test_a_period_that_cloudwatch_takes_is_taken(tmp_path: Path, period: str) -> None:
+    assert read(tmp_path, GOOD.replace("1m", period)).alarms
+
+
+@pytest.mark.parametrize("period", ["0s", "5s", "40s", "50s", "90s"])
+def test_a_period_that_cloudwatch_would_refuse_is_refused(tmp_path: Path, period: str) -> None:
+    with pytest.raises(RuleError, match="whole minutes"):
+        read(tmp_path, GOOD.replace("1m", period))
+
+
 @pytest.mark.parametrize("text", ["", "[]", "alarms: []", "a: [", "namespace: AWS/SQS\nalarms: {}"])
 def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(RuleError):

@@ -52,6 +52,9 @@ def test_a_letter_goes_as_its_own_bytes_and_comes_back_with_an_id() -> None:
         ("MessageRejected", 400, Kind.REFUSED),
         ("AccountSuspendedException", 400, Kind.REFUSED),
         ("InternalFailure", 500, Kind.RETRY),
+        ("ServiceUnavailable", 503, Kind.RETRY),
+        ("502", 502, Kind.UNKNOWN),
+        ("504", 504, Kind.UNKNOWN),
     ],
 )
 def test_what_a_refusal_means(code: str, status: int, kind: Kind) -> None:

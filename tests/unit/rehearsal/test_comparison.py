@@ -33,7 +33,7 @@ def row(decision, **moved):
         {"state": "failed", "reason": "http_500", "ended_at": NOON + HOUR},
         {"state": "skipped", "reason": "consent_withdrawn", "ended_at": NOON + HOUR},
         {"reason": "campaign_paused", "not_before": NOON + HOUR},
-        {"state": "cancelled", "reason": "campaign cancelled", "ended_at": NOON + HOUR},
+        {"state": "cancelled", "reason": "campaign_cancelled", "ended_at": NOON + HOUR},
     ],
 )
 def test_what_delivery_made_of_a_message_is_no_difference(moved):

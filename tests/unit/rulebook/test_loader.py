@@ -133,6 +133,12 @@ CASES = [
         "cron line",
     ),
     (
+        "campaigns/a.yaml",
+        'name: A\nplatforms: email\ntemplate: flash_sale\nschedule: {recurring: "0 0 30 2 *"}\n',
+        "4:11",
+        "never comes",
+    ),
+    (
         "templates/a.yaml",
         "name: A\ncategory: x\nplatforms: [email]\ncontent: {email: {en: {body: hi}}}\n",
         "4:23",

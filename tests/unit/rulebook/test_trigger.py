@@ -38,6 +38,7 @@ def test_times_are_told_apart_by_what_the_trigger_says():
         ({}, "a trigger has one of"),
         ({"event": "tip", "entered": "vip"}, "here is event and entered"),
         ({"schedule": "every friday"}, "no cron line"),
+        ({"schedule": "0 0 30 2 *"}, "never comes"),
         ({"schedule": "0 18 * * 5", "platform": "email"}, "`platform` goes with event"),
         ({"event": "tip", "zone": "fan"}, "`zone` goes with schedule"),
         ({"anniversary": "wedding"}, "no date of a fan"),

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huntaze_pipeline.timing import calendar
+from huntaze_pipeline.rulebook import calendar
 
 PARIS = ZoneInfo("Europe/Paris")
 ZONES = ["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC"]
@@ -48,6 +49,17 @@ def test_a_doubled_hour_counts_once():
 def test_a_line_that_never_comes_true_has_no_moment():
     assert calendar.following("0 0 31 2 *", PARIS, utc("2026-03-01")) is None
     assert calendar.following("0 0 29 2 *", PARIS, utc("2026-03-01")) == utc("2028-02-28T23:00")
+
+
+@pytest.mark.parametrize("line", ["0 18 * * 5", "0 0 29 2 *", "0 0 L 2 *", "0 0 30 2 1"])
+def test_a_line_that_comes_some_day_has_no_fault(line):
+    assert calendar.fault(line) is None
+
+
+@pytest.mark.parametrize("line", ["0 0 30 2 *", "0 0 31 4,6,9,11 *"])
+def test_a_line_that_never_comes_is_told_from_one_that_is_none(line):
+    assert "never comes" in calendar.fault(line)
+    assert "no cron line" in calendar.fault("0 18 * *")
 
 
 @settings(max_examples=60, deadline=None)
