@@ -6,7 +6,7 @@ A mapping is data: it is read here, every fault with its file and line, and turn
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -72,9 +72,6 @@ class Value(_Part):
         if self.pick is not None and sum(self.pick.values()) <= 0:
             raise ValueError("the weights of `pick` must add up to more than 0")
         return self
-
-
-Spec = Annotated[Value, Field()]
 
 
 class Line(_Part):
