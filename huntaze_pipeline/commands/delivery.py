@@ -87,13 +87,17 @@ def send(
     """Put one message in the outbox."""
     from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.delivery import messages, worker
+    from huntaze_pipeline.delivery.validation import Request
     from huntaze_pipeline.store.session import Store
 
-    body = sys.stdin.read() if content == "-" else content
+    request = Request(
+        recipient=recipient, content=sys.stdin.read() if content == "-" else content,
+        priority=priority, platform=platform, subject=subject, key=key,
+    )  # fmt: skip
     with stack.services(settings.load(), need=("postgres",)) as ready:
         accepted = messages.submit(
-            Store(ready), creator, recipient, body, priority, platform=platform, subject=subject,
-            key=key, now=system_clock(), standard=worker.standard_limits(ready),
+            Store(ready), creator, request, now=system_clock(),
+            standard=worker.standard_limits(ready),
         )  # fmt: skip
     when = accepted.estimated_delivery
     _say(
