@@ -210,7 +210,10 @@ def _memory_mib() -> int:
 
 
 def _secret(con: DuckDBPyConnection, address: URL) -> None:
-    """Hand the address over as secrets, so that no statement or message holds the password."""
+    """Hand the address over as a secret, so that only this statement holds the password.
+
+    What attaches the catalog names the secret, and so does what DuckDB says when it cannot.
+    """
     parts = {
         "host": address.host or str(address.query.get("host", "127.0.0.1")),
         "port": str(address.port or 5432),
