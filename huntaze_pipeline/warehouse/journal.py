@@ -16,7 +16,7 @@ from huntaze_pipeline.warehouse import changes, lake
 from huntaze_pipeline.warehouse.changes import News, Span, Survey
 
 _SMALL = 10_000
-"""Rows of a table that asking the catalog where they are takes longer than reading them."""
+"""Rows up to which reading a whole table is faster than asking the catalog where they are."""
 
 _FEED = "ducklake_table_"
 _SIDES = ("insertions", "deletions")

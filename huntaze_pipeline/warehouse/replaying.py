@@ -83,7 +83,8 @@ def inbox(
     with arrival.turn(store):
         with store.tenant(creator_id) as connection:
             rows = quarantine.listed(connection, import_id=INBOX, limit=_ALL)
-        wanted = {r.row: r for r in rows if ids is None or r.id in set(ids)}
+        chosen = None if ids is None else set(ids)
+        wanted = {r.row: r for r in rows if chosen is None or r.id in chosen}
         if not wanted:
             return Replayed(0, 0, 0)
         edits = {
