@@ -18,6 +18,7 @@ from huntaze_pipeline.campaigns import caps, quiet
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
 from huntaze_pipeline.store import volley
+from huntaze_pipeline.store.address import normal
 from huntaze_pipeline.store.volley import Question, Rows
 
 
@@ -255,7 +256,7 @@ def _asking(decisions: Sequence[Decision]) -> Question:
         {
             "n": n, "creator_id": d.creator_id, "fan_id": d.fan_id, "topic": d.topic,
             "platform": d.platform, "account_id": d.account_id,
-            "normalised": d.address.strip().lower(),
+            "normalised": normal(d.address),
         }
         for n, d in enumerate(decisions)
     ]  # fmt: skip

@@ -16,7 +16,6 @@ import polars as pl
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.campaigns import audit
 from huntaze_pipeline.campaigns.launch import Campaign
 from huntaze_pipeline.campaigns.recipients import CHOSEN, targeted
 from huntaze_pipeline.campaigns.variants import capped
@@ -26,6 +25,7 @@ from huntaze_pipeline.quality.results import Result
 from huntaze_pipeline.quality.suite import Suite
 from huntaze_pipeline.rulebook import live
 from huntaze_pipeline.rulebook.policies import Policies
+from huntaze_pipeline.store import audit
 from huntaze_pipeline.warehouse import lake
 
 ACTOR = "quality"

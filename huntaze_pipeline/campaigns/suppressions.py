@@ -14,9 +14,10 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.campaigns import audit
 from huntaze_pipeline.errors import Problem, Problems
 from huntaze_pipeline.rulebook.fields import nearest
+from huntaze_pipeline.store import audit
+from huntaze_pipeline.store.address import normal
 from huntaze_pipeline.store.people import PLATFORMS
 
 COLUMNS = ("platform", "address", "reason")
@@ -31,11 +32,6 @@ class Entry:
     """As it is compared: trimmed, lower case."""
     reason: str = "by hand"
     created_at: datetime | None = None
-
-
-def normalised(address: str) -> str:
-    """Return an address as lists compare it."""
-    return address.strip().lower()
 
 
 def read(path: Path, platform: str | None = None, reason: str | None = None) -> list[Entry]:
@@ -68,7 +64,7 @@ def read(path: Path, platform: str | None = None, reason: str | None = None) -> 
         if not "".join(row.values()).strip():
             continue
         given = row.get("platform", "").strip().lower() or platform or ""
-        entry = Entry(given, normalised(row.get("address", "")),
+        entry = Entry(given, normal(row.get("address", "")),
                       row.get("reason", "").strip() or reason or "by hand")  # fmt: skip
         problems += [Problem(f"{path}:{number}", what) for what in _faults(entry)]
         found.append(entry)
@@ -96,7 +92,7 @@ def checked(addresses: Iterable[str], platform: str, reason: str = "by hand") ->
     Raises:
         Problems: some cannot be used; all of them.
     """
-    entries = [Entry(platform, normalised(address), reason) for address in addresses]
+    entries = [Entry(platform, normal(address), reason) for address in addresses]
     if problems := [Problem(e.address or "address", what) for e in entries for what in _faults(e)]:
         raise Problems(problems)
     return entries

@@ -20,6 +20,7 @@ from huntaze_pipeline.delivery.platforms.directory import capabilities
 from huntaze_pipeline.delivery.validation import Recipient, Request, faults
 from huntaze_pipeline.errors import ConflictError, MessageError, NotFoundError
 from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.store import audit
 from huntaze_pipeline.store.outflow import PUBLIC
 from huntaze_pipeline.store.session import Store
 
@@ -193,11 +194,7 @@ def _change(
             allowed = ", ".join(states)
             raise ConflictError(f"cannot {action} a message that is {state}; only {allowed}")
         connection.execute(text(f"update messages set {values} {where}"), key)
-        connection.execute(
-            text("""insert into audit (creator_id, actor, action, target)
-                values (:creator, :actor, :action, :target)"""),
-            key | {"actor": actor, "action": f"message.{action}", "target": message_id},
-        )
+        audit.record(connection, creator_id, actor, f"message.{action}", message_id, now, {})
 
 
 def _decision(creator_id: str, request: Request, found: Recipient, now: datetime) -> Decision:

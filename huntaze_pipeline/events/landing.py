@@ -14,7 +14,8 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.events import arrival, shape
 from huntaze_pipeline.events.mapping import Mapping
-from huntaze_pipeline.events.source import quoted
+from huntaze_pipeline.sql import quoted
+from huntaze_pipeline.store import address
 
 _CHUNK = 1 << 20
 
@@ -208,10 +209,10 @@ select distinct on (account) :creator, account, account_platform, handle from la
 order by account, handle
 on conflict do nothing
 """
-_IDENTITIES = """
+_IDENTITIES = f"""
 insert into identities (creator_id, fan_id, platform, account_id, address, normalised)
 select :creator, l.id, l.platform, coalesce(own.id, held.id, l.account_id), l.address,
-       lower(trim(l.address))
+       {address.sql("l.address")}
 from landing_fans l
 left join accounts own on own.creator_id = :creator and own.id = l.account_id
 left join accounts held on held.creator_id = :creator and l.account = l.account_id

@@ -14,8 +14,9 @@ from huntaze_pipeline.events import shape
 from huntaze_pipeline.events.mapping import EventSpec, Mapping, Value
 from huntaze_pipeline.events.projection import Scope
 from huntaze_pipeline.events.shape import Field
-from huntaze_pipeline.events.source import Table, identifier, quoted
+from huntaze_pipeline.events.source import Table
 from huntaze_pipeline.quality.suite import Suite
+from huntaze_pipeline.sql import identifier, quoted
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from duckdb import DuckDBPyConnection
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline.events.mapping import Mapping
-from huntaze_pipeline.events.source import identifier, quoted
 from huntaze_pipeline.quality import history, sieve, suite
 from huntaze_pipeline.quality.sieve import BROKEN, Holding
 from huntaze_pipeline.quality.suite import Suite
+from huntaze_pipeline.sql import identifier, quoted
 from huntaze_pipeline.store.session import Store
 
 INBOX = "inbox"

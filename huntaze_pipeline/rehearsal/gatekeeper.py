@@ -17,6 +17,7 @@ from huntaze_pipeline.campaigns import gates
 from huntaze_pipeline.rehearsal.past import Past
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
+from huntaze_pipeline.store.address import normal
 
 _ASKING: dict[str, Any] = {
     "position": pl.Int64, "creator_id": pl.String, "fan_id": pl.String, "topic": pl.String,
@@ -133,7 +134,7 @@ def _ask(past: Past, decisions: Sequence[Decision], imported: set[str]) -> None:
         {
             "position": n, "creator_id": d.creator_id, "fan_id": d.fan_id, "topic": d.topic,
             "platform": d.platform, "account_id": d.account_id, "seen_at": d.decided_at,
-            "normalised": d.address.strip().lower(),
+            "normalised": normal(d.address),
             "imported": bool(imported) and d.message_id in imported,
         }
         for n, d in enumerate(decisions)

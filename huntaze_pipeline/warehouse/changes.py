@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from huntaze_pipeline.warehouse import lake
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.warehouse.models import Model, Project
 
 CATALOG = "__ducklake_metadata_lake.lake"
@@ -90,9 +90,9 @@ def note(con: DuckDBPyConnection, reached: Mapping[str, State]) -> None:
     """
     if not reached:
         return
-    names = ", ".join(map(lake.quoted, reached))
+    names = ", ".join(map(quoted, reached))
     rows = ", ".join(
-        f"({lake.quoted(name)}, {lake.quoted(state.version)}, {state.snapshot})"
+        f"({quoted(name)}, {quoted(state.version)}, {state.snapshot})"
         for name, state in reached.items()
     )
     con.execute(f"delete from lake.raw.builds where model in ({names})")

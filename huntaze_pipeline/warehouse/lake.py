@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL, make_url
 
 from huntaze_pipeline.errors import WarehouseError
 from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.store.session import url
 from huntaze_pipeline.warehouse import raw
 
@@ -123,11 +124,6 @@ def still(con: DuckDBPyConnection | None) -> Iterator[int | None]:
         yield snapshot(con)
     finally:
         con.execute("rollback")
-
-
-def quoted(text: str) -> str:
-    """Return a text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def engine() -> DuckDBPyConnection:

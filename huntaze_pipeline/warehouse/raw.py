@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
+from huntaze_pipeline.sql import quoted
+
 OWN: dict[str, dict[str, str]] = {
     "events": {
         "creator_id": "VARCHAR", "event_id": "VARCHAR", "name": "VARCHAR", "fan_id": "VARCHAR",
@@ -208,8 +210,7 @@ def _literal(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value!r}::double"
-    text = value.isoformat() if isinstance(value, date) else str(value)
-    return "'" + text.replace("'", "''") + "'"
+    return quoted(value.isoformat() if isinstance(value, date) else str(value))
 
 
 def _declared(columns: dict[str, str]) -> str:

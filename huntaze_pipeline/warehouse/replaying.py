@@ -18,6 +18,7 @@ from huntaze_pipeline.events import arrival, quarantine
 from huntaze_pipeline.events.sifting import INBOX
 from huntaze_pipeline.quality import sieve, suite
 from huntaze_pipeline.quality.suite import Suite
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake, pull
 
@@ -138,7 +139,7 @@ def _correct(
     sets = []
     for name, value in changes.items():
         told = json.dumps(value) if isinstance(value, dict | list) else value
-        literal = "null" if told is None or told == "" else lake.quoted(str(told))
+        literal = "null" if told is None or told == "" else quoted(str(told))
         sets.append(f"{name} = cast({literal} as {kinds[name]})")
     try:
         con.execute(f"update pulled set {', '.join(sets)} where id = {row}")
