@@ -45,6 +45,49 @@ _COMING = f"""
     where c.status in ('scheduled', 'active') and c.next_send_at <= :now
     order by c.next_send_at, c.creator_id, c.id
 """
+_ONE = text(
+    f"""
+    select {COLUMNS.replace("c.next_send_at", "cast(:due as timestamptz)")}
+    from campaigns c join creators r on r.id = c.creator_id
+    left join experiments x on x.creator_id = c.creator_id and x.campaign_id = c.id
+    where c.creator_id = :creator and c.id = :id
+    """
+)
+_SEEN = text(
+    """
+    select distinct on (fan_id) fan_id, variant_id from messages
+    where creator_id = :creator_id and source = 'campaign' and source_id = :id
+      and variant_id is not null
+    order by fan_id, decided_at
+    """
+)
+_ADVANCE = text(
+    """
+    update campaigns set status = 'active', next_send_at = :next,
+           start_at = coalesce(start_at, :due), updated_at = :now
+    where creator_id = :creator_id and id = :id and next_send_at = :due
+      and status in ('scheduled', 'active')
+    """
+)
+_STARTED = text(
+    """
+    update experiments x set started_at = :now, planned_n = coalesce(x.planned_n,
+        (select nullif(count(*), 0) from messages m where :once and m.creator_id = x.creator_id
+         and m.source = 'campaign' and m.source_id = x.campaign_id and m.state = 'decided'
+         and m.variant_id is not null))
+    where x.creator_id = :creator_id and x.campaign_id = :id and x.started_at is null
+    """
+)
+_SETTLE = text(
+    """
+    update campaigns c set status = 'completed', updated_at = :now
+    where c.status = 'active' and c.next_send_at is null and c.source not like 'import:%'
+      and (cast(:creator_id as text) is null or (c.creator_id = :creator_id and c.id = :id))
+      and not exists (select 1 from messages m where m.creator_id = c.creator_id
+                      and m.source = 'campaign' and m.source_id = c.id
+                      and m.state <> all(:final))
+    """
+)
 
 
 def coming(connection: Connection, until: datetime) -> list[Campaign]:
@@ -57,16 +100,6 @@ def due(connection: Connection, now: datetime) -> list[Campaign]:
     """Return the campaigns with an occurrence that has come and is not decided, and hold them."""
     held = text(_COMING + " for update of c skip locked")
     return [campaign(dict(row)) for row in connection.execute(held, {"now": now}).mappings()]
-
-
-_ONE = text(
-    f"""
-    select {COLUMNS.replace("c.next_send_at", "cast(:due as timestamptz)")}
-    from campaigns c join creators r on r.id = c.creator_id
-    left join experiments x on x.creator_id = c.creator_id and x.campaign_id = c.id
-    where c.creator_id = :creator and c.id = :id
-    """
-)
 
 
 def one(connection: Connection, creator_id: str, campaign_id: str, due: datetime) -> Campaign:
@@ -149,51 +182,12 @@ def write(
     return gates.screen(connection, decisions, writer.policies, writer.now)
 
 
-_SEEN = text(
-    """
-    select distinct on (fan_id) fan_id, variant_id from messages
-    where creator_id = :creator_id and source = 'campaign' and source_id = :id
-      and variant_id is not null
-    order by fan_id, decided_at
-    """
-)
-
-
 def _seen(connection: Connection, campaign: Campaign) -> dict[str, str]:
     """Return the arms of earlier occurrences, by fan."""
     if not occasion.moored(campaign):
         return {}
     names = {"creator_id": campaign.creator_id, "id": campaign.id}
     return {row.fan_id: row.variant_id for row in connection.execute(_SEEN, names)}
-
-
-_ADVANCE = text(
-    """
-    update campaigns set status = 'active', next_send_at = :next,
-           start_at = coalesce(start_at, :due), updated_at = :now
-    where creator_id = :creator_id and id = :id and next_send_at = :due
-      and status in ('scheduled', 'active')
-    """
-)
-_STARTED = text(
-    """
-    update experiments x set started_at = :now, planned_n = coalesce(x.planned_n,
-        (select nullif(count(*), 0) from messages m where :once and m.creator_id = x.creator_id
-         and m.source = 'campaign' and m.source_id = x.campaign_id and m.state = 'decided'
-         and m.variant_id is not null))
-    where x.creator_id = :creator_id and x.campaign_id = :id and x.started_at is null
-    """
-)
-_SETTLE = text(
-    """
-    update campaigns c set status = 'completed', updated_at = :now
-    where c.status = 'active' and c.next_send_at is null and c.source not like 'import:%'
-      and (cast(:creator_id as text) is null or (c.creator_id = :creator_id and c.id = :id))
-      and not exists (select 1 from messages m where m.creator_id = c.creator_id
-                      and m.source = 'campaign' and m.source_id = c.id
-                      and m.state <> all(:final))
-    """
-)
 
 
 def advance(connection: Connection, campaign: Campaign, now: datetime) -> datetime | None:

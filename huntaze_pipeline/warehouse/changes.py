@@ -26,6 +26,24 @@ Span = tuple[int, int]
 """The first and the last snapshot of a stretch."""
 
 
+# DuckDB's own listing plans every view of the lake, which takes longer than a build.
+_THINGS = f"""
+    with living as (
+        select schema_id, schema_name from {CATALOG}.ducklake_schema where end_snapshot is null
+    )
+    select 'table', s.schema_name || '.' || t.table_name, t.table_id, first.born
+    from {CATALOG}.ducklake_table t join living s using (schema_id)
+    join (
+        select table_id, min(begin_snapshot) as born from {CATALOG}.ducklake_table group by table_id
+    ) first using (table_id)
+    where t.end_snapshot is null
+    union all
+    select 'view', s.schema_name || '.' || v.view_name, v.view_id, v.begin_snapshot
+    from {CATALOG}.ducklake_view v join living s using (schema_id)
+    where v.end_snapshot is null
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """How far a model's table has come."""
@@ -197,21 +215,3 @@ class Survey:
             if after:
                 changed[name] = (after[0], after[-1])
         return News(since, self.upto, changed, frozenset(anew))
-
-
-# DuckDB's own listing plans every view of the lake, which takes longer than a build.
-_THINGS = f"""
-    with living as (
-        select schema_id, schema_name from {CATALOG}.ducklake_schema where end_snapshot is null
-    )
-    select 'table', s.schema_name || '.' || t.table_name, t.table_id, first.born
-    from {CATALOG}.ducklake_table t join living s using (schema_id)
-    join (
-        select table_id, min(begin_snapshot) as born from {CATALOG}.ducklake_table group by table_id
-    ) first using (table_id)
-    where t.end_snapshot is null
-    union all
-    select 'view', s.schema_name || '.' || v.view_name, v.view_id, v.begin_snapshot
-    from {CATALOG}.ducklake_view v join living s using (schema_id)
-    where v.end_snapshot is null
-"""
