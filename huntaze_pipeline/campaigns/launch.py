@@ -37,7 +37,7 @@ COLUMNS = """
               from variants v where v.creator_id = c.creator_id and v.campaign_id = c.id), '[]')
                as variants
 """
-"""What a `Campaign` is read from: campaigns c, its creator r and its experiment x."""
+"""What a `Campaign` is read from: the campaign c, its creator r and its experiment x."""
 _COMING = f"""
     select {COLUMNS}
     from campaigns c join creators r on r.id = c.creator_id

@@ -35,7 +35,7 @@ class Entry:
 
 
 def read(path: Path, platform: str | None = None, reason: str | None = None) -> list[Entry]:
-    """Read a list: CSV with a header (address, and if it likes platform and reason), or bare lines.
+    """Read a list: CSV with a header (address, optionally platform and reason), or bare lines.
 
     Args:
         path: the file, UTF-8.

@@ -118,7 +118,7 @@ def note(con: DuckDBPyConnection, reached: Mapping[str, State]) -> None:
 
 
 def survey(con: DuckDBPyConnection, since: int | None = None) -> "Survey":
-    """Look at the whole catalog once; by default since the model that is furthest behind."""
+    """Look at the whole catalog once; by default from where the model furthest behind stands."""
     states = {
         str(name): State(str(version), int(snapshot))
         for name, version, snapshot in con.execute("from lake.raw.builds").fetchall()

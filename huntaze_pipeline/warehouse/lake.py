@@ -30,7 +30,7 @@ SCHEMAS = ("raw", "staging", "marts", "metrics", "audits")
 _IN_FILES = ("staging", "marts", "metrics")
 """Schemas whose tables never keep a few rows in the catalog: for each table that does, whoever
 reads it first reads the whole catalog as it was when the table was made, 50 ms. Raw tables were
-made together, so that they cost it once, and much comes to them a few rows at a time."""
+made together, so that they cost it once, and most of what they get comes a few rows at a time."""
 _LOCK = 0x4C414B45  # "LAKE": one first set-up at a time, whoever starts first
 _READY = "ready_4"
 """A table that says the raw tables have the columns this version writes; renamed with them."""
@@ -38,7 +38,7 @@ _TRIES = 12
 _CONFLICT = ("conflict", "concurrent", "serialize", "deadlock")
 
 THREADS = min(os.cpu_count() or 2, 8)
-"""Of a connection; several that share a machine may want fewer."""
+"""Threads of a connection; several connections on one machine may want fewer."""
 
 T = TypeVar("T")
 

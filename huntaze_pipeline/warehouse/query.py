@@ -1,8 +1,7 @@
 """Questions of people to the lake: one SELECT over its tables, and its answer as text.
 
-The operational database (whose keys and messages are nobody's figures) and the machine's files are
-out of reach: the connection gives both up before it runs anything. What a query may name is in
-`reach`.
+The operational database, with its keys and messages, and the machine's files are out of reach: the
+connection gives both up before it runs anything. What a query may name is in `reach`.
 """
 
 import csv

@@ -36,7 +36,7 @@ OWN: dict[str, dict[str, str]] = {
     },
 }  # fmt: skip
 """Tables that live in the lake only. `cursors.name`: a reader's position, or 'arrival'.
-`channel_effects` is what `measurement.channels` computed, for no SELECT can.
+`channel_effects` is what `measurement.channels` computed, because no SELECT can.
 
 An event about a message of ours carries what never changes of that message (when it was decided,
 by what, which arm) and when it had been sent as the event arrived: nothing has to look it up later.
