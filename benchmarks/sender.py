@@ -40,6 +40,7 @@ from huntaze_pipeline import settings
 from huntaze_pipeline.clock import system_clock
 from huntaze_pipeline.delivery import epoch, messages, worker
 from huntaze_pipeline.delivery.limiter import Limits, Permit, Settlement
+from huntaze_pipeline.delivery.validation import Request
 from huntaze_pipeline.local import stack
 from huntaze_pipeline.local.simulator import process as simulator
 from huntaze_pipeline.local.simulator.judge import fullest
@@ -312,10 +313,10 @@ def eta(arguments: argparse.Namespace) -> dict[str, Any]:
         made.wait(1, 120)  # the sender has started
         for n in range(number):
             now = system_clock()
+            request = Request(recipient=f"fan-{n % 20}", content=f"Hello {n}", key=f"eta-{n}")
             found = messages.submit(
-                made.store, "bench", f"fan-{n % 20}", f"Hello {n}", now=now, key=f"eta-{n}",
-                standard=lambda _: limits,
-            )  # fmt: skip
+                made.store, "bench", request, now=now, standard=lambda _: limits
+            )
             assert found.estimated_delivery is not None
             told[found.message_id] = found.estimated_delivery.timestamp()
             time.sleep(0.02)
@@ -412,7 +413,8 @@ def _accepts(made: World) -> float:
     taken = []
     for n in range(60):
         started = time.perf_counter()
-        messages.submit(made.store, "bench", f"fan-{n}", f"Hi {n}", now=system_clock())
+        request = Request(recipient=f"fan-{n}", content=f"Hi {n}")
+        messages.submit(made.store, "bench", request, now=system_clock())
         taken.append(time.perf_counter() - started)
     return round(statistics.median(taken) * 1000, 2)
 

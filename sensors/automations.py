@@ -14,7 +14,7 @@ from huntaze_pipeline.orchestration.ticks import Lake
     description="Takes the steps of automations whose delay is over; conditions are asked again.",
 )
 def automations(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
-    """Wake what is due inside the tick."""
+    """Keep waking what is due; a tick says how many steps were taken since the last."""
     store, policies = rooms.store, rooms.policies
 
     def work(lake: Lake, tell: Tell) -> Work:

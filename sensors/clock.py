@@ -14,7 +14,7 @@ from huntaze_pipeline.orchestration.ticks import Lake
     description="Makes events of the times that rules wait for; late ones are told, not sent.",
 )
 def clock(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
-    """Look at the clock inside the tick; one event for each fan and occurrence, ever."""
+    """Keep looking at the clock; one event for each fan and occurrence, ever."""
     store = rooms.store
 
     def work(lake: Lake, tell: Tell) -> Work:

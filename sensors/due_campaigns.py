@@ -14,7 +14,7 @@ from huntaze_pipeline.orchestration.ticks import Lake
     description="Starts campaigns that are due: audience, gates, variants, messages as rows.",
 )
 def due_campaigns(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
-    """Decide each whole audience in one transaction; a tick that repeats decides nothing anew."""
+    """Decide each whole audience in one transaction; a round that repeats decides nothing anew."""
     store, policies = rooms.store, rooms.policies
 
     def work(lake: Lake, tell: Tell) -> Work:

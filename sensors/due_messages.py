@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from huntaze_pipeline.delivery.sender import Parts
+from huntaze_pipeline.delivery.outfit import Parts
 from huntaze_pipeline.orchestration import ticks
 from huntaze_pipeline.orchestration.resources import Rooms
 from huntaze_pipeline.orchestration.shift import EVERY_S, SHIFTS, Job, Tell, Work
@@ -14,7 +14,7 @@ from huntaze_pipeline.orchestration.shift import EVERY_S, SHIFTS, Job, Tell, Wor
     description="Publishes due messages; when SQS is away they are parked under the same limiter.",
 )
 def due_messages(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
-    """Ring SQS for every message whose moment has come."""
+    """Keep ringing SQS for every message whose moment has come."""
 
     def work(bell: Parts, _: Tell) -> Work:
         return lambda: ticks.ring(bell, rooms.clock())

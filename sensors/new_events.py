@@ -14,7 +14,7 @@ from huntaze_pipeline.orchestration.ticks import Lake
     description="Lets automations react to new events of the inbox, within a second.",
 )
 def new_events(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
-    """Read, decide and write the outbox inside the tick; no run is launched (law 10)."""
+    """Keep reading, deciding and writing the outbox; no run is launched (law 10)."""
     store, policies = rooms.store, rooms.policies
 
     def work(lake: Lake, tell: Tell) -> Work:

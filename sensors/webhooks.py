@@ -15,7 +15,7 @@ from huntaze_pipeline.orchestration.shift import EVERY_S, SHIFTS, Job, Tell, Wor
     description="Delivers webhooks, signed; what fails is tried again, later and later.",
 )
 def webhooks(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
-    """Send what is due; each attempt is kept."""
+    """Keep sending what is due; each attempt is kept."""
     store, secret = rooms.store, rooms.settings.webhook_secret
     if not secret:
         return dg.SkipReason("HUNTAZE_WEBHOOK_SECRET is not set: webhooks wait")

@@ -36,6 +36,7 @@ Written = Annotated[
 ]
 
 NewId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+"""An id that somebody chooses; what is there already goes by whatever id it has."""
 
 
 class AutomationView(shapes.Response):
@@ -140,9 +141,9 @@ def create(
 
 @router.put("/{automation_id}", summary="Make or change an automation")
 def change(
-    request: Request, creator: CreatorId, automation_id: str, body: Written
+    request: Request, creator: CreatorId, automation_id: NewId, body: Written
 ) -> AutomationView:
-    """Make an automation of this id live; what fans on their way do says its `on_change`."""
+    """Make an automation of this id live; `on_change` in it says what fans on their way do."""
     return _accept(request, creator, automation_id, body)
 
 

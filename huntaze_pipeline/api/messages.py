@@ -11,6 +11,7 @@ from huntaze_pipeline.api.documents import ERRORS
 from huntaze_pipeline.api.keys import CreatorId
 from huntaze_pipeline.api.shapes import Id, IdempotencyKey, Instant, Moment
 from huntaze_pipeline.delivery import messages
+from huntaze_pipeline.delivery.validation import Request as Message
 
 router = APIRouter(prefix="/api", tags=["messages"], route_class=StrictRoute, responses=ERRORS)
 Platform = Literal["onlyfans", "instagram", "tiktok", "email"]
@@ -25,7 +26,7 @@ class MessageRequest(shapes.Request):
         }
     )
 
-    recipient_id: Id = Field(description="The fan's id, or an address on the platform")
+    recipient_id: Id = Field(description="The fan's id")
     content: Annotated[str, Field(max_length=20_000)]
     subject: Annotated[str, Field(max_length=300)] | None = Field(
         default=None, description="For e-mail"
@@ -72,20 +73,14 @@ def send(
 
     With an `Idempotency-Key` the same request may be repeated safely: there is one message.
     """
+    asked = body.model_dump(exclude={"recipient_id"})
+    state = request.app.state
     done = messages.submit(
-        request.app.state.store,
+        state.store,
         creator,
-        recipient=body.recipient_id,
-        content=body.content,
-        priority=body.priority,
-        subject=body.subject,
-        topic=body.topic,
-        send_at=body.send_at,
-        expires_at=body.expires_at,
-        platform=platform,
-        now=request.app.state.clock(),
-        key=key,
-        standard=request.app.state.limits,
+        Message(recipient=body.recipient_id, platform=platform, key=key, **asked),
+        now=state.clock(),
+        standard=state.limits,
     )
     return Queued(message_id=done.message_id, estimated_delivery=done.estimated_delivery)
 

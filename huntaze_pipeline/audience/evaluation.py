@@ -183,9 +183,7 @@ def question(group: Group, now: datetime, where: str = "", facts: str = FACTS) -
         )
     moved = timing.values(group.edges)
     if moved:
-        extra = ", ".join(
-            f"{value} AS {name.removeprefix('fan.')}" for value, name in moved.items()
-        )
+        extra = ", ".join(f"{value} AS {name}" for value, name in moved.items())
         relation = f"SELECT fan.*, {extra} FROM ({relation}) AS fan"
     inside = bits(_shared(group.predicates, moved, as_of))
     return (

@@ -15,7 +15,7 @@ from duckdb import DuckDBPyConnection
 from sqlalchemy import Connection
 
 from huntaze_pipeline.errors import MessageError, Problem, WarehouseError
-from huntaze_pipeline.warehouse.lake import quoted
+from huntaze_pipeline.sql import quoted
 
 PROFILE: dict[str, tuple[str, Any]] = {
     "fan_id": ("m.fan_id", pl.String),

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.audience import evaluation, stays
 from huntaze_pipeline.audience.evaluation import Selection
 from huntaze_pipeline.errors import NotFoundError, WarehouseError
-from huntaze_pipeline.warehouse.lake import quoted
+from huntaze_pipeline.sql import quoted
 
 SAMPLE = 10
 _SHOWN = ("name", "locale", "lifetime_spend", "purchases", "last_active_at")
@@ -134,7 +134,7 @@ def _gather(
     mine = f"fan.creator_id = {quoted(creator_id)}"
     for group in evaluation.groups(segments):
         names = ", ".join(
-            f"('{n}', {p // 8 + 1}, {1 << p % 8}::utinyint)" for n, p, _ in group.names
+            f"({quoted(n)}, {p // 8 + 1}, {1 << p % 8}::utinyint)" for n, p, _ in group.names
         )
         if not names:
             continue

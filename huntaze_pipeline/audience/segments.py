@@ -38,6 +38,42 @@ _VERSIONS = text(
     do update set rule_hash = excluded.rule_hash, criteria = excluded.criteria
     """
 )
+_UNRECORDED = """
+    select creator_id, segment_id from _wanted anti join _recorded using (creator_id, segment_id)
+"""
+_REDEFINED = """
+    select w.creator_id, w.segment_id
+    from _wanted w join _recorded r using (creator_id, segment_id)
+    where w.definition <> r.definition
+"""
+_BITS = """
+    create or replace temp table _bits as
+        select b.range::utinyint as word, i.range::integer as bit
+        from range(1, 256) b, range(8) i where b.range & (1 << i.range) <> 0
+"""
+"""The bits that are set in each byte: joined with a byte, it gives a row for each of them."""
+_MOVES = """
+    create or replace temp table _words as
+        select * from (
+            select creator_id, fan_id, anew, unnest(inside) as now, unnest(before) as was,
+                8 * unnest(range(greatest(len(inside), len(before)))) as first
+            from _diff)
+        where anew or now is distinct from was;
+    create or replace temp table _is as
+        select w.creator_id, w.segment_id, d.fan_id
+        from _words d join _bits b on b.word = d.now
+        join _wanted w on w.creator_id = d.creator_id and w.place = d.first + b.bit;
+    create or replace temp table _was as
+        select r.creator_id, r.segment_id, d.fan_id
+        from _words d join _bits b on b.word = d.was
+        join _recorded r on r.creator_id = d.creator_id and r.place = d.first + b.bit
+        union all from _held;
+    create or replace temp table _moves as
+        select *, true as entered from _is anti join _was using (creator_id, segment_id, fan_id)
+        union all
+        select *, false from _was anti join _is using (creator_id, segment_id, fan_id);
+"""
+"""Only bytes that differ are looked into, unless they mean something else than before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,44 +241,6 @@ class _Refresh:
     def _versions(self) -> None:
         values = {"creators": [n[0] for n in self.names], "segments": [n[1] for n in self.names]}
         self.connection.execute(_VERSIONS, values | {"now": self.now})
-
-
-_UNRECORDED = """
-    select creator_id, segment_id from _wanted anti join _recorded using (creator_id, segment_id)
-"""
-_REDEFINED = """
-    select w.creator_id, w.segment_id
-    from _wanted w join _recorded r using (creator_id, segment_id)
-    where w.definition <> r.definition
-"""
-_BITS = """
-    create or replace temp table _bits as
-        select b.range::utinyint as word, i.range::integer as bit
-        from range(1, 256) b, range(8) i where b.range & (1 << i.range) <> 0
-"""
-"""The bits that are set in each byte: joined with a byte, it gives a row for each of them."""
-_MOVES = """
-    create or replace temp table _words as
-        select * from (
-            select creator_id, fan_id, anew, unnest(inside) as now, unnest(before) as was,
-                8 * unnest(range(greatest(len(inside), len(before)))) as first
-            from _diff)
-        where anew or now is distinct from was;
-    create or replace temp table _is as
-        select w.creator_id, w.segment_id, d.fan_id
-        from _words d join _bits b on b.word = d.now
-        join _wanted w on w.creator_id = d.creator_id and w.place = d.first + b.bit;
-    create or replace temp table _was as
-        select r.creator_id, r.segment_id, d.fan_id
-        from _words d join _bits b on b.word = d.was
-        join _recorded r on r.creator_id = d.creator_id and r.place = d.first + b.bit
-        union all from _held;
-    create or replace temp table _moves as
-        select *, true as entered from _is anti join _was using (creator_id, segment_id, fan_id)
-        union all
-        select *, false from _was anti join _is using (creator_id, segment_id, fan_id);
-"""
-"""Only bytes that differ are looked into, unless they mean something else than before."""
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.audience import evaluation
 from huntaze_pipeline.audience.evaluation import Group
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.warehouse import changes, journal, lake
 from huntaze_pipeline.warehouse.changes import Span
 
@@ -231,7 +232,7 @@ def _narrow(con: DuckDBPyConnection, plan: Plan) -> None:
     A table of its own, for conditions over what a join lets through row by row take twice as long.
     """
     fields = {"creator_id", "fan_id"}.union(*(group.fields for group in plan.groups))
-    names = ", ".join(map(lake.quoted, sorted(fields)))
+    names = ", ".join(map(quoted, sorted(fields)))
     con.execute(
         f"create or replace temp table _facts as select columns(c -> c in ({names}))"
         f" from {evaluation.FACTS} semi join _asked using (creator_id, fan_id)"
@@ -239,7 +240,7 @@ def _narrow(con: DuckDBPyConnection, plan: Plan) -> None:
 
 
 def _among(column: str, names: Iterable[str]) -> str:
-    listed = ", ".join(map(lake.quoted, sorted(names)))
+    listed = ", ".join(map(quoted, sorted(names)))
     return f"{column} in ({listed})" if listed else "false"
 
 

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from huntaze_pipeline import clock, hashing
-from huntaze_pipeline.campaigns import audit, lookup
+from huntaze_pipeline.campaigns import lookup
 from huntaze_pipeline.campaigns.draft import Draft, Known, Trial, faults
 from huntaze_pipeline.errors import ConflictError, Problem, Problems
+from huntaze_pipeline.store import audit
 from huntaze_pipeline.store.people import Creator
 from huntaze_pipeline.store.planning import Campaign, CampaignTemplate, Experiment, Variant
 from huntaze_pipeline.store.segments import Segment

@@ -84,7 +84,7 @@ class Forecast:
     """Messages by platform."""
     first_at: datetime | None
     last_at: datetime | None
-    """Between these instants the messages become due; sending them takes time on top."""
+    """The messages become due between these instants; sending them takes time on top."""
     lines: tuple[Line, ...]
     prices: tuple[Price, ...]
     samples: tuple[Sample, ...]

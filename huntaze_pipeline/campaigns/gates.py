@@ -18,7 +18,45 @@ from huntaze_pipeline.campaigns import caps, quiet
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
 from huntaze_pipeline.store import volley
+from huntaze_pipeline.store.address import normal
 from huntaze_pipeline.store.volley import Question, Rows
+
+_KNOWN = text(
+    # Each by its key: joined, a few decisions may read whole tables.
+    """
+    select k.n, c.zone as creator_zone,
+           coalesce((select f.zone from fans f
+                     where f.creator_id = k.creator_id and f.id = k.fan_id), '') as zone,
+           (select s.granted from consents s where s.creator_id = k.creator_id
+                and s.fan_id = k.fan_id and s.topic = k.topic) as consent,
+           coalesce((select x.reason from suppressions x where x.creator_id = k.creator_id
+                         and x.platform = k.platform and x.normalised = k.normalised),
+                    (select b.reason from barred b where b.platform = k.platform
+                         and b.normalised = k.normalised)) as suppressed,
+           (select a.status from accounts a where a.creator_id = k.creator_id
+                and a.id = k.account_id and a.platform = k.platform) as account,
+           (select max(i.last_inbound_at) filter (where i.platform = k.platform)
+                from identities i where i.creator_id = k.creator_id and i.fan_id = k.fan_id
+           ) as last_inbound_at
+    from jsonb_to_recordset(cast(:keys as jsonb)) as k(
+        n int, creator_id text, fan_id text, topic text, platform text, account_id text,
+        normalised text)
+    join creators c on c.id = k.creator_id
+    """
+)
+_CONTACTS = text(
+    # The states that do not count are named: before the table was ever analyzed, an index of the
+    # others would look better than the fan's own and read every message of the creator.
+    """
+    select m.creator_id, m.fan_id, m.id, m.topic,
+           case when m.sent_at is not null then m.sent_at
+                else greatest(m.not_before, m.decided_at) end as at
+    from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
+    join messages m on m.creator_id = k.creator_id and m.fan_id = k.fan_id
+    where m.state not in ('held', 'failed', 'skipped', 'expired', 'cancelled')
+      and m.decided_at > :since
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,44 +165,6 @@ def _in_time(facts: Facts, policies: Policies, moment: datetime, held: Verdict |
     return closed or Verdict("hold", held.reason, moment)
 
 
-_KNOWN = text(
-    # Each by its key: joined, a few decisions may read whole tables.
-    """
-    select k.n, c.zone as creator_zone,
-           coalesce((select f.zone from fans f
-                     where f.creator_id = k.creator_id and f.id = k.fan_id), '') as zone,
-           (select s.granted from consents s where s.creator_id = k.creator_id
-                and s.fan_id = k.fan_id and s.topic = k.topic) as consent,
-           coalesce((select x.reason from suppressions x where x.creator_id = k.creator_id
-                         and x.platform = k.platform and x.normalised = k.normalised),
-                    (select b.reason from barred b where b.platform = k.platform
-                         and b.normalised = k.normalised)) as suppressed,
-           (select a.status from accounts a where a.creator_id = k.creator_id
-                and a.id = k.account_id and a.platform = k.platform) as account,
-           (select max(i.last_inbound_at) filter (where i.platform = k.platform)
-                from identities i where i.creator_id = k.creator_id and i.fan_id = k.fan_id
-           ) as last_inbound_at
-    from jsonb_to_recordset(cast(:keys as jsonb)) as k(
-        n int, creator_id text, fan_id text, topic text, platform text, account_id text,
-        normalised text)
-    join creators c on c.id = k.creator_id
-    """
-)
-_CONTACTS = text(
-    # The states that do not count are named: before the table was ever analyzed, an index of the
-    # others would look better than the fan's own and read every message of the creator.
-    """
-    select m.creator_id, m.fan_id, m.id, m.topic,
-           case when m.sent_at is not null then m.sent_at
-                else greatest(m.not_before, m.decided_at) end as at
-    from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
-    join messages m on m.creator_id = k.creator_id and m.fan_id = k.fan_id
-    where m.state not in ('held', 'failed', 'skipped', 'expired', 'cancelled')
-      and m.decided_at > :since
-    """
-)
-
-
 def screen(
     connection: Connection, decisions: Iterable[Decision], policies: Policies, now: datetime
 ) -> list[Decision]:
@@ -255,7 +255,7 @@ def _asking(decisions: Sequence[Decision]) -> Question:
         {
             "n": n, "creator_id": d.creator_id, "fan_id": d.fan_id, "topic": d.topic,
             "platform": d.platform, "account_id": d.account_id,
-            "normalised": d.address.strip().lower(),
+            "normalised": normal(d.address),
         }
         for n, d in enumerate(decisions)
     ]  # fmt: skip

@@ -16,7 +16,6 @@ import polars as pl
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.campaigns import audit
 from huntaze_pipeline.campaigns.launch import Campaign
 from huntaze_pipeline.campaigns.recipients import CHOSEN, targeted
 from huntaze_pipeline.campaigns.variants import capped
@@ -26,10 +25,68 @@ from huntaze_pipeline.quality.results import Result
 from huntaze_pipeline.quality.suite import Suite
 from huntaze_pipeline.rulebook import live
 from huntaze_pipeline.rulebook.policies import Policies
+from huntaze_pipeline.store import audit
 from huntaze_pipeline.warehouse import lake
 
 ACTOR = "quality"
 COLUMNS = ("fan_id", "zone", "consent", "platform", "address")
+_ROWS = text(
+    CHOSEN
+    + """
+    select f.id, coalesce(f.zone, nullif(r.zone, 'UTC')),
+           case when not :needed then 'not_needed' when s.granted then 'granted'
+                when s.granted is null then 'unknown' else 'refused' end,
+           i.platform, i.normalised
+    from chosen f join creators r on r.id = f.creator_id
+    left join consents s on s.creator_id = f.creator_id and s.fan_id = f.id and s.topic = :topic
+    left join lateral (
+        select i.platform, i.normalised from identities i
+        where i.creator_id = f.creator_id and i.fan_id = f.id
+          and i.platform = any(cast(:platforms as text[]))
+        order by array_position(cast(:platforms as text[]), i.platform) limit 1) i on true
+    order by f.id
+    """
+)
+_PREVIOUS = text(
+    """
+    select count(distinct fan_id) from messages
+    where creator_id = :creator and source = 'campaign' and source_id = :id
+      and occurrence <> :occurrence
+    group by occurrence order by max(decided_at) desc limit 1
+    """
+)
+_LATELY = text(
+    """
+    select percentile_disc(0.5) within group (order by n) from (
+        select (
+            select count(*) from fans f
+            where f.creator_id = :creator and f.created_at <= t.at
+              and (cardinality(cast(:segments as text[])) = 0 or exists (
+                    select 1 from members m where m.creator_id = f.creator_id and m.fan_id = f.id
+                      and m.segment_id = any(:segments) and m.entered_at <= t.at
+                      and (m.left_at is null or m.left_at > t.at)))
+              and not exists (
+                    select 1 from members m where m.creator_id = f.creator_id and m.fan_id = f.id
+                      and m.segment_id = any(:excluded) and m.entered_at <= t.at
+                      and (m.left_at is null or m.left_at > t.at))) as n
+        from unnest(array[1, 3, 7]) as d,
+             lateral (select cast(:now as timestamptz) - make_interval(days => d) as at) t) x
+    where n > 0
+    """
+)
+_WAIVER = text("select waiver from campaigns where creator_id = :creator and id = :id")
+_PASSED = text(
+    """
+    update campaigns set waiver = null, stopped = null
+    where creator_id = :creator and id = :id and (waiver is not null or stopped is not null)
+    """
+)
+_STOP = text(
+    """
+    update campaigns set status = 'paused', stopped = cast(:stopped as jsonb), updated_at = :now
+    where creator_id = :creator and id = :id
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,62 +213,3 @@ def _note(
     audit.record(
         connection, campaign.creator_id, ACTOR, f"campaign.{what}", campaign.id, now, detail
     )
-
-
-_ROWS = text(
-    CHOSEN
-    + """
-    select f.id, coalesce(f.zone, nullif(r.zone, 'UTC')),
-           case when not :needed then 'not_needed' when s.granted then 'granted'
-                when s.granted is null then 'unknown' else 'refused' end,
-           i.platform, i.normalised
-    from chosen f join creators r on r.id = f.creator_id
-    left join consents s on s.creator_id = f.creator_id and s.fan_id = f.id and s.topic = :topic
-    left join lateral (
-        select i.platform, i.normalised from identities i
-        where i.creator_id = f.creator_id and i.fan_id = f.id
-          and i.platform = any(cast(:platforms as text[]))
-        order by array_position(cast(:platforms as text[]), i.platform) limit 1) i on true
-    order by f.id
-    """
-)
-_PREVIOUS = text(
-    """
-    select count(distinct fan_id) from messages
-    where creator_id = :creator and source = 'campaign' and source_id = :id
-      and occurrence <> :occurrence
-    group by occurrence order by max(decided_at) desc limit 1
-    """
-)
-_LATELY = text(
-    """
-    select percentile_disc(0.5) within group (order by n) from (
-        select (
-            select count(*) from fans f
-            where f.creator_id = :creator and f.created_at <= t.at
-              and (cardinality(cast(:segments as text[])) = 0 or exists (
-                    select 1 from members m where m.creator_id = f.creator_id and m.fan_id = f.id
-                      and m.segment_id = any(:segments) and m.entered_at <= t.at
-                      and (m.left_at is null or m.left_at > t.at)))
-              and not exists (
-                    select 1 from members m where m.creator_id = f.creator_id and m.fan_id = f.id
-                      and m.segment_id = any(:excluded) and m.entered_at <= t.at
-                      and (m.left_at is null or m.left_at > t.at))) as n
-        from unnest(array[1, 3, 7]) as d,
-             lateral (select cast(:now as timestamptz) - make_interval(days => d) as at) t) x
-    where n > 0
-    """
-)
-_WAIVER = text("select waiver from campaigns where creator_id = :creator and id = :id")
-_PASSED = text(
-    """
-    update campaigns set waiver = null, stopped = null
-    where creator_id = :creator and id = :id and (waiver is not null or stopped is not null)
-    """
-)
-_STOP = text(
-    """
-    update campaigns set status = 'paused', stopped = cast(:stopped as jsonb), updated_at = :now
-    where creator_id = :creator and id = :id
-    """
-)

@@ -37,7 +37,7 @@ COLUMNS = """
               from variants v where v.creator_id = c.creator_id and v.campaign_id = c.id), '[]')
                as variants
 """
-"""What a `Campaign` is read from: campaigns c, its creator r and its experiment x."""
+"""What a `Campaign` is read from: the campaign c, its creator r and its experiment x."""
 ONLY = "(cast(:creator as text) is null or (c.creator_id = :creator and c.id = :id))"
 """Of campaigns c the one that is named, or all: the names are `named`'s."""
 _COMING = f"""
@@ -48,6 +48,49 @@ _COMING = f"""
       and {ONLY}
     order by c.next_send_at, c.creator_id, c.id
 """
+_ONE = text(
+    f"""
+    select {COLUMNS.replace("c.next_send_at", "cast(:due as timestamptz)")}
+    from campaigns c join creators r on r.id = c.creator_id
+    left join experiments x on x.creator_id = c.creator_id and x.campaign_id = c.id
+    where c.creator_id = :creator and c.id = :id
+    """
+)
+_SEEN = text(
+    """
+    select distinct on (fan_id) fan_id, variant_id from messages
+    where creator_id = :creator_id and source = 'campaign' and source_id = :id
+      and variant_id is not null
+    order by fan_id, decided_at
+    """
+)
+_ADVANCE = text(
+    """
+    update campaigns set status = 'active', next_send_at = :next,
+           start_at = coalesce(start_at, :due), updated_at = :now
+    where creator_id = :creator_id and id = :id and next_send_at = :due
+      and status in ('scheduled', 'active')
+    """
+)
+_STARTED = text(
+    """
+    update experiments x set started_at = :now, planned_n = coalesce(x.planned_n,
+        (select nullif(count(*), 0) from messages m where :once and m.creator_id = x.creator_id
+         and m.source = 'campaign' and m.source_id = x.campaign_id and m.state = 'decided'
+         and m.variant_id is not null))
+    where x.creator_id = :creator_id and x.campaign_id = :id and x.started_at is null
+    """
+)
+_SETTLE = text(
+    """
+    update campaigns c set status = 'completed', updated_at = :now
+    where c.status = 'active' and c.next_send_at is null and c.source not like 'import:%'
+      and (cast(:creator_id as text) is null or (c.creator_id = :creator_id and c.id = :id))
+      and not exists (select 1 from messages m where m.creator_id = c.creator_id
+                      and m.source = 'campaign' and m.source_id = c.id
+                      and m.state <> all(:final))
+    """
+)
 
 
 def coming(connection: Connection, until: datetime) -> list[Campaign]:
@@ -72,16 +115,6 @@ def due(connection: Connection, now: datetime, only: Campaign | None = None) -> 
 def named(only: Campaign | None = None) -> dict[str, str | None]:
     """Return the names in `ONLY`."""
     return {"creator": only and only.creator_id, "id": only and only.id}
-
-
-_ONE = text(
-    f"""
-    select {COLUMNS.replace("c.next_send_at", "cast(:due as timestamptz)")}
-    from campaigns c join creators r on r.id = c.creator_id
-    left join experiments x on x.creator_id = c.creator_id and x.campaign_id = c.id
-    where c.creator_id = :creator and c.id = :id
-    """
-)
 
 
 def one(connection: Connection, creator_id: str, campaign_id: str, due: datetime) -> Campaign:
@@ -164,51 +197,12 @@ def write(
     return gates.screen(connection, decisions, writer.policies, writer.now)
 
 
-_SEEN = text(
-    """
-    select distinct on (fan_id) fan_id, variant_id from messages
-    where creator_id = :creator_id and source = 'campaign' and source_id = :id
-      and variant_id is not null
-    order by fan_id, decided_at
-    """
-)
-
-
 def _seen(connection: Connection, campaign: Campaign) -> dict[str, str]:
     """Return the arms of earlier occurrences, by fan."""
     if not occasion.moored(campaign):
         return {}
     names = {"creator_id": campaign.creator_id, "id": campaign.id}
     return {row.fan_id: row.variant_id for row in connection.execute(_SEEN, names)}
-
-
-_ADVANCE = text(
-    """
-    update campaigns set status = 'active', next_send_at = :next,
-           start_at = coalesce(start_at, :due), updated_at = :now
-    where creator_id = :creator_id and id = :id and next_send_at = :due
-      and status in ('scheduled', 'active')
-    """
-)
-_STARTED = text(
-    """
-    update experiments x set started_at = :now, planned_n = coalesce(x.planned_n,
-        (select nullif(count(*), 0) from messages m where :once and m.creator_id = x.creator_id
-         and m.source = 'campaign' and m.source_id = x.campaign_id and m.state = 'decided'
-         and m.variant_id is not null))
-    where x.creator_id = :creator_id and x.campaign_id = :id and x.started_at is null
-    """
-)
-_SETTLE = text(
-    """
-    update campaigns c set status = 'completed', updated_at = :now
-    where c.status = 'active' and c.next_send_at is null and c.source not like 'import:%'
-      and (cast(:creator_id as text) is null or (c.creator_id = :creator_id and c.id = :id))
-      and not exists (select 1 from messages m where m.creator_id = c.creator_id
-                      and m.source = 'campaign' and m.source_id = c.id
-                      and m.state <> all(:final))
-    """
-)
 
 
 def advance(connection: Connection, campaign: Campaign, now: datetime) -> datetime | None:

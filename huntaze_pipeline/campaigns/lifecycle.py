@@ -11,8 +11,9 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Row, select, update
 
-from huntaze_pipeline.campaigns import audit, lookup, schedule
+from huntaze_pipeline.campaigns import lookup, schedule
 from huntaze_pipeline.errors import ConflictError, NotFoundError
+from huntaze_pipeline.store import audit
 from huntaze_pipeline.store.outflow import CAMPAIGN_CANCELLED, Message
 from huntaze_pipeline.store.people import Creator
 from huntaze_pipeline.store.planning import Campaign

@@ -16,7 +16,7 @@ Standard = Callable[[str, str], tuple[int, float]]
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """So many messages of a campaign are in this state, for this reason."""
+    """How many messages of a campaign are in a state, for a reason."""
 
     state: str
     reason: str | None

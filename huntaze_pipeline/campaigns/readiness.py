@@ -25,7 +25,7 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """Something that so many fans of an audience cannot be written without."""
+    """Something that fans of an audience cannot be written to without, and how many lack it."""
 
     what: str
     """`fan.attributes.size has no value`"""

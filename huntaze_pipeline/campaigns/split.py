@@ -11,8 +11,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.campaigns import audit, lookup
+from huntaze_pipeline.campaigns import lookup
 from huntaze_pipeline.errors import ConflictError, Problem, Problems
+from huntaze_pipeline.store import audit
 
 _ARMS = text(
     """

@@ -14,9 +14,10 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.campaigns import audit
 from huntaze_pipeline.errors import Problem, Problems
 from huntaze_pipeline.rulebook.fields import nearest
+from huntaze_pipeline.store import audit
+from huntaze_pipeline.store.address import normal
 from huntaze_pipeline.store.people import PLATFORMS
 
 COLUMNS = ("platform", "address", "reason")
@@ -33,13 +34,8 @@ class Entry:
     created_at: datetime | None = None
 
 
-def normalised(address: str) -> str:
-    """Return an address as lists compare it."""
-    return address.strip().lower()
-
-
 def read(path: Path, platform: str | None = None, reason: str | None = None) -> list[Entry]:
-    """Read a list: CSV with a header (address, and if it likes platform and reason), or bare lines.
+    """Read a list: CSV with a header (address, optionally platform and reason), or bare lines.
 
     Args:
         path: the file, UTF-8.
@@ -68,7 +64,7 @@ def read(path: Path, platform: str | None = None, reason: str | None = None) -> 
         if not "".join(row.values()).strip():
             continue
         given = row.get("platform", "").strip().lower() or platform or ""
-        entry = Entry(given, normalised(row.get("address", "")),
+        entry = Entry(given, normal(row.get("address", "")),
                       row.get("reason", "").strip() or reason or "by hand")  # fmt: skip
         problems += [Problem(f"{path}:{number}", what) for what in _faults(entry)]
         found.append(entry)
@@ -96,7 +92,7 @@ def checked(addresses: Iterable[str], platform: str, reason: str = "by hand") ->
     Raises:
         Problems: some cannot be used; all of them.
     """
-    entries = [Entry(platform, normalised(address), reason) for address in addresses]
+    entries = [Entry(platform, normal(address), reason) for address in addresses]
     if problems := [Problem(e.address or "address", what) for e in entries for what in _faults(e)]:
         raise Problems(problems)
     return entries

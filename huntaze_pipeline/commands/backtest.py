@@ -3,18 +3,15 @@
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from huntaze_pipeline.rehearsal.mailing import Script
     from huntaze_pipeline.rehearsal.past import Past
-    from huntaze_pipeline.rulebook.live import LiveAutomation
     from huntaze_pipeline.rulebook.loader import Rulebook
-    from huntaze_pipeline.rulebook.schema import Segment
     from huntaze_pipeline.settings import Settings
 
 FORMATS = ("text", "json")
@@ -59,12 +56,9 @@ def backtest(
     """
     from huntaze_pipeline.commands import versions
     from huntaze_pipeline.rehearsal import backtest as room
-    from huntaze_pipeline.rehearsal import showing
+    from huntaze_pipeline.rehearsal import review, showing
 
-    if form not in FORMATS:
-        raise typer.BadParameter(f"{form!r}: one of {', '.join(FORMATS)}")
-    if chart is not None and chart.suffix not in (".svg", ".png"):
-        raise typer.BadParameter(f"{chart.name!r}: end the name in .svg or .png")
+    _showable(form, chart)
     with room.uncollected(), _past(creator, punctual) as (past, settings):
         book = _book(folder or settings.rules_dir)
         kind, name = _meant(book, rule, live)
@@ -72,17 +66,25 @@ def backtest(
         _possible(kind, at, chart)
         if kind == "automations":
             rules = versions.automations(past, settings, book, name, live)
-            found, told = _automation(past, book, rules, start, end), showing.text
+            found = review.automation(past, rules, book.policies, start, end)
         elif kind == "campaigns":
             scripts = versions.campaigns(past, settings, book, name, start, live)
-            found, told = _campaign(past, book, scripts, start, end, at), showing.mailing
+            found = review.campaign(past, scripts, book.policies, start, end, once=at is not None)
         else:
             mine = versions.segments(past, settings, book, name, live)
-            found, told = _segment(past, mine, name, start, end), showing.tides
-    typer.echo(showing.as_json(found) if form == "json" else told(found))
+            found = review.segment(past, mine, name, start, end)
+    typer.echo(showing.as_json(found) if form == "json" else showing.told(kind, found))
     if chart is not None:
         chart.write_bytes(showing.picture(found, chart.suffix[1:]))
         typer.echo(f"chart written to {chart}", err=True)
+
+
+def _showable(form: str, chart: Path | None) -> None:
+    """Refuse forms that there are not."""
+    if form not in FORMATS:
+        raise typer.BadParameter(f"{form!r}: one of {', '.join(FORMATS)}")
+    if chart is not None and chart.suffix not in (".svg", ".png"):
+        raise typer.BadParameter(f"{chart.name!r}: end the name in .svg or .png")
 
 
 def _meant(book: "Rulebook", rule: str, live: bool) -> tuple[str, str]:
@@ -148,48 +150,6 @@ def _possible(kind: str, at: datetime | None, chart: Path | None) -> None:
         )
     if chart is not None and kind == "segments":
         raise typer.BadParameter("--chart draws messages, and a segment sends none")
-
-
-def _automation(
-    past: "Past", book: "Rulebook", rules: "Sequence[LiveAutomation]", start: datetime,
-    end: datetime,
-) -> dict[str, Any]:  # fmt: skip
-    from huntaze_pipeline.rehearsal import backtest as room
-    from huntaze_pipeline.rehearsal import meaning
-
-    entered = room.entered(past, rules, start)
-    trial = room.automation(past, rules, book.policies, start, end, entered)
-    return meaning.summary(past, trial, rules[0].id, book.policies)
-
-
-def _campaign(
-    past: "Past", book: "Rulebook", scripts: "Sequence[Script]", start: datetime, end: datetime,
-    at: datetime | None,
-) -> dict[str, Any]:  # fmt: skip
-    from huntaze_pipeline.rehearsal import mailing, meaning
-
-    past.open(end)
-    found: list[Script] = []
-    for script in scripts:
-        found += (
-            mailing.occurrences(script, start, end) if at is None else [mailing.at(script, start)]
-        )
-    done = mailing.run(past, found, book.policies, start, end)
-    return meaning.mailed(past, done, scripts[0].campaign.id, book.policies)
-
-
-def _segment(
-    past: "Past", rules: "Mapping[tuple[str, ...], Mapping[str, Segment]]", name: str,
-    start: datetime, end: datetime,
-) -> dict[str, Any]:  # fmt: skip
-    from huntaze_pipeline.rehearsal import tides
-
-    past.open(end)
-    parts = []
-    for creators, segments in rules.items():
-        past.creators = creators
-        parts.append(tides.run(past, segments, name, start, end))
-    return tides.summary(name, tides.together(parts))
 
 
 def _utc(at: datetime) -> datetime:

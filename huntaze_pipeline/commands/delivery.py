@@ -87,13 +87,17 @@ def send(
     """Put one message in the outbox."""
     from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.delivery import messages, quotas
+    from huntaze_pipeline.delivery.validation import Request
     from huntaze_pipeline.store.session import Store
 
-    body = sys.stdin.read() if content == "-" else content
+    request = Request(
+        recipient=recipient, content=sys.stdin.read() if content == "-" else content,
+        priority=priority, platform=platform, subject=subject, key=key,
+    )  # fmt: skip
     with stack.services(settings.load(), need=("postgres",)) as ready:
         accepted = messages.submit(
-            Store(ready), creator, recipient, body, priority, platform=platform, subject=subject,
-            key=key, now=system_clock(), standard=quotas.read(ready.rules_dir).of,
+            Store(ready), creator, request, now=system_clock(),
+            standard=quotas.read(ready.rules_dir).of,
         )  # fmt: skip
     when = accepted.estimated_delivery
     _say(
@@ -214,32 +218,13 @@ def drain(
 
 def show(account: str, as_json: bool = JSON) -> None:
     """Show an account's calls in the window, in flight and waiting, its next slot and pauses."""
-    from dataclasses import asdict
-
-    from huntaze_pipeline.delivery import pauses, worker
+    from huntaze_pipeline.delivery import glance, worker
 
     with stack.services(settings.load(), need=("postgres", "redis")) as ready:
         store, limiter, directory = worker.counters(ready)
-        found = directory.of([account]).get(account)
-        view = limiter.look(account)
-        with store.worker() as connection:
-            held = pauses.over(connection, found.platform if found else None, account)
+        found = glance.look(store, limiter, directory, account)
         limiter.close()
-    if view.limits is None:
-        text = f"{account}: nothing was ever queued for it"
-    else:
-        limit = f"{view.limits.count} in {view.limits.window_s:g} s"
-        text = f"{account}: {view.calls_in_window} of {limit}"
-        text += f", {view.in_flight} in flight, {view.waiting} waiting"
-        text += f", rests {view.blocked_s:.1f} s" if view.blocked_s else ""
-        text += f", next in {view.next_s:.1f} s" if view.next_s is not None else ""
-        if view.next_s is None and view.slot_s is not None:
-            text += (
-                f", a slot is free in {view.slot_s:.1f} s" if view.slot_s else ", a slot is free"
-            )
-    text += f" ({', '.join(held)})" if held else ""
-    text += "; the books do the limiting" if limiter.away else ""
-    _say(asdict(view) | {"paused": held, "books": limiter.away}, text, as_json)
+    _say(found.plain, str(found), as_json)
 
 
 def _switch(

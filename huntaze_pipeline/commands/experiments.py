@@ -84,28 +84,22 @@ def analyze(
     from huntaze_pipeline.measurement import analysis, bayes, counts, results
     from huntaze_pipeline.measurement.rows import Columns
 
-    frame = counts.read(file)
-    optional = {
-        "squares": squares or "sum_squares", "control": control or "control",
-        "look": look or "look", "weight": weight or "weight",
-    }  # fmt: skip
-    named = {squares, control, look, weight}
-    there = {key: name for key, name in optional.items() if name in named or name in frame.columns}
-    columns = Columns(experiment, tuple(variant), n, total, guardrail=guardrail, **there)
+    columns = Columns(
+        experiment, tuple(variant), n, total, squares, control, look, weight, guardrail
+    )
     config = analysis.Config(
         alpha, tuning, bayes.Prior(0.0, prior**2) if prior else None, margin,
         min_conversions, min_recipients, design.value, srm, guardrail_margin,
     )  # fmt: skip
+    frame = counts.read(file)
     config.check()
-    table = counts.load(frame, columns, duplicates.value)
-    found = analysis.analyze(table, config)
-    summary, problems = results.summary(found), _problems(table.problems)
+    table = counts.load(frame, columns.completed(frame.columns), duplicates.value)
+    found = results.report(analysis.analyze(table, config))
     if as_json:
-        entries = results.experiments(found)
-        _print_json({"experiments": entries, "problems": problems, "summary": summary})
+        _print_json(found)
         return
-    _show_experiments(results.experiments(found), summary)
-    _show_problems(problems)
+    _show_experiments(found["experiments"], found["summary"])
+    _show_problems(found["problems"])
 
 
 @EXPERIMENTS.command()

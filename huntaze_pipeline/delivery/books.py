@@ -29,7 +29,7 @@ from huntaze_pipeline.store.session import Store
 CHECKPOINT = "limiter"
 LOCK = 0x48554E4C  # "HUNL": one rebuild at a time, and no intent in the meantime
 IDLE_S = 10.0
-"""Whoever holds it and is not heard of for so long loses it, and its transaction."""
+"""A holder that is not heard of for this long loses it, and its transaction."""
 MARGIN_S = 1.0
 _MARK = "books-"
 """How the handles of our own grants begin."""

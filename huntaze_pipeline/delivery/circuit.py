@@ -16,7 +16,7 @@ from huntaze_pipeline.store import checkpoints
 from huntaze_pipeline.store.session import Store
 
 SEEN_S = 60.0
-"""A sender that has not asked for so long is not running."""
+"""A sender that has not asked for this long is not running."""
 HALF_REST_S = 1.0
 """How long calls wait that find no probe free."""
 _NOW = text("select extract(epoch from clock_timestamp())::float8")

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.store.address import normal
 
 _PROOF = frozenset({"delivered", "opened", "clicked", "bought"})
 """Kinds that prove that the platform took the message."""
@@ -50,7 +51,7 @@ def apply(connection: Connection, kind: str, at: datetime, message: Any, now: da
     """Do what a receipt of this kind entails for its message's fan and address."""
     values = {
         "creator": message.creator_id, "fan": message.fan_id, "platform": message.platform,
-        "address": message.address.strip().lower(), "topic": message.topic, "id": message.id,
+        "address": normal(message.address), "topic": message.topic, "id": message.id,
         "at": at, "now": now,
     }  # fmt: skip
     if kind in _EFFECTS:

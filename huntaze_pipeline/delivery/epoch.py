@@ -22,7 +22,7 @@ from huntaze_pipeline.errors import HuntazeError
 from huntaze_pipeline.store.session import Store
 
 HOLD_S = 10.0
-"""The books go on limiting until no sender has missed Redis for so long."""
+"""The books go on limiting until no sender has missed Redis for this long."""
 _PAGE = 5000
 
 _CALLS = text("""

@@ -15,9 +15,10 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.delivery import books, pauses
 from huntaze_pipeline.delivery.limiter import Grant, LostError
 from huntaze_pipeline.delivery.platforms.base import Outgoing
-from huntaze_pipeline.store import outflow
+from huntaze_pipeline.store import address, outflow
 from huntaze_pipeline.store.session import Store
 
+_ADDRESS = address.sql("m.address")
 _CLAIM = text(f"""
     with asked as (
         select * from jsonb_to_recordset(cast(:asked as jsonb))
@@ -34,9 +35,9 @@ _CLAIM = text(f"""
                 when m.not_before > :now then 'early'
                 when exists (select 1 from suppressions s
                     where s.creator_id = m.creator_id and s.platform = m.platform
-                        and s.normalised = lower(btrim(m.address)))
+                        and s.normalised = {_ADDRESS})
                     or exists (select 1 from barred b where b.platform = m.platform
-                        and b.normalised = lower(btrim(m.address))) then 'suppressed'
+                        and b.normalised = {_ADDRESS}) then 'suppressed'
                 when exists (select 1 from consents k
                     where k.creator_id = m.creator_id and k.fan_id = m.fan_id
                         and k.topic = m.topic and not k.granted) then 'consent_withdrawn'

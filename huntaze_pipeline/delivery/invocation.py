@@ -26,7 +26,7 @@ OPTIONS = Options(
 """A call ends well before the function is cut off; slots further away than `patience_s` are left
 to the next invocation. Lambda receives, so the sender does not; due decisions are rung for."""
 RESERVE_S = OPTIONS.drain_s + 2.0
-"""So long before its time is over an invocation claims nothing more and lets its calls end."""
+"""This long before its time is over, an invocation claims nothing more; its calls may end."""
 
 
 class Context(Protocol):

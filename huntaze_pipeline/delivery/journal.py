@@ -1,4 +1,4 @@
-"""What a sender says: one JSON line a message, ids and outcomes, never content or addresses.
+"""What a sender says: one JSON line per message, ids and outcomes, never content or addresses.
 
 Lines of a batch are written at once. Repeated pauses are said once per change.
 """

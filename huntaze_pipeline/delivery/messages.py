@@ -20,6 +20,7 @@ from huntaze_pipeline.delivery.quotas import STANDARD
 from huntaze_pipeline.delivery.validation import Recipient, Request, faults
 from huntaze_pipeline.errors import ConflictError, MessageError, NotFoundError
 from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.store import audit
 from huntaze_pipeline.store.outflow import PUBLIC
 from huntaze_pipeline.store.session import Store
 
@@ -85,18 +86,9 @@ class Status:
 def submit(
     store: Store,
     creator_id: str,
-    recipient: str,
-    content: str,
-    priority: str = "medium",
+    request: Request,
     *,
     now: datetime,
-    platform: str = "onlyfans",
-    account_id: str | None = None,
-    subject: str | None = None,
-    topic: str = "marketing",
-    send_at: datetime | None = None,
-    expires_at: datetime | None = None,
-    key: str | None = None,
     standard: Callable[[str], Limits] = lambda _: STANDARD,
 ) -> Accepted:
     """Check a message and put it in the outbox.
@@ -107,28 +99,14 @@ def submit(
     Args:
         store: the database.
         creator_id: whose message it is.
-        recipient: the fan's id.
-        content: the text.
-        priority: high, medium or low.
+        request: the message as it was asked for.
         now: the present.
-        platform: where to send it.
-        account_id: the sending account; default the one that talks to the fan.
-        subject: for e-mail.
-        topic: what the fan's consent is asked about.
-        send_at: not before this.
-        expires_at: not after this.
-        key: the caller's idempotency key; the same key and message again is the same message.
         standard: the platform's limits, for the estimate.
 
     Raises:
         MessageError: it cannot be sent as it is; every fault is named.
         ConflictError: the key was used for another message.
     """
-    request = Request(
-        recipient=recipient, content=content, priority=priority, platform=platform,
-        account_id=account_id, subject=subject, topic=topic, send_at=send_at,
-        expires_at=expires_at, key=key,
-    )  # fmt: skip
     with store.tenant(creator_id) as connection:
         if before := _before(connection, creator_id, request):
             return before
@@ -139,10 +117,10 @@ def submit(
         decision = _decision(creator_id, request, found, now)
         if outbox.record(connection, [decision]).known:
             return _second(connection, creator_id, request)
-        limits = own(standard(platform))
+        limits = own(standard(request.platform))
         when = estimate.delivery(
-            connection, decision.message_id, found.account_id, priority, decision.not_before,
-            now, limits,
+            connection, decision.message_id, found.account_id, request.priority,
+            decision.not_before, now, limits,
         )  # fmt: skip
         connection.execute(
             text("update messages set estimated_delivery = :at where creator_id = :c and id = :id"),
@@ -216,11 +194,7 @@ def _change(
             allowed = ", ".join(states)
             raise ConflictError(f"cannot {action} a message that is {state}; only {allowed}")
         connection.execute(text(f"update messages set {values} {where}"), key)
-        connection.execute(
-            text("""insert into audit (creator_id, actor, action, target)
-                values (:creator, :actor, :action, :target)"""),
-            key | {"actor": actor, "action": f"message.{action}", "target": message_id},
-        )
+        audit.record(connection, creator_id, actor, f"message.{action}", message_id, now, {})
 
 
 def _decision(creator_id: str, request: Request, found: Recipient, now: datetime) -> Decision:

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.campaigns import audit
 from huntaze_pipeline.errors import ConflictError, NotFoundError
+from huntaze_pipeline.store import audit
 from huntaze_pipeline.store.people import PLATFORMS
 
 VERDICTS = """

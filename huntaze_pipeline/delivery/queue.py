@@ -18,7 +18,7 @@ from huntaze_pipeline.errors import ServiceError
 BATCH = 10
 """Notes a call; SQS takes no more."""
 BUNDLE = 50
-"""Messages a note: SQS is paid and slow by the note."""
+"""Messages per note: SQS costs money, and time, by the note."""
 
 
 class QueueError(ServiceError):

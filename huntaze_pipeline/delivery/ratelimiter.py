@@ -23,9 +23,9 @@ POLL_S = 0.05
 SHARDS = 4
 """Hash tags over which accounts are spread. Each costs a script call; one Redis needs but one."""
 _MOST = 500
-"""Accounts, or permits, a script call: more would hold up others on the server."""
+"""Accounts, or permits, per script call: more would hold up others on the server."""
 _AT_ONCE = 3500
-"""Accounts a round of script calls, however many shards: Lua passes on no more at once."""
+"""Accounts per round of script calls, in however many shards: Lua returns no more at once."""
 _SERIALS = 65535
 _TAKE, _GIVE, _HOLD = (("shard", "calls", name) for name in ("take", "give", "hold"))
 _Group = tuple[int, Limits, list[str]]
@@ -89,7 +89,7 @@ class RateLimiter:
             await asyncio.sleep(_pause(answer, ends, account))
 
     def decide(self, wanted: Mapping[str, int]) -> dict[str, Answer]:
-        """Take up to so many permits of each account, all in one round trip.
+        """Take up to this many permits of each account, all in one round trip.
 
         Raises:
             StepError: Redis's clock jumped; nothing is granted for a window.

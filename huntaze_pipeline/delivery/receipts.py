@@ -1,4 +1,4 @@
-"""Receipts: what platforms tell about messages, turned into events.
+"""Receipts: what platforms tell us about messages, turned into events.
 
 A receipt names its message by our id or by the platform's reference. It is taken once. Its side
 effects happen in the same transaction: a bounce suppresses the address, an unsubscribe withdraws

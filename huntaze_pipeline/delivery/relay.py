@@ -21,7 +21,7 @@ from huntaze_pipeline.store import outflow
 from huntaze_pipeline.store.session import Store
 
 BATCH = 4000
-"""Rows a transaction, at most: a sender may meet a note before its row is committed, and waits."""
+"""Rows per transaction, at most: a sender that meets a note before its row is committed waits."""
 HOLD_S = 30.0
 """Rows of a paused campaign, automation or account are looked at again after this long."""
 

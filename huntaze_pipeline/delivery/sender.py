@@ -1,6 +1,6 @@
 """The sender: parks what SQS rings for, claims for accounts, calls platforms, settles.
 
-One process of any number. Every step works on batches: one claim, one commit of intents, one
+Any number of processes may run. Every step works on batches: one claim, one commit of intents, one
 commit of results, one settlement for many messages. Blocking work runs in threads; the loop only
 waits for platforms. A service that is away pauses what needs it, with growing waits, and nothing
 else. Starting and stopping a process is `worker`.
@@ -25,11 +25,11 @@ from huntaze_pipeline.delivery.stamina import AWAY, LOST, Stamina, growing
 from huntaze_pipeline.delivery.upkeep import Upkeep
 
 SLICE = 16
-"""Calls that are begun in one go: an urgent one comes behind so many, not behind its batch."""
+"""Calls begun in one go: an urgent one waits for this many, not for a whole batch."""
 LOOK_S = 0.25
 """How often, while there is no room, high messages are looked for that no note announced."""
 LATE_S = 0.1
-"""A call that begins so long after its intent shows that the processor cannot keep up."""
+"""A call that begins this long after its intent shows that the processor cannot keep up."""
 
 
 class Sender:

@@ -95,5 +95,5 @@ class Stamina:
 
 
 def growing(failures: int) -> float:
-    """Return the wait after so many failures in a row: from 0.2 s, doubling, at most 5 s."""
+    """Return the wait after a number of failures in a row: from 0.2 s, doubling, at most 5 s."""
     return min(5.0, 0.1 * 2 ** min(failures, 10))

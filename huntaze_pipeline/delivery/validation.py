@@ -17,15 +17,23 @@ class Request:
     """A single message as it was asked for."""
 
     recipient: str
+    """The fan's id."""
     content: str
     priority: str = "medium"
+    """high, medium or low"""
     platform: str = "onlyfans"
     account_id: str | None = None
+    """The sending account; None: the one that talks to the fan."""
     subject: str | None = None
+    """For e-mail."""
     topic: str = "marketing"
+    """What the fan's consent is asked about."""
     send_at: datetime | None = None
+    """Not before this."""
     expires_at: datetime | None = None
+    """Not after this."""
     key: str | None = None
+    """The caller's idempotency key; the same key and message again is the same message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,8 @@ def look_up(connection: Connection, message_id: str) -> Subject | None:
 def withdraw(connection: Connection, message_id: str, now: datetime) -> Subject | None:
     """Withdraw the fan's consent for the message's topic; None for an unknown message.
 
-    Again changes nothing more: the event is written once a message. Messages that wait are
-    stopped by the sender's own look at the consent.
+    Doing so again changes nothing more: the event is written once per message. Messages that wait
+    are stopped by the sender's own look at the consent.
     """
     message = _message(connection, message_id)
     if message is None:

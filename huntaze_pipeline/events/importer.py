@@ -30,6 +30,17 @@ from huntaze_pipeline.store.session import Store
 T = TypeVar("T")
 Progress = Callable[[str, str], None]
 """Called with (file, what is being done)."""
+_START = """
+insert into imports (creator_id, id, path, content_hash, mapping_hash, kind, state, started_at)
+values (:creator, :id, :path, :content, :mapping, :kind, 'running', :now)
+on conflict (creator_id, content_hash, mapping_hash) do update set
+    state = 'running', error = null, started_at = excluded.started_at, finished_at = null
+"""
+_DONE = """
+update imports set state = 'done', rows = :rows, kept = :kept, known = :known,
+    rejected = :rejected, finished_at = :now, error = null
+where id = :id
+"""
 
 
 class Write(Protocol):
@@ -216,16 +227,3 @@ def _fail(store: Store, creator_id: str, import_id: str, why: str, clock: Clock)
             ),
             {"why": why[:2000], "id": import_id, "now": clock()},
         )
-
-
-_START = """
-insert into imports (creator_id, id, path, content_hash, mapping_hash, kind, state, started_at)
-values (:creator, :id, :path, :content, :mapping, :kind, 'running', :now)
-on conflict (creator_id, content_hash, mapping_hash) do update set
-    state = 'running', error = null, started_at = excluded.started_at, finished_at = null
-"""
-_DONE = """
-update imports set state = 'done', rows = :rows, kept = :kept, known = :known,
-    rejected = :rejected, finished_at = :now, error = null
-where id = :id
-"""

@@ -4,7 +4,7 @@ Bulk history does not pass here (`importer` writes it to the lake); rules react 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -132,13 +132,6 @@ def tail(connection: Connection, after: Position = Position(), limit: int = 1000
 def waits(connection: Connection, reader: str) -> bool:
     """Say whether there is anything that a reader has not read; nothing is held."""
     return connection.execute(_WAITS, {"reader": reader}).scalar_one()
-
-
-def drain(connection: Connection, after: Position = Position()) -> Iterator[list[Arrived]]:
-    """Yield batches until nothing more can be read."""
-    while batch := tail(connection, after):
-        yield batch
-        after = batch[-1].position
 
 
 def _row(line: int, event: Event) -> dict[str, Any]:

@@ -14,9 +14,69 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.events import arrival, shape
 from huntaze_pipeline.events.mapping import Mapping
-from huntaze_pipeline.events.source import quoted
+from huntaze_pipeline.sql import quoted
+from huntaze_pipeline.store import address
 
 _CHUNK = 1 << 20
+_FANS = """
+insert into fans (creator_id, id, name, zone, locale, birthday, subscribed_at, attributes, tags)
+select :creator, id, name, zone, locale, birthday, subscribed_at, attributes, tags
+from landing_fans
+on conflict (creator_id, id) do update set
+    name = coalesce(fans.name, excluded.name), zone = coalesce(fans.zone, excluded.zone),
+    locale = coalesce(fans.locale, excluded.locale),
+    birthday = coalesce(fans.birthday, excluded.birthday),
+    subscribed_at = least(fans.subscribed_at, excluded.subscribed_at),
+    attributes = excluded.attributes || fans.attributes
+        || jsonb_build_object('derived', (
+            select coalesce(jsonb_agg(distinct d), '[]') from jsonb_array_elements(
+                coalesce(fans.attributes -> 'derived', '[]')
+                || (excluded.attributes -> 'derived')) d)),
+    tags = (select coalesce(jsonb_agg(distinct t), '[]')
+            from jsonb_array_elements(fans.tags || excluded.tags) t),
+    updated_at = now()
+where (coalesce(fans.name, excluded.name), coalesce(fans.zone, excluded.zone),
+       coalesce(fans.locale, excluded.locale), coalesce(fans.birthday, excluded.birthday),
+       least(fans.subscribed_at, excluded.subscribed_at))
+      is distinct from (fans.name, fans.zone, fans.locale, fans.birthday, fans.subscribed_at)
+   or not fans.attributes @> (excluded.attributes - 'derived') or not fans.tags @> excluded.tags
+"""
+_ACCOUNTS = """
+insert into accounts (creator_id, id, platform, handle)
+select distinct on (account) :creator, account, account_platform, handle from landing_fans
+order by account, handle
+on conflict do nothing
+"""
+_IDENTITIES = f"""
+insert into identities (creator_id, fan_id, platform, account_id, address, normalised)
+select :creator, l.id, l.platform, coalesce(own.id, held.id, l.account_id), l.address,
+       {address.sql("l.address")}
+from landing_fans l
+left join accounts own on own.creator_id = :creator and own.id = l.account_id
+left join accounts held on held.creator_id = :creator and l.account = l.account_id
+    and held.platform = l.account_platform and held.handle = l.handle
+on conflict do nothing
+"""
+_CONSENTS = """
+insert into consents (creator_id, fan_id, topic, granted, source)
+select :creator, id, :topic, :granted, 'import' from landing_fans
+on conflict do nothing
+"""
+_CAMPAIGNS = """
+insert into campaigns (creator_id, id, name, type, status, platforms, start_at, end_at, settings,
+                       source)
+select :creator, id, name, type, :status, cast(:platforms as jsonb), start_at, end_at, settings,
+       :source
+from landing_campaigns
+on conflict (creator_id, id) do nothing
+"""
+_COSTS = """
+insert into costs (creator_id, id, campaign_id, kind, amount_micros, currency, incurred_at, source,
+                   note)
+select :creator, id, campaign_id, :kind, amount, currency, incurred_at, :source, :note
+from landing_costs
+on conflict (creator_id, id) do nothing
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,64 +237,3 @@ def _counted(con: DuckDBPyConnection, copied: int, made: int) -> Landed:
     rows = int(row[0])
     kept = rows if made == copied else min(rows, made)
     return Landed(kept, rows - kept, made)
-
-
-_FANS = """
-insert into fans (creator_id, id, name, zone, locale, birthday, subscribed_at, attributes, tags)
-select :creator, id, name, zone, locale, birthday, subscribed_at, attributes, tags
-from landing_fans
-on conflict (creator_id, id) do update set
-    name = coalesce(fans.name, excluded.name), zone = coalesce(fans.zone, excluded.zone),
-    locale = coalesce(fans.locale, excluded.locale),
-    birthday = coalesce(fans.birthday, excluded.birthday),
-    subscribed_at = least(fans.subscribed_at, excluded.subscribed_at),
-    attributes = excluded.attributes || fans.attributes
-        || jsonb_build_object('derived', (
-            select coalesce(jsonb_agg(distinct d), '[]') from jsonb_array_elements(
-                coalesce(fans.attributes -> 'derived', '[]')
-                || (excluded.attributes -> 'derived')) d)),
-    tags = (select coalesce(jsonb_agg(distinct t), '[]')
-            from jsonb_array_elements(fans.tags || excluded.tags) t),
-    updated_at = now()
-where (coalesce(fans.name, excluded.name), coalesce(fans.zone, excluded.zone),
-       coalesce(fans.locale, excluded.locale), coalesce(fans.birthday, excluded.birthday),
-       least(fans.subscribed_at, excluded.subscribed_at))
-      is distinct from (fans.name, fans.zone, fans.locale, fans.birthday, fans.subscribed_at)
-   or not fans.attributes @> (excluded.attributes - 'derived') or not fans.tags @> excluded.tags
-"""
-_ACCOUNTS = """
-insert into accounts (creator_id, id, platform, handle)
-select distinct on (account) :creator, account, account_platform, handle from landing_fans
-order by account, handle
-on conflict do nothing
-"""
-_IDENTITIES = """
-insert into identities (creator_id, fan_id, platform, account_id, address, normalised)
-select :creator, l.id, l.platform, coalesce(own.id, held.id, l.account_id), l.address,
-       lower(trim(l.address))
-from landing_fans l
-left join accounts own on own.creator_id = :creator and own.id = l.account_id
-left join accounts held on held.creator_id = :creator and l.account = l.account_id
-    and held.platform = l.account_platform and held.handle = l.handle
-on conflict do nothing
-"""
-_CONSENTS = """
-insert into consents (creator_id, fan_id, topic, granted, source)
-select :creator, id, :topic, :granted, 'import' from landing_fans
-on conflict do nothing
-"""
-_CAMPAIGNS = """
-insert into campaigns (creator_id, id, name, type, status, platforms, start_at, end_at, settings,
-                       source)
-select :creator, id, name, type, :status, cast(:platforms as jsonb), start_at, end_at, settings,
-       :source
-from landing_campaigns
-on conflict (creator_id, id) do nothing
-"""
-_COSTS = """
-insert into costs (creator_id, id, campaign_id, kind, amount_micros, currency, incurred_at, source,
-                   note)
-select :creator, id, campaign_id, :kind, amount, currency, incurred_at, :source, :note
-from landing_costs
-on conflict (creator_id, id) do nothing
-"""

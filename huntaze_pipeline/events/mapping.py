@@ -5,8 +5,9 @@ A mapping is data: it is read here, every fault with its file and line, and turn
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -72,9 +73,6 @@ class Value(_Part):
         if self.pick is not None and sum(self.pick.values()) <= 0:
             raise ValueError("the weights of `pick` must add up to more than 0")
         return self
-
-
-Spec = Annotated[Value, Field()]
 
 
 class Line(_Part):
@@ -209,9 +207,29 @@ class Mapping(_Part):
         return self
 
     @property
+    def lookups(self) -> frozenset[str]:
+        """What some value is looked up in: `fan`, `campaign`."""
+        found = (value.lookup for value in _values(self))
+        return frozenset(lookup.split(".")[0] for lookup in found if lookup)
+
+    @property
     def digest(self) -> str:
         """The content hash: the same mapping, however it is laid out."""
         return hashing.content(self.model_dump(mode="json", exclude={"description", "file"}))
+
+
+def _values(part: Any) -> Iterator[Value]:
+    """Give every value in a part of a mapping, those inside others included."""
+    if isinstance(part, Value):
+        yield part
+    if isinstance(part, BaseModel):
+        part = [getattr(part, name) for name in type(part).model_fields]
+    elif isinstance(part, dict):
+        part = part.values()
+    elif not isinstance(part, list):
+        return
+    for inner in part:
+        yield from _values(inner)
 
 
 def load(path: str | Path, settings: dict[str, str] | None = None) -> Mapping:

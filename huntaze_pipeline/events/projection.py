@@ -11,7 +11,8 @@ from datetime import date
 
 from huntaze_pipeline.events.envelope import MICROS
 from huntaze_pipeline.events.mapping import Mapping, Value
-from huntaze_pipeline.events.source import Table, identifier, quoted
+from huntaze_pipeline.events.source import Table
+from huntaze_pipeline.sql import identifier, quoted
 
 _NUMBERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UBIGINT", "UINTEGER", "HUGEINT",
             "DOUBLE", "FLOAT", "DECIMAL")  # fmt: skip

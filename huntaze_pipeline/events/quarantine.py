@@ -9,7 +9,8 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.events.source import REPLAY, Table, identifier, quoted
+from huntaze_pipeline.events.source import REPLAY, Table
+from huntaze_pipeline.sql import identifier, quoted
 
 _ROWS = 10_000
 

@@ -4,6 +4,7 @@ A row is bad when a value cannot be read, or when it names a fan, campaign or ac
 the creator's. What is made of the good ones is `staging`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,8 +15,12 @@ from huntaze_pipeline.events import shape
 from huntaze_pipeline.events.mapping import EventSpec, Mapping, Value
 from huntaze_pipeline.events.projection import Scope
 from huntaze_pipeline.events.shape import Field
-from huntaze_pipeline.events.source import Table, identifier, quoted
+from huntaze_pipeline.events.source import Table
 from huntaze_pipeline.quality.suite import Suite
+from huntaze_pipeline.sql import identifier, quoted
+
+_REFERENCES = {"fan": "fan_id", "campaign": "campaign_id"}
+"""What a row may refer to, and by which field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ def _unmade(mapping: Mapping) -> Value | None:
 
 
 def _uses(mapping: Mapping, what: str) -> bool:
-    return what in mapping.check or f"'{what}." in str(mapping.model_dump())
+    return what in mapping.check or what in mapping.lookups
 
 
 def fill(con: DuckDBPyConnection, reading: Reading, fields: list[Field]) -> None:
@@ -96,8 +101,9 @@ def fill(con: DuckDBPyConnection, reading: Reading, fields: list[Field]) -> None
     keys = [f"{_key(scope, spec, mapping)} as _k{n}" for n, spec in enumerate(mapping.events)]
     _complain(scope, fields, reading)
     _accounts(con, reading, scope)
-    joins = _joins(scope, mapping)
-    parts = ", ".join(["_s.*", *_carried(joins), *groups, *keys, *typed])
+    joined = _joins(scope, mapping)
+    joins = "".join(joined.values())
+    parts = ", ".join(["_s.*", *_carried(joined), *groups, *keys, *typed])
     given = ", ".join(identifier(name) for name in reading.table.columns) or "_line"
     suspect = [c for f in early for c in f.suspect(scope, reading.now)]
     suspect += [condition for _, condition, _ in _references(scope, mapping)]
@@ -133,12 +139,9 @@ def _explain(con: DuckDBPyConnection, relation: str, faults: list[tuple[str, str
     )
 
 
-def _carried(joins: str) -> list[str]:
+def _carried(joined: Collection[str]) -> list[str]:
     """What a row refers to, as structs, so that reasons can show it."""
-    return [
-        f"_{what}" if f" join _{what} " in joins else f"null as _{what}"
-        for what in ("fan", "campaign")
-    ]
+    return [f"_{what}" if what in joined else f"null as _{what}" for what in _REFERENCES]
 
 
 def _key(scope: Scope, spec: EventSpec, mapping: Mapping) -> str:
@@ -173,7 +176,7 @@ def _references(scope: Scope, mapping: Mapping) -> list[tuple[str, str, str]]:
         for n in range(len(mapping.events))
         if keyed
     ]
-    for what, column in (("fan", "fan_id"), ("campaign", "campaign_id")):
+    for what, column in _REFERENCES.items():
         value = _reference(mapping, column)
         if what in mapping.check and value is not None:
             raw = scope.expression(value).text
@@ -194,12 +197,13 @@ def _no_account(raw: str) -> str:
     return f"'''' || {raw} || ''' is no account of this creator' || {hint}"
 
 
-def _joins(scope: Scope, mapping: Mapping) -> str:
-    joins = ""
-    for what, column in (("fan", "fan_id"), ("campaign", "campaign_id")):
+def _joins(scope: Scope, mapping: Mapping) -> dict[str, str]:
+    """Return the join of each thing that rows refer to, where something is asked of it."""
+    joins = {}
+    for what, column in _REFERENCES.items():
         value = _reference(mapping, column)
         if value is not None and _uses(mapping, what):
-            joins += f" left join _{what} on _{what}.id = {scope.expression(value).text}"
+            joins[what] = f" left join _{what} on _{what}.id = {scope.expression(value).text}"
     return joins
 
 

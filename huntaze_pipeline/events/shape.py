@@ -13,7 +13,7 @@ from huntaze_pipeline.events import projection
 from huntaze_pipeline.events.envelope import CURRENCIES, CUSTOM, FUTURE, LIMIT_MICROS, NAMES
 from huntaze_pipeline.events.mapping import EventSpec, Mapping, Value
 from huntaze_pipeline.events.projection import Scope
-from huntaze_pipeline.events.source import quoted
+from huntaze_pipeline.sql import quoted
 
 Kind = Literal["text", "name", "zone", "currency", "time", "instant", "date", "money", "number",
                "json"]  # fmt: skip

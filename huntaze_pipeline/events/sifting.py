@@ -14,10 +14,10 @@ from duckdb import DuckDBPyConnection
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline.events.mapping import Mapping
-from huntaze_pipeline.events.source import identifier, quoted
 from huntaze_pipeline.quality import history, sieve, suite
 from huntaze_pipeline.quality.sieve import BROKEN, Holding
 from huntaze_pipeline.quality.suite import Suite
+from huntaze_pipeline.sql import identifier, quoted
 from huntaze_pipeline.store.session import Store
 
 INBOX = "inbox"
@@ -25,6 +25,17 @@ INBOX = "inbox"
 KEY = ("creator_id", "event_id")
 _SUITES = {"audience": "events"}
 _CHUNK = 5_000
+_HOLD = """
+insert into quarantine (creator_id, import_id, file, "row", field, reason, raw)
+select x.creator_id, 'inbox', 'inbox', x."row", x.field, x.reason, x.raw
+from jsonb_to_recordset(cast(:rows as jsonb)) as x(
+    creator_id text, "row" bigint, field text, reason text, raw jsonb)
+join creators c on c.id = x.creator_id
+on conflict do nothing
+"""
+_THERE = """
+select "row" from quarantine where import_id = 'inbox' and "row" between :low and :high
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +153,3 @@ def _relation(con: DuckDBPyConnection, table: str, given: Suite, arrival: Arriva
         value = fixed.get(name) or (identifier(there) if there else f"cast(null as {kind})")
         parts.append(f"{value} as {identifier(name)}")
     return f"(select {', '.join(parts)} from {table})"
-
-
-_HOLD = """
-insert into quarantine (creator_id, import_id, file, "row", field, reason, raw)
-select x.creator_id, 'inbox', 'inbox', x."row", x.field, x.reason, x.raw
-from jsonb_to_recordset(cast(:rows as jsonb)) as x(
-    creator_id text, "row" bigint, field text, reason text, raw jsonb)
-join creators c on c.id = x.creator_id
-on conflict do nothing
-"""
-_THERE = """
-select "row" from quarantine where import_id = 'inbox' and "row" between :low and :high
-"""

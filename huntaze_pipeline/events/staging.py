@@ -13,8 +13,8 @@ from huntaze_pipeline.events.mapping import EventSpec, Mapping
 from huntaze_pipeline.events.projection import Scope
 from huntaze_pipeline.events.rows import Reading
 from huntaze_pipeline.events.shape import Field
-from huntaze_pipeline.events.source import quoted
 from huntaze_pipeline.quality.sieve import Holding
+from huntaze_pipeline.sql import quoted
 
 COLUMNS = ("platform", "account_id", "campaign_id", "message_id", "occurred_at", "properties")
 _GOOD = "_rows anti join _held using (_row)"

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.warehouse.lake import quoted
+from huntaze_pipeline.sql import quoted
 
 Rows = list[dict[str, Any]]
 LIMIT = 10

@@ -14,6 +14,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.measurement import markov, paths, shapley
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.warehouse import lake
 
 TABLE = "raw.channel_effects"
@@ -80,7 +81,7 @@ def _replace(con: DuckDBPyConnection, rows: list[Row]) -> None:
 
 
 def _literal(row: Row) -> str:
-    parts = [lake.quoted(v) if isinstance(v, str) else repr(v) for v in row]
+    parts = [quoted(v) if isinstance(v, str) else repr(v) for v in row]
     return f"({', '.join(parts)})"
 
 

@@ -8,6 +8,7 @@ import polars as pl
 from duckdb import CatalogException, DuckDBPyConnection
 
 from huntaze_pipeline.measurement.incrementality import Incremental
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.warehouse import lake as lakes
 
 TABLE = "metrics.campaign_incremental"
@@ -35,9 +36,7 @@ def read(
         campaign_id: only this campaign.
     """
     only = {"h.creator_id": creator_id, "h.campaign_id": campaign_id}
-    chosen = [
-        f"{name} = {lakes.quoted(value)}" for name, value in only.items() if value is not None
-    ]
+    chosen = [f"{name} = {quoted(value)}" for name, value in only.items() if value is not None]
     try:
         sums = con.sql(f"{_SUMS} where {' and '.join(chosen) or 'true'}")
     except CatalogException:  # nothing was built yet

@@ -16,13 +16,6 @@ _Table = dict[str, dict[str, Any]]
 """Conversions and micros by channel."""
 
 
-def from_touches(
-    touches: pl.DataFrame, conversions: pl.DataFrame, rules: Rules, worth: Worth = "conversions"
-) -> dict[str, Any]:
-    """All models, from touches and conversions with their times."""
-    return from_slices([(touches, conversions)], rules, worth)
-
-
 def from_slices(
     parts: Iterable[tuple[pl.DataFrame, pl.DataFrame]], rules: Rules, worth: Worth = "conversions"
 ) -> dict[str, Any]:

@@ -17,6 +17,16 @@ _EMPTY = "the intervals of the looks do not overlap: the effect changed over tim
 _OPEN = "a bound is infinite or the mean of the baseline cannot be told apart from zero"
 
 
+def report(analysis: Analysis) -> dict[str, Any]:
+    """Everything that is told of an analysis."""
+    problems = [{"where": p.where, "what": p.what} for p in analysis.counts.problems]
+    return {
+        "experiments": experiments(analysis),
+        "problems": problems,
+        "summary": summary(analysis),
+    }
+
+
 def experiments(analysis: Analysis) -> list[dict[str, Any]]:
     """One dictionary an experiment, at its last look, in the order of the file."""
     counts, arms = analysis.counts, _arms(analysis)

@@ -3,12 +3,14 @@
 What rows mean together (labels, order, looks) is in `counts`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from huntaze_pipeline.errors import ImportFileError, Problem
+
+_USUAL = {"squares": "sum_squares", "control": "control", "look": "look", "weight": "weight"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,17 @@ class Columns:
     look: str | None = None
     weight: str | None = None
     guardrail: str | None = None
+
+    def completed(self, there: Collection[str]) -> "Columns":
+        """Return these and the optional ones that a file has under their usual names."""
+        return replace(
+            self,
+            **{
+                field: usual
+                for field, usual in _USUAL.items()
+                if not getattr(self, field) and usual in there
+            },
+        )
 
 
 def _require(frame: pl.DataFrame, columns: Columns) -> None:

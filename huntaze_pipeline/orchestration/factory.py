@@ -115,7 +115,7 @@ def _asset(project: Project, model: Model, tables: lineage.Shapes) -> dg.AssetsD
         tags={"layer": layer},
         code_version=model.version,
         metadata={"dagster/column_schema": schema(model), "dagster/table_name": model.name},
-        freshness_policy=freshness(getattr(model.header, "freshness", None)),
+        freshness_policy=freshness(model.header.freshness),
         pool=WRITERS,
     )
     def build(rooms: Rooms) -> dg.MaterializeResult:

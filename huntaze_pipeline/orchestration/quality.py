@@ -19,6 +19,13 @@ LIBRARY = "great_expectations"
 AHEAD = timedelta(days=1)
 CAMPAIGNS = 20
 """Campaigns looked at, the nearest first: the library takes about a second for each."""
+_WAITING = text(
+    """
+    select case when import_id = 'inbox' then 'inbox' else 'files' end as source, field,
+           count(*) as rows, min(reason) as example
+    from quarantine where state = 'open' group by 1, 2 order by rows desc, 1, 2 limit 50
+    """
+)
 
 
 def arrivals(
@@ -103,12 +110,3 @@ def _table(failed: list[tuple[str, results.Result]]) -> str:
 def _cell(value: str) -> str:
     """Keep a value from ending the table that it is shown in."""
     return " ".join(value.replace("|", "\\|").split())[:200]
-
-
-_WAITING = text(
-    """
-    select case when import_id = 'inbox' then 'inbox' else 'files' end as source, field,
-           count(*) as rows, min(reason) as example
-    from quarantine where state = 'open' group by 1, 2 order by rows desc, 1, 2 limit 50
-    """
-)

@@ -14,7 +14,7 @@ import duckdb
 from huntaze_pipeline import settings
 from huntaze_pipeline.clock import Clock, system_clock
 from huntaze_pipeline.delivery import worker
-from huntaze_pipeline.delivery.sender import Parts
+from huntaze_pipeline.delivery.outfit import Parts
 from huntaze_pipeline.rulebook.policies import Policies, load_policies
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store

@@ -13,7 +13,8 @@ from huntaze_pipeline.errors import ImportFileError, ModelError, Problem
 from huntaze_pipeline.quality import results
 from huntaze_pipeline.quality.results import Result
 from huntaze_pipeline.quality.suite import Suite
-from huntaze_pipeline.quality.vocabulary import identifier, literal
+from huntaze_pipeline.quality.vocabulary import literal
+from huntaze_pipeline.sql import identifier
 
 READERS = {
     ".csv": "read_csv({}, all_varchar = true, header = true)",

@@ -12,7 +12,6 @@ from typing import Any
 
 from huntaze_pipeline.clock import duration
 
-PARAMETERS = ("now", "usual")
 _FORM = re.compile(
     r"^(?P<name>now|usual)\s*(?:\*\s*(?P<factor>\d+(?:\.\d+)?))?"
     r"\s*(?:(?P<sign>[+-])\s*(?P<offset>\d+(?:\.\d+)?[a-z]*))?$"

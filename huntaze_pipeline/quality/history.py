@@ -15,6 +15,27 @@ from huntaze_pipeline.quality.suite import Suite
 
 WHOLE = "rows held back"
 """Stands for the expectation in the line that says how many rows there were, and how many held."""
+_KEEP = """
+insert into checks (id, creator_id, suite, subject, judge, expectation, severity, success, rows,
+                    unexpected, examples, at)
+select * from jsonb_to_recordset(cast(:rows as jsonb)) as x(
+    id text, creator_id text, suite text, subject text, judge text, expectation text,
+    severity text, success boolean, rows bigint, unexpected bigint, examples jsonb,
+    at timestamptz)
+on conflict (id) do update set success = excluded.success, rows = excluded.rows,
+    unexpected = excluded.unexpected, examples = excluded.examples, at = excluded.at
+"""
+_LIST = """
+select creator_id, suite, subject, judge, expectation, severity, success, rows, unexpected,
+       examples, at
+from checks
+where (cast(:suite as text) is null or suite = :suite) and not (:failed and success)
+order by at desc, suite, subject, expectation limit :limit
+"""
+_JUDGED = """
+select max(split_part(subject, '-', 2)::bigint) from checks
+where suite = :suite and judge = 'great_expectations' and subject like 'arrival:%'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +98,3 @@ def _row(about: Subject, result: Result, at: datetime) -> dict[str, Any]:
         "success": result.success, "rows": result.rows, "unexpected": result.unexpected,
         "examples": list(result.examples), "at": at.isoformat(),
     }  # fmt: skip
-
-
-_KEEP = """
-insert into checks (id, creator_id, suite, subject, judge, expectation, severity, success, rows,
-                    unexpected, examples, at)
-select * from jsonb_to_recordset(cast(:rows as jsonb)) as x(
-    id text, creator_id text, suite text, subject text, judge text, expectation text,
-    severity text, success boolean, rows bigint, unexpected bigint, examples jsonb,
-    at timestamptz)
-on conflict (id) do update set success = excluded.success, rows = excluded.rows,
-    unexpected = excluded.unexpected, examples = excluded.examples, at = excluded.at
-"""
-_LIST = """
-select creator_id, suite, subject, judge, expectation, severity, success, rows, unexpected,
-       examples, at
-from checks
-where (cast(:suite as text) is null or suite = :suite) and not (:failed and success)
-order by at desc, suite, subject, expectation limit :limit
-"""
-_JUDGED = """
-select max(split_part(subject, '-', 2)::bigint) from checks
-where suite = :suite and judge = 'great_expectations' and subject like 'arrival:%'
-"""

@@ -14,7 +14,8 @@ from huntaze_pipeline.errors import ModelError, Problem
 from huntaze_pipeline.quality import results
 from huntaze_pipeline.quality.results import Result
 from huntaze_pipeline.quality.suite import Expectation, Suite
-from huntaze_pipeline.quality.vocabulary import identifier, literal
+from huntaze_pipeline.quality.vocabulary import literal
+from huntaze_pipeline.sql import identifier
 
 BROKEN = "_broken"
 

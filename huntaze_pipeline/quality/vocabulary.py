@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from huntaze_pipeline.sql import identifier, quoted
+
 Arguments = Mapping[str, Any]
 Level = Literal["nulls", "rows", "groups", "batch"]
 COMMON = ("type", "severity", "meaning", "where", "mostly")
@@ -39,11 +41,6 @@ class Word:
         return (*self.needs, *self.takes, *COMMON)
 
 
-def identifier(name: str) -> str:
-    """Return a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def literal(value: Any) -> str:
     """Return a value as an SQL literal."""
     if isinstance(value, bool):
@@ -54,7 +51,7 @@ def literal(value: Any) -> str:
         return f"timestamptz '{value.isoformat()}'"
     if isinstance(value, date):
         return f"date '{value.isoformat()}'"
-    return "'" + str(value).replace("'", "''") + "'"
+    return quoted(str(value))
 
 
 def _column(given: Arguments) -> str:

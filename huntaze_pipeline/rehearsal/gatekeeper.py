@@ -17,6 +17,7 @@ from huntaze_pipeline.campaigns import gates
 from huntaze_pipeline.rehearsal.past import Past
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
+from huntaze_pipeline.store.address import normal
 
 _ASKING: dict[str, Any] = {
     "position": pl.Int64, "creator_id": pl.String, "fan_id": pl.String, "topic": pl.String,
@@ -26,6 +27,51 @@ _ASKING: dict[str, Any] = {
 Fan = tuple[str, str]
 Contacts = dict[Fan, dict[str, dict[str, Any]]]
 """By fan and message: the rows of messages that went, or were going to."""
+_REPLIES = """
+    select a.position, max(e.occurred_at) as at
+    from asking a join past_events e
+        on e.creator_id = a.creator_id and e.fan_id = a.fan_id and e.platform = a.platform
+        and e.name = 'replied' and (e.receipt or a.imported) and e.seen_at <= a.seen_at
+    group by a.position
+"""
+_KNOWN = """
+    select a.position, p.zone,
+           case when c.until is not null then
+                    case when a.imported
+                           or cast(json_extract_string(c.body, '$.changed_at') as timestamptz)
+                              <= a.seen_at
+                         then cast(json_extract_string(c.body, '$.granted') as boolean) end
+                when a.imported or d.changed_at <= a.seen_at then d.granted end as consent,
+           case when s.until is not null
+                     and cast(json_extract_string(s.body, '$.created_at') as timestamptz)
+                         <= a.seen_at
+                then json_extract_string(s.body, '$.reason')
+                when t.created_at <= a.seen_at then t.reason
+                when b.created_at <= a.seen_at then b.reason end as suppressed,
+           case when u.until is not null then json_extract_string(u.body, '$.status')
+                when a.imported or v.created_at <= a.seen_at then v.status end as account,
+           greatest(r.at, case when i.last_inbound_at <= a.seen_at then i.last_inbound_at end)
+               as last_inbound_at
+    from asking a
+    left join ({profile}) p on p.position = a.position
+    asof left join old_consents c on c.creator_id = a.creator_id
+        and c.id = a.fan_id || chr(31) || a.topic and a.seen_at < c.until
+    left join new_consents d on d.creator_id = a.creator_id
+        and d.id = a.fan_id || chr(31) || a.topic
+    asof left join old_suppressions s on s.creator_id = a.creator_id
+        and s.id = a.platform || chr(31) || a.normalised and a.seen_at < s.until
+    left join new_suppressions t on t.creator_id = a.creator_id
+        and t.id = a.platform || chr(31) || a.normalised
+    left join {barred} b on b.platform = a.platform and b.normalised = a.normalised
+    asof left join old_accounts u on u.creator_id = a.creator_id and u.id = a.account_id
+        and a.seen_at < u.until
+    left join new_accounts v on v.creator_id = a.creator_id and v.id = a.account_id
+        and v.platform = a.platform
+    left join ({replies}) r on r.position = a.position
+    left join {identities} i on i.creator_id = a.creator_id and i.fan_id = a.fan_id
+        and i.platform = a.platform
+    order by a.position
+"""
 
 
 def screen(
@@ -133,7 +179,7 @@ def _ask(past: Past, decisions: Sequence[Decision], imported: set[str]) -> None:
         {
             "position": n, "creator_id": d.creator_id, "fan_id": d.fan_id, "topic": d.topic,
             "platform": d.platform, "account_id": d.account_id, "seen_at": d.decided_at,
-            "normalised": d.address.strip().lower(),
+            "normalised": normal(d.address),
             "imported": bool(imported) and d.message_id in imported,
         }
         for n, d in enumerate(decisions)
@@ -171,51 +217,6 @@ _KINDS = {
         from {table}""",
     "accounts": "select creator_id, id, platform, status, created_at from {table}",
 }
-_REPLIES = """
-    select a.position, max(e.occurred_at) as at
-    from asking a join past_events e
-        on e.creator_id = a.creator_id and e.fan_id = a.fan_id and e.platform = a.platform
-        and e.name = 'replied' and (e.receipt or a.imported) and e.seen_at <= a.seen_at
-    group by a.position
-"""
-_KNOWN = """
-    select a.position, p.zone,
-           case when c.until is not null then
-                    case when a.imported
-                           or cast(json_extract_string(c.body, '$.changed_at') as timestamptz)
-                              <= a.seen_at
-                         then cast(json_extract_string(c.body, '$.granted') as boolean) end
-                when a.imported or d.changed_at <= a.seen_at then d.granted end as consent,
-           case when s.until is not null
-                     and cast(json_extract_string(s.body, '$.created_at') as timestamptz)
-                         <= a.seen_at
-                then json_extract_string(s.body, '$.reason')
-                when t.created_at <= a.seen_at then t.reason
-                when b.created_at <= a.seen_at then b.reason end as suppressed,
-           case when u.until is not null then json_extract_string(u.body, '$.status')
-                when a.imported or v.created_at <= a.seen_at then v.status end as account,
-           greatest(r.at, case when i.last_inbound_at <= a.seen_at then i.last_inbound_at end)
-               as last_inbound_at
-    from asking a
-    left join ({profile}) p on p.position = a.position
-    asof left join old_consents c on c.creator_id = a.creator_id
-        and c.id = a.fan_id || chr(31) || a.topic and a.seen_at < c.until
-    left join new_consents d on d.creator_id = a.creator_id
-        and d.id = a.fan_id || chr(31) || a.topic
-    asof left join old_suppressions s on s.creator_id = a.creator_id
-        and s.id = a.platform || chr(31) || a.normalised and a.seen_at < s.until
-    left join new_suppressions t on t.creator_id = a.creator_id
-        and t.id = a.platform || chr(31) || a.normalised
-    left join {barred} b on b.platform = a.platform and b.normalised = a.normalised
-    asof left join old_accounts u on u.creator_id = a.creator_id and u.id = a.account_id
-        and a.seen_at < u.until
-    left join new_accounts v on v.creator_id = a.creator_id and v.id = a.account_id
-        and v.platform = a.platform
-    left join ({replies}) r on r.position = a.position
-    left join {identities} i on i.creator_id = a.creator_id and i.fan_id = a.fan_id
-        and i.platform = a.platform
-    order by a.position
-"""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,11 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date | datetime) else str(value)
 
 
+def told(kind: str, found: Mapping[str, Any]) -> str:
+    """Return the summary of a kind of rule (its folder) as lines for a terminal."""
+    return {"automations": text, "campaigns": mailing, "segments": tides}[kind](found)
+
+
 def text(found: Mapping[str, Any]) -> str:
     """Return the summary as lines for a terminal."""
     return "\n".join(

@@ -14,8 +14,8 @@ from huntaze_pipeline.reports import page as pages
 from huntaze_pipeline.reports.figures import Answer, Row, Table, Tenant
 from huntaze_pipeline.reports.page import Badge, Draft, Figure, Page, Section, Tile
 from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.warehouse import models, reports
-from huntaze_pipeline.warehouse.lake import quoted
 
 PARTS = (
     "campaign_overview", "timeline", "platforms", "best_hours", "campaign_roi", "experiments",

@@ -9,8 +9,8 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.errors import NotFoundError, Problem, Problems, WarehouseError
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.warehouse import walls
-from huntaze_pipeline.warehouse.lake import quoted
 from huntaze_pipeline.warehouse.reports import Column, Kind, Report
 from huntaze_pipeline.warehouse.walls import Value
 

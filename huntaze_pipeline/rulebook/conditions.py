@@ -150,9 +150,6 @@ class Condition:
         ]
 
 
-ALWAYS = Condition(None, EVERYWHERE)
-
-
 def parse(where: Any, scopes: tuple[str, ...] = EVERYWHERE) -> Condition:
     """Read a condition: an SQL expression, or `all` / `any` / `not` with field, op and value.
 

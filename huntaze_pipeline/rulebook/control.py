@@ -6,7 +6,7 @@ paused automation's) by the sender's own look.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.errors import NotFoundError
 from huntaze_pipeline.rulebook.live import DECIDING
+from huntaze_pipeline.store import audit
 
 _ALONE = text("select pg_advisory_xact_lock(:key)")
 _TAKE = text(
@@ -98,14 +99,6 @@ _HURRY = text(
     update steps s set due_at = least(s.due_at, :now) from executions e
     where e.creator_id = :creator and e.automation_id = :name and e.state = 'active'
       and s.creator_id = e.creator_id and s.execution_id = e.id and s.state = 'waiting'
-    """
-)
-_AUDIT = text(
-    """
-    insert into audit (creator_id, actor, action, target, at, detail)
-    values (:creator, :actor, :action, :target, :now, jsonb_build_object(
-        'fan', cast(:fan as text), 'execution', cast(:execution as text),
-        'passages', cast(:passages as int), 'messages', cast(:messages as int)))
     """
 )
 
@@ -287,9 +280,8 @@ def _told(
     connection: Connection, which: Which, action: str, changed: Changed, now: datetime, actor: str
 ) -> Changed:
     """Put it down in the audit."""
-    values = _names(which) | {
-        "actor": actor, "action": f"automation.{action}", "target": which.automation_id, "now": now,
-        "fan": which.fan_id, "execution": which.execution_id, **vars(changed),
-    }  # fmt: skip
-    connection.execute(_AUDIT, values)
+    told = {"fan": which.fan_id, "execution": which.execution_id, **asdict(changed)}
+    audit.record(
+        connection, which.creator_id, actor, f"automation.{action}", which.automation_id, now, told
+    )
     return changed

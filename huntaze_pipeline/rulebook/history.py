@@ -14,6 +14,55 @@ from huntaze_pipeline.errors import NotFoundError
 
 STATES = ("active", "paused", "completed", "cancelled", "exited", "held_out")
 """Where a passage can be."""
+_AUTOMATIONS = text(
+    """
+    select a.id, a.name, a.is_active, a.paused_at, a.rule_hash, a.trigger, a.updated_at,
+           coalesce((select jsonb_object_agg(c.state, c.count) from (
+               select e.state, count(*) from executions e
+               where e.creator_id = a.creator_id and e.automation_id = a.id group by e.state) c),
+               '{}') as passages
+    from automations a
+    where a.creator_id = :creator and (cast(:id as text) is null or a.id = :id)
+    order by a.id
+    """
+)
+_JOURNEYS = text(
+    """
+    select id, automation_id, fan_id, state, reason, entry_key, event_id, rule_hash, snapshot_id,
+           entered_at, ended_at, count(*) over () as total
+    from executions
+    where creator_id = :creator
+      and (cast(:automation as text) is null or automation_id = :automation)
+      and (cast(:fan as text) is null or fan_id = :fan)
+      and (cast(:state as text) is null or state = :state)
+      and (cast(:id as text) is null or id = :id)
+    order by entered_at desc, id limit :limit offset :offset
+    """
+)
+_TURNS = text(
+    """
+    select s.execution_id, s.turn, s.position, s.kind, s.state, s.reason, s.began_at, s.due_at,
+           s.done_at, coalesce(s.rule_hash, e.rule_hash) as rule_hash, s.snapshot_id,
+           s.message_id, m.state as message_state, s.effect_id, f.state as effect_state
+    from steps s
+    join executions e on e.creator_id = s.creator_id and e.id = s.execution_id
+    left join messages m on m.creator_id = s.creator_id and m.id = s.message_id
+    left join effects f on f.creator_id = s.creator_id and f.id = s.effect_id
+    where s.creator_id = :creator and s.execution_id = any(cast(:ids as text[]))
+    order by s.execution_id, s.turn
+    """
+)
+_RESTING = text(
+    """
+    select s.position, s.kind, count(*) as fans, min(s.due_at) as first_due
+    from executions e
+    join steps s on s.creator_id = e.creator_id and s.execution_id = e.id
+    where e.creator_id = :creator and e.automation_id = :id and s.state in ('waiting', 'held')
+      and coalesce(s.rule_hash, e.rule_hash) = :hash
+    group by s.position, s.kind order by s.position
+    """
+)
+_FAN = text("select id from fans where creator_id = :creator and id = :id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,57 +124,6 @@ class Standing:
         if not self.is_active:
             return "stopped"
         return "paused" if self.paused_at else "active"
-
-
-_AUTOMATIONS = text(
-    """
-    select a.id, a.name, a.is_active, a.paused_at, a.rule_hash, a.trigger, a.updated_at,
-           coalesce((select jsonb_object_agg(c.state, c.count) from (
-               select e.state, count(*) from executions e
-               where e.creator_id = a.creator_id and e.automation_id = a.id group by e.state) c),
-               '{}') as passages
-    from automations a
-    where a.creator_id = :creator and (cast(:id as text) is null or a.id = :id)
-    order by a.id
-    """
-)
-_JOURNEYS = text(
-    """
-    select id, automation_id, fan_id, state, reason, entry_key, event_id, rule_hash, snapshot_id,
-           entered_at, ended_at, count(*) over () as total
-    from executions
-    where creator_id = :creator
-      and (cast(:automation as text) is null or automation_id = :automation)
-      and (cast(:fan as text) is null or fan_id = :fan)
-      and (cast(:state as text) is null or state = :state)
-      and (cast(:id as text) is null or id = :id)
-    order by entered_at desc, id limit :limit offset :offset
-    """
-)
-_TURNS = text(
-    """
-    select s.execution_id, s.turn, s.position, s.kind, s.state, s.reason, s.began_at, s.due_at,
-           s.done_at, coalesce(s.rule_hash, e.rule_hash) as rule_hash, s.snapshot_id,
-           s.message_id, m.state as message_state, s.effect_id, f.state as effect_state
-    from steps s
-    join executions e on e.creator_id = s.creator_id and e.id = s.execution_id
-    left join messages m on m.creator_id = s.creator_id and m.id = s.message_id
-    left join effects f on f.creator_id = s.creator_id and f.id = s.effect_id
-    where s.creator_id = :creator and s.execution_id = any(cast(:ids as text[]))
-    order by s.execution_id, s.turn
-    """
-)
-_RESTING = text(
-    """
-    select s.position, s.kind, count(*) as fans, min(s.due_at) as first_due
-    from executions e
-    join steps s on s.creator_id = e.creator_id and s.execution_id = e.id
-    where e.creator_id = :creator and e.automation_id = :id and s.state in ('waiting', 'held')
-      and coalesce(s.rule_hash, e.rule_hash) = :hash
-    group by s.position, s.kind order by s.position
-    """
-)
-_FAN = text("select id from fans where creator_id = :creator and id = :id")
 
 
 def automations(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlglot.dialects import DuckDB
 
 from huntaze_pipeline.rulebook.fields import Type
+from huntaze_pipeline.sql import quoted
 
 
 @dataclass(frozen=True)
@@ -99,5 +100,5 @@ class Dialect(DuckDB):
 
 
 def quote(text: str) -> str:
-    """Return the text as an SQL string literal."""
-    return "'" + text.replace("\x00", "").replace("'", "''") + "'"
+    """Return a text as a literal; a NUL, which DuckDB's parser ends at, is left out."""
+    return quoted(text.replace("\x00", ""))

@@ -34,6 +34,16 @@ PROFILES: dict[str, Any] = {
 }  # fmt: skip
 _SHELF = prepared.Shelf()
 Key = tally.Key
+_UNREAD = text(
+    f"""
+    select e.event_id
+    from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
+    join inbox e on e.creator_id = k.creator_id and e.fan_id = k.fan_id
+    left join tallies t on t.creator_id = e.creator_id and t.fan_id = e.fan_id
+    where (e.tx, e.id) > (cast(cast(:tx as text) as xid8), :id)
+      and not coalesce({tally.FINGERPRINT} = any(t.imported), false)
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,18 +197,6 @@ def _frame(rows: Sequence[Any], schema: Mapping[str, Any]) -> pl.DataFrame:
     """Return rows whose columns stand in the order of a schema; dicts of them cost twice."""
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     return pl.DataFrame(dict(zip(schema, map(list, columns), strict=True)), schema=dict(schema))
-
-
-_UNREAD = text(
-    f"""
-    select e.event_id
-    from unnest(cast(:creators as text[]), cast(:fans as text[])) as k(creator_id, fan_id)
-    join inbox e on e.creator_id = k.creator_id and e.fan_id = k.fan_id
-    left join tallies t on t.creator_id = e.creator_id and t.fan_id = e.fan_id
-    where (e.tx, e.id) > (cast(cast(:tx as text) as xid8), :id)
-      and not coalesce({tally.FINGERPRINT} = any(t.imported), false)
-    """
-)
 
 
 def unread(connection: Connection, keys: Iterable[Key], after: Position) -> list[str]:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.events.inbox import Position
 from huntaze_pipeline.rulebook import facts, people, tally
 from huntaze_pipeline.rulebook.tally import NAME, Key
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.store import arrays, checkpoints
 from huntaze_pipeline.warehouse import lake as lakes
 
@@ -166,7 +167,7 @@ def _touched(
         found = connection.execute(_NEW, {**rest, "tx": str(tx), "id": id_}).all()
     rows = lake.execute(
         f"select distinct creator_id, fan_id from lake.raw.events where {some} and (creator_id,"
-        f" fan_id) > ({lakes.quoted(creator)}, {lakes.quoted(fan)}) order by all limit {FANS}"
+        f" fan_id) > ({quoted(creator)}, {quoted(fan)}) order by all limit {FANS}"
     ).fetchall()
     return sorted({*rows, *((row[0], row[1]) for row in found)})[:FANS]
 

@@ -16,7 +16,7 @@ from huntaze_pipeline.warehouse.models import Project
 
 KEEP = timedelta(days=90)
 GRACE = timedelta(days=1)
-"""Files that nothing refers to any more stay this long: somebody may just be reading them."""
+"""Files that nothing refers to any more stay this long: somebody may still be reading them."""
 LOST = timedelta(days=7)
 """Files that were never referred to (a writer died) stay this long."""
 DENSE = 500_000

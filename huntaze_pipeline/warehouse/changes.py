@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from huntaze_pipeline.warehouse import lake
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.warehouse.models import Model, Project
 
 CATALOG = "__ducklake_metadata_lake.lake"
@@ -24,6 +24,24 @@ BUILT = "built"
 """Key of a snapshot's own note: the models that were built together in it."""
 Span = tuple[int, int]
 """The first and the last snapshot of a stretch."""
+
+
+# DuckDB's own listing plans every view of the lake, which takes longer than a build.
+_THINGS = f"""
+    with living as (
+        select schema_id, schema_name from {CATALOG}.ducklake_schema where end_snapshot is null
+    )
+    select 'table', s.schema_name || '.' || t.table_name, t.table_id, first.born
+    from {CATALOG}.ducklake_table t join living s using (schema_id)
+    join (
+        select table_id, min(begin_snapshot) as born from {CATALOG}.ducklake_table group by table_id
+    ) first using (table_id)
+    where t.end_snapshot is null
+    union all
+    select 'view', s.schema_name || '.' || v.view_name, v.view_id, v.begin_snapshot
+    from {CATALOG}.ducklake_view v join living s using (schema_id)
+    where v.end_snapshot is null
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +108,9 @@ def note(con: DuckDBPyConnection, reached: Mapping[str, State]) -> None:
     """
     if not reached:
         return
-    names = ", ".join(map(lake.quoted, reached))
+    names = ", ".join(map(quoted, reached))
     rows = ", ".join(
-        f"({lake.quoted(name)}, {lake.quoted(state.version)}, {state.snapshot})"
+        f"({quoted(name)}, {quoted(state.version)}, {state.snapshot})"
         for name, state in reached.items()
     )
     con.execute(f"delete from lake.raw.builds where model in ({names})")
@@ -100,7 +118,7 @@ def note(con: DuckDBPyConnection, reached: Mapping[str, State]) -> None:
 
 
 def survey(con: DuckDBPyConnection, since: int | None = None) -> "Survey":
-    """Look at the whole catalog once; by default since the model that is furthest behind."""
+    """Look at the whole catalog once; by default from where the model furthest behind stands."""
     states = {
         str(name): State(str(version), int(snapshot))
         for name, version, snapshot in con.execute("from lake.raw.builds").fetchall()
@@ -197,21 +215,3 @@ class Survey:
             if after:
                 changed[name] = (after[0], after[-1])
         return News(since, self.upto, changed, frozenset(anew))
-
-
-# DuckDB's own listing plans every view of the lake, which takes longer than a build.
-_THINGS = f"""
-    with living as (
-        select schema_id, schema_name from {CATALOG}.ducklake_schema where end_snapshot is null
-    )
-    select 'table', s.schema_name || '.' || t.table_name, t.table_id, first.born
-    from {CATALOG}.ducklake_table t join living s using (schema_id)
-    join (
-        select table_id, min(begin_snapshot) as born from {CATALOG}.ducklake_table group by table_id
-    ) first using (table_id)
-    where t.end_snapshot is null
-    union all
-    select 'view', s.schema_name || '.' || v.view_name, v.view_id, v.begin_snapshot
-    from {CATALOG}.ducklake_view v join living s using (schema_id)
-    where v.end_snapshot is null
-"""

@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 from sqlglot import exp
 from sqlglot.errors import ParseError
 
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.warehouse import lake
 from huntaze_pipeline.warehouse.models import Model
 
@@ -113,13 +114,13 @@ def rows(con: DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
 
 def keep(con: DuckDBPyConnection, name: str, severity: str, bad: Sequence[dict[str, Any]]) -> None:
     """Replace the bad rows that are kept of an audit; in a transaction of its own."""
-    mine = f"audit = {lake.quoted(name)}"
+    mine = f"audit = {quoted(name)}"
     had = con.execute(f"select 1 from lake.audits.failures where {mine} limit 1").fetchone()
     if not bad and had is None:
         return
     values = ", ".join(
-        f"({lake.quoted(name)}, {lake.quoted(severity)}, {len(bad)}, {number},"
-        f" {lake.quoted(json.dumps(row, default=str))})"
+        f"({quoted(name)}, {quoted(severity)}, {len(bad)}, {number},"
+        f" {quoted(json.dumps(row, default=str))})"
         for number, row in enumerate(bad[:KEPT], 1)
     )
 

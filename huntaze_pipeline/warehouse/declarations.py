@@ -1,4 +1,4 @@
-"""Everything that files in rules/ declare for the warehouse, as rows of its raw tables.
+"""Everything that files in rules/ declare for the warehouse, as rows of raw tables.
 
 Reading one file is its reader's work: `goals`, `rates`, `bots`.
 """

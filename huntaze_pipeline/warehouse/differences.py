@@ -1,4 +1,4 @@
-"""What of a set of rows, computed anew, differs from the rows that a table holds.
+"""How rows that were computed anew differ from those that a table holds.
 
 Only what differs is written, so that whatever reads the table has little to take in either.
 """

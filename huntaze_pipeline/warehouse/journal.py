@@ -12,11 +12,12 @@ from datetime import date
 
 from duckdb import DuckDBPyConnection
 
-from huntaze_pipeline.warehouse import changes, lake
+from huntaze_pipeline.sql import quoted
+from huntaze_pipeline.warehouse import changes
 from huntaze_pipeline.warehouse.changes import News, Span, Survey
 
 _SMALL = 10_000
-"""Rows of a table that asking the catalog where they are takes longer than reading them."""
+"""Rows up to which reading a whole table is faster than asking the catalog where they are."""
 
 _FEED = "ducklake_table_"
 _SIDES = ("insertions", "deletions")
@@ -150,7 +151,7 @@ class Journal:
 
     def sign(self, names: Sequence[str]) -> None:
         """Let the snapshot say which models were built in it: they know of each other's rows."""
-        note = lake.quoted(json.dumps({changes.BUILT: list(names)}))
+        note = quoted(json.dumps({changes.BUILT: list(names)}))
         self._con.execute(
             f"call lake.set_commit_message('huntaze', 'models built', extra_info => {note})"
         )
@@ -184,7 +185,7 @@ class Journal:
 
     def _bring(self, table: str, first: int, last: int) -> Feed:
         """Keep what came and what left: asked for apart, they are not matched up as updates."""
-        schema, name = (lake.quoted(part) for part in table.split("."))
+        schema, name = (quoted(part) for part in table.split("."))
         of = f"('lake', {schema}, {name}, {first}, {last})"
         if self.together and not self.look().cut(table, (first, last)):
             # The catalog knows that nothing left, so the files need not be asked; what came is

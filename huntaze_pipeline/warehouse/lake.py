@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL, make_url
 
 from huntaze_pipeline.errors import WarehouseError
 from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.store.session import url
 from huntaze_pipeline.warehouse import raw
 
@@ -29,7 +30,7 @@ SCHEMAS = ("raw", "staging", "marts", "metrics", "audits")
 _IN_FILES = ("staging", "marts", "metrics")
 """Schemas whose tables never keep a few rows in the catalog: for each table that does, whoever
 reads it first reads the whole catalog as it was when the table was made, 50 ms. Raw tables were
-made together, so that they cost it once, and much comes to them a few rows at a time."""
+made together, so that they cost it once, and most of what they get comes a few rows at a time."""
 _LOCK = 0x4C414B45  # "LAKE": one first set-up at a time, whoever starts first
 _READY = "ready_4"
 """A table that says the raw tables have the columns this version writes; renamed with them."""
@@ -37,7 +38,7 @@ _TRIES = 12
 _CONFLICT = ("conflict", "concurrent", "serialize", "deadlock")
 
 THREADS = min(os.cpu_count() or 2, 8)
-"""Of a connection; several that share a machine may want fewer."""
+"""Threads of a connection; several connections on one machine may want fewer."""
 
 T = TypeVar("T")
 
@@ -125,11 +126,6 @@ def still(con: DuckDBPyConnection | None) -> Iterator[int | None]:
         con.execute("rollback")
 
 
-def quoted(text: str) -> str:
-    """Return a text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def engine() -> DuckDBPyConnection:
     """Open a DuckDB in memory, without a lake: time zones, no downloads; for tests of models."""
     return _opened(("icu",))
@@ -210,7 +206,10 @@ def _memory_mib() -> int:
 
 
 def _secret(con: DuckDBPyConnection, address: URL) -> None:
-    """Hand the address over as secrets, so that no statement or message holds the password."""
+    """Hand the address over as a secret, so that only this statement holds the password.
+
+    What attaches the catalog names the secret, and so does what DuckDB says when it cannot.
+    """
     parts = {
         "host": address.host or str(address.query.get("host", "127.0.0.1")),
         "port": str(address.port or 5432),

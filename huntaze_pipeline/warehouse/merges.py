@@ -35,7 +35,7 @@ def _aggregate(task: Task, feeds: dict[str, Feed]) -> None:
 
 
 def _taken_back(task: Task, feeds: dict[str, Feed]) -> bool:
-    """Add to `_more` less what the left rows came to; False where they are in more than sums."""
+    """Take off `_more` what rows that left came to; False where they count in more than sums."""
     left = {
         read: task.side(read, task.drives()[read], feed.left)
         for read, feed in feeds.items()
@@ -59,7 +59,7 @@ def _nothing(task: Task) -> dict[str, str]:
 
 
 def _near(task: Task) -> str | None:
-    """Return between which times the rows are that new ones are put onto; None: anywhere."""
+    """Return between which times rows may be that new ones are put onto; None: anywhere."""
     near = task.part.near
     if near is None:
         return None

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -18,11 +17,10 @@ from pydantic import BaseModel, ValidationError
 from huntaze_pipeline import hashing
 from huntaze_pipeline.errors import ModelError, Problem
 from huntaze_pipeline.source import LOADER
-from huntaze_pipeline.warehouse import raw
+from huntaze_pipeline.warehouse import headers, raw
 from huntaze_pipeline.warehouse.header import COLUMN, AuditHeader, Header
 
 LAYERS = ("staging", "marts", "metrics")
-_HEADER = re.compile(r"^\s*/\*\s*---\n(.*?)\n---\s*\*/", re.S)
 _CALL = re.compile(r"\b(ref|source)\(\s*'([^']*)'\s*\)")
 
 
@@ -175,39 +173,22 @@ def _header(
             Problem(f"{path}:1", f"folder {path.parent.name!r} is none of {', '.join(LAYERS)}")
         )
         return None
-    match = _HEADER.match(text)
+    match = headers.PATTERN.match(text)
     if match is None:
         problems.append(Problem(f"{path}:1", "has no header between `/* ---` and `--- */`"))
         return None
     try:
         data = yaml.load(match[1], LOADER)
         header = kind.model_validate(data)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = 2 + (mark.line if mark else 0)
-        problems.append(Problem(f"{path}:{line}", f"header: {getattr(error, 'problem', error)}"))
-        return None
-    except ValidationError as error:
-        problems += [_fault(e, match[1], path) for e in error.errors()]
+    except (yaml.YAMLError, ValidationError) as error:
+        problems += headers.faults(error, match[1], path)
         return None
     if isinstance(header, Header):
         problems += [
-            Problem(f"{path}:{_line(match[1], key) + 1}", fault) for key, fault in header.faults()
+            Problem(f"{path}:{headers.line(match[1], key)}", fault)
+            for key, fault in header.faults()
         ]
     return header
-
-
-def _fault(error: Any, text: str, path: Path) -> Problem:
-    key = str(error["loc"][0]) if error["loc"] else ""
-    what = str(error["msg"]).removeprefix("Value error, ")
-    return Problem(f"{path}:{_line(text, key) + 1}", f"{'.'.join(map(str, error['loc']))}: {what}")
-
-
-def _line(text: str, key: str) -> int:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.startswith(f"{key}:"):
-            return number
-    return 0
 
 
 def _calls(
@@ -232,7 +213,7 @@ def _calls(
 
 
 def _body(text: str) -> str:
-    return _HEADER.sub("", text).strip().rstrip(";")
+    return headers.PATTERN.sub("", text).strip().rstrip(";")
 
 
 def _resolved(body: str) -> str:

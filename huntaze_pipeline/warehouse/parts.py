@@ -53,7 +53,7 @@ def _split(part: Incremental) -> list[str]:
 
 
 def _rows(task: Task) -> int:
-    """Return how many rows the largest of the tables has that drive it."""
+    """Return the number of rows of the largest table that drives it."""
     bases = {base for read in task.part.reads for base in changes.bases(task.project, read)}
     counts = ", ".join(f"(select count(*) from lake.{base})" for base in bases)
     row = task.con.execute(f"select {counts}").fetchone()

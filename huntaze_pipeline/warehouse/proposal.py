@@ -17,6 +17,35 @@ from huntaze_pipeline.warehouse.models import Project
 CHAIN = ("staging.stg_conversions", "marts.fct_credits", "marts.fct_attribution")
 """What goals go through, in order."""
 _TABLES = (*CHAIN, "raw.goals", "raw.goal_filters", "raw.windows")
+_COMPARE = """
+with sides as (
+    select 'old' as side, creator_id, goal, currency, source, source_id, share, value_micros
+    from lake.marts.fct_attribution
+    union all
+    select 'new', creator_id, goal, currency, source, source_id, share, value_micros
+    from {proposed}
+),
+credits as (
+    select
+        creator_id, goal, currency, source, source_id,
+        coalesce(sum(share) filter (side = 'old'), 0) as old_conversions,
+        coalesce(sum(share) filter (side = 'new'), 0) as new_conversions,
+        coalesce(sum(value_micros) filter (side = 'old'), 0)::hugeint as old_micros,
+        coalesce(sum(value_micros) filter (side = 'new'), 0)::hugeint as new_micros
+    from sides
+    group by all
+)
+select
+    k.creator_id, k.goal, k.currency, k.source, k.source_id, coalesce(c.name, a.name) as name,
+    k.old_conversions, k.new_conversions, k.old_micros, k.new_micros
+from credits k
+left join lake.raw.campaigns c
+    on k.source = 'campaign' and c.creator_id = k.creator_id and c.id = k.source_id
+left join lake.raw.automations a
+    on k.source = 'automation' and a.creator_id = k.creator_id and a.id = k.source_id
+order by k.goal, k.currency, abs(k.new_micros - k.old_micros) desc,
+    abs(k.new_conversions - k.old_conversions) desc, k.creator_id, k.source nulls last, k.source_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,34 +103,3 @@ def compare(con: DuckDBPyConnection, project: Project, declared: Declared) -> li
 
 def _place(name: str) -> str:
     return f"temp.main.proposed_{name.replace('.', '_')}"
-
-
-_COMPARE = """
-with sides as (
-    select 'old' as side, creator_id, goal, currency, source, source_id, share, value_micros
-    from lake.marts.fct_attribution
-    union all
-    select 'new', creator_id, goal, currency, source, source_id, share, value_micros
-    from {proposed}
-),
-credits as (
-    select
-        creator_id, goal, currency, source, source_id,
-        coalesce(sum(share) filter (side = 'old'), 0) as old_conversions,
-        coalesce(sum(share) filter (side = 'new'), 0) as new_conversions,
-        coalesce(sum(value_micros) filter (side = 'old'), 0)::hugeint as old_micros,
-        coalesce(sum(value_micros) filter (side = 'new'), 0)::hugeint as new_micros
-    from sides
-    group by all
-)
-select
-    k.creator_id, k.goal, k.currency, k.source, k.source_id, coalesce(c.name, a.name) as name,
-    k.old_conversions, k.new_conversions, k.old_micros, k.new_micros
-from credits k
-left join lake.raw.campaigns c
-    on k.source = 'campaign' and c.creator_id = k.creator_id and c.id = k.source_id
-left join lake.raw.automations a
-    on k.source = 'automation' and a.creator_id = k.creator_id and a.id = k.source_id
-order by k.goal, k.currency, abs(k.new_micros - k.old_micros) desc,
-    abs(k.new_conversions - k.old_conversions) desc, k.creator_id, k.source nulls last, k.source_id
-"""

@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.events import arrival, sifting
 from huntaze_pipeline.events.inbox import Position
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake
 
@@ -94,7 +95,7 @@ def _batch(store: Store, con: DuckDBPyConnection, limit: int) -> tuple[int, Pull
 
 def fetch(con: DuckDBPyConnection, where: str, limit: int = BATCH) -> None:
     """Make the temporary table `pulled` of the inbox rows (`i`) that meet a condition."""
-    query = lake.quoted(_READ.format(where=where, limit=limit))
+    query = quoted(_READ.format(where=where, limit=limit))
     con.execute(
         f"create or replace temp table pulled as select * from postgres_query('ops', {query})"
     )

@@ -1,8 +1,7 @@
 """Questions of people to the lake: one SELECT over its tables, and its answer as text.
 
-The operational database (whose keys and messages are nobody's figures) and the machine's files are
-out of reach: the connection gives both up before it runs anything. What a query may name is in
-`reach`.
+The operational database, with its keys and messages, and the machine's files are out of reach: the
+connection gives both up before it runs anything. What a query may name is in `reach`.
 """
 
 import csv
@@ -16,6 +15,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.errors import WarehouseError
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.warehouse import reach
 
 _CATALOG = "__ducklake_metadata_lake"
@@ -75,8 +75,8 @@ def close(con: DuckDBPyConnection) -> None:
     row = con.execute(
         f"select value from {_CATALOG}.lake.ducklake_metadata where key = 'data_path'"
     ).fetchone()
-    folder = str(row[0]).replace("'", "''") if row else ""
-    con.execute(f"set allowed_directories = ['{folder}']")
+    folder = quoted(str(row[0]) if row else "")
+    con.execute(f"set allowed_directories = [{folder}]")
     con.execute("set enable_external_access = false")
     con.execute("set python_enable_replacements = false")
     con.execute("set lock_configuration = true")

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
+from huntaze_pipeline.sql import quoted
+
 OWN: dict[str, dict[str, str]] = {
     "events": {
         "creator_id": "VARCHAR", "event_id": "VARCHAR", "name": "VARCHAR", "fan_id": "VARCHAR",
@@ -34,7 +36,7 @@ OWN: dict[str, dict[str, str]] = {
     },
 }  # fmt: skip
 """Tables that live in the lake only. `cursors.name`: a reader's position, or 'arrival'.
-`channel_effects` is what `measurement.channels` computed, for no SELECT can.
+`channel_effects` is what `measurement.channels` computed, because no SELECT can.
 
 An event about a message of ours carries what never changes of that message (when it was decided,
 by what, which arm) and when it had been sent as the event arrived: nothing has to look it up later.
@@ -208,8 +210,7 @@ def _literal(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value!r}::double"
-    text = value.isoformat() if isinstance(value, date) else str(value)
-    return "'" + text.replace("'", "''") + "'"
+    return quoted(value.isoformat() if isinstance(value, date) else str(value))
 
 
 def _declared(columns: dict[str, str]) -> str:

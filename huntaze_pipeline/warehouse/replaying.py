@@ -18,6 +18,7 @@ from huntaze_pipeline.events import arrival, quarantine
 from huntaze_pipeline.events.sifting import INBOX
 from huntaze_pipeline.quality import sieve, suite
 from huntaze_pipeline.quality.suite import Suite
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake, pull
 
@@ -83,7 +84,8 @@ def inbox(
     with arrival.turn(store):
         with store.tenant(creator_id) as connection:
             rows = quarantine.listed(connection, import_id=INBOX, limit=_ALL)
-        wanted = {r.row: r for r in rows if ids is None or r.id in set(ids)}
+        chosen = None if ids is None else set(ids)
+        wanted = {r.row: r for r in rows if chosen is None or r.id in chosen}
         if not wanted:
             return Replayed(0, 0, 0)
         edits = {
@@ -137,7 +139,7 @@ def _correct(
     sets = []
     for name, value in changes.items():
         told = json.dumps(value) if isinstance(value, dict | list) else value
-        literal = "null" if told is None or told == "" else lake.quoted(str(told))
+        literal = "null" if told is None or told == "" else quoted(str(told))
         sets.append(f"{name} = cast({literal} as {kinds[name]})")
     try:
         con.execute(f"update pulled set {', '.join(sets)} where id = {row}")

@@ -13,6 +13,7 @@ from datetime import date, datetime
 import duckdb
 
 from huntaze_pipeline.errors import Problem
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.warehouse import lake, reach
 from huntaze_pipeline.warehouse.models import Model, Project
 from huntaze_pipeline.warehouse.reports import SQL_TYPES, Kind, Parameter, Report
@@ -59,7 +60,7 @@ def literal(value: Value, kind: Kind = "text") -> str:
         return "null"
     if kind in ("integer", "number", "flag"):
         return str(value).lower()
-    return lake.quoted(value.isoformat() if isinstance(value, date) else str(value))
+    return quoted(value.isoformat() if isinstance(value, date) else str(value))
 
 
 def faults(reports: Sequence[Report], project: Project) -> list[Problem]:
@@ -98,7 +99,7 @@ def _loose(report: Report) -> list[Problem]:
     """Ways to a table that go around the walls."""
     text = _VALUE.sub("null", _REF.sub(lambda m: f'"ref {m[1]}"', report.text))
     with duckdb.connect() as con:
-        row = con.execute(f"select json_serialize_sql({lake.quoted(text)})").fetchone()
+        row = con.execute(f"select json_serialize_sql({quoted(text)})").fetchone()
     tree = json.loads(row[0]) if row else {"error": True}
     if tree["error"]:
         line = text.count("\n", 0, int(tree.get("position") or 0)) + 1

@@ -94,6 +94,12 @@ def test_every_fault_is_told_with_its_field(call):
     assert {error["field"] for error in twice.json()["errors"]} == {"steps.0.send", "steps.1.waits"}
 
 
+@pytest.mark.parametrize("name", ["a.b", "-club", "x" * 65])
+def test_an_id_that_somebody_chooses_has_letters_digits_and_dashes(call, name):
+    answer = call("PUT", f"/api/automations/{name}", STEPS)
+    assert (answer.status_code, "automation_id" in answer.text) == (422, True)
+
+
 def test_history_tells_every_step_and_control_works_at_once(call, store, clock):
     call("PUT", "/api/automations/club", STEPS)
     tip(store, clock())

@@ -18,6 +18,7 @@ from huntaze_pipeline.delivery.outbox import Recorded
 from huntaze_pipeline.delivery.queue import MemoryQueue, QueueError
 from huntaze_pipeline.delivery.quotas import Quotas
 from huntaze_pipeline.delivery.rollout import Rollout
+from huntaze_pipeline.delivery.validation import Request
 from huntaze_pipeline.errors import ConflictError, MessageError, NotFoundError
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.store.session import Store
@@ -272,8 +273,12 @@ def test_new_policies_change_the_limits_of_accounts(store: Store, creator: str) 
 # -- single messages
 
 
+def hello(**changed: Any) -> Request:
+    return Request(**{"recipient": "fan-1", "content": "Hello"} | changed)
+
+
 def test_a_submitted_message_can_be_followed(store: Store, creator: str, clock: FixedClock) -> None:
-    accepted = messages.submit(store, creator, "fan-1", "Hello", "high", now=clock())
+    accepted = messages.submit(store, creator, hello(priority="high"), now=clock())
     status = messages.status(store, creator, accepted.message_id)
 
     assert (status.status, status.state, status.account_id) == (
@@ -286,42 +291,42 @@ def test_a_submitted_message_can_be_followed(store: Store, creator: str, clock: 
 
 
 def test_the_same_key_is_the_same_message(store: Store, creator: str, clock: FixedClock) -> None:
-    first = messages.submit(store, creator, "fan-1", "Hello", now=clock(), key="k")
+    first = messages.submit(store, creator, hello(key="k"), now=clock())
     clock.advance(timedelta(seconds=5))
-    again = messages.submit(store, creator, "fan-1", "Hello", now=clock(), key="k")
+    again = messages.submit(store, creator, hello(key="k"), now=clock())
 
     assert (again.message_id, again.known) == (first.message_id, True)
     with pytest.raises(ConflictError, match="another message"):
-        messages.submit(store, creator, "fan-1", "Other", now=clock(), key="k")
+        messages.submit(store, creator, hello(content="Other", key="k"), now=clock())
     with pytest.raises(ConflictError, match="another message"):
-        messages.submit(store, creator, "fan-2", "Hello", now=clock(), key="k")
+        messages.submit(store, creator, hello(recipient="fan-2", key="k"), now=clock())
 
 
 def test_a_key_gets_the_same_answer_whatever_became_of_the_fan(
     store: Store, creator: str, clock: FixedClock
 ) -> None:
-    first = messages.submit(store, creator, "fan-1", "Hello", now=clock(), key="k")
+    first = messages.submit(store, creator, hello(key="k"), now=clock())
     with store.tenant(creator) as connection:
         connection.execute(text("update consents set granted = false"))
         connection.execute(text("update accounts set status = 'banned'"))
-    again = messages.submit(store, creator, "fan-1", "Hello", now=clock(), key="k")
+    again = messages.submit(store, creator, hello(key="k"), now=clock())
     with store.tenant(creator) as connection:
         connection.execute(text("delete from identities"))
-    gone = messages.submit(store, creator, "fan-1", "Hello", now=clock(), key="k")
+    gone = messages.submit(store, creator, hello(key="k"), now=clock())
 
     assert {again.message_id, gone.message_id} == {first.message_id}
     assert gone.estimated_delivery == first.estimated_delivery
     with pytest.raises(ConflictError, match="another message"):  # before any fault is looked for
-        messages.submit(store, creator, "nobody", "", now=clock(), key="k")
+        messages.submit(store, creator, hello(recipient="nobody", content="", key="k"), now=clock())
     with pytest.raises(MessageError, match="NUL"):
-        messages.submit(store, creator, "fan-1", "Hello", now=clock(), key="k\x00")
+        messages.submit(store, creator, hello(key="k\x00"), now=clock())
 
 
 def test_the_same_text_without_a_key_is_two_messages(
     store: Store, creator: str, clock: FixedClock
 ) -> None:
     for _ in range(2):
-        messages.submit(store, creator, "fan-1", "Hello", now=clock())
+        messages.submit(store, creator, hello(), now=clock())
 
     assert one(store, "select count(*) from messages") == (2,)
 
@@ -330,7 +335,12 @@ def test_every_fault_of_a_message_is_named_at_once(
     store: Store, creator: str, clock: FixedClock
 ) -> None:
     with pytest.raises(MessageError) as caught:
-        messages.submit(store, creator, "nobody", " ", "urgent", subject="Hey", now=clock())
+        messages.submit(
+            store,
+            creator,
+            hello(recipient="nobody", content=" ", priority="urgent", subject="Hey"),
+            now=clock(),
+        )
 
     where = [problem.where for problem in caught.value.problems]
     assert sorted(where) == ["content", "priority", "recipientId", "subject"]
@@ -348,25 +358,25 @@ def test_nobody_who_withdrew_or_is_suppressed_is_written_to(
     )
     for fan, words in (("fan-1", "withdrew consent"), ("fan-2", "bounced")):
         with pytest.raises(MessageError, match=words):
-            messages.submit(store, creator, fan, "Hello", now=clock())
+            messages.submit(store, creator, hello(recipient=fan), now=clock())
 
 
 def test_a_reply_window_that_is_closed_is_a_fault(
     store: Store, creator: str, clock: FixedClock
 ) -> None:
     with pytest.raises(MessageError, match="never wrote"):
-        messages.submit(store, creator, "fan-1", "Hello", platform="instagram", now=clock())
+        messages.submit(store, creator, hello(platform="instagram"), now=clock())
     with store.worker() as c:
         c.execute(text("update identities set last_inbound_at = :at"), {"at": clock()})
 
-    assert messages.submit(store, creator, "fan-1", "Hi", platform="instagram", now=clock())
+    assert messages.submit(store, creator, hello(content="Hi", platform="instagram"), now=clock())
 
 
 def test_a_creator_sees_and_changes_only_its_own_messages(
     store: Store, creator: str, clock: FixedClock
 ) -> None:
     run(store, "insert into creators (id, name) values ('zoe', 'Zoe')")
-    accepted = messages.submit(store, creator, "fan-1", "Hello", now=clock())
+    accepted = messages.submit(store, creator, hello(), now=clock())
 
     for action in (messages.cancel, messages.retry):
         with pytest.raises(NotFoundError):
@@ -378,7 +388,7 @@ def test_a_creator_sees_and_changes_only_its_own_messages(
 def test_a_cancelled_message_can_be_sent_again(
     store: Store, creator: str, clock: FixedClock
 ) -> None:
-    accepted = messages.submit(store, creator, "fan-1", "Hello", now=clock())
+    accepted = messages.submit(store, creator, hello(), now=clock())
     messages.cancel(store, creator, accepted.message_id, now=clock())
     assert relay.publish(store, MemoryQueue(), clock()) == 0
     with pytest.raises(ConflictError, match="cancelled"):
@@ -392,7 +402,7 @@ def test_a_cancelled_message_can_be_sent_again(
 def test_a_message_that_is_being_called_for_cannot_be_cancelled(
     store: Store, creator: str, clock: FixedClock
 ) -> None:
-    accepted = messages.submit(store, creator, "fan-1", "Hello", now=clock())
+    accepted = messages.submit(store, creator, hello(), now=clock())
     run(store, "update messages set state = 'claimed'")
 
     with pytest.raises(ConflictError, match="claimed"):
@@ -403,13 +413,13 @@ def test_the_estimate_follows_the_place_in_the_queue(
     store: Store, creator: str, clock: FixedClock
 ) -> None:
     given = [
-        messages.submit(store, creator, "fan-1", f"{i}", now=clock()).estimated_delivery
+        messages.submit(store, creator, hello(content=f"{i}"), now=clock()).estimated_delivery
         for i in range(21)
     ]
     waits = [round((at - clock()).total_seconds() - estimate.LATENCY_S) for at in given if at]
 
     assert waits == [0] * 10 + [60] * 10 + [120]
-    high = messages.submit(store, creator, "fan-1", "now", "high", now=clock())
+    high = messages.submit(store, creator, hello(content="now", priority="high"), now=clock())
     assert high.estimated_delivery == given[0]
 
 
@@ -417,7 +427,7 @@ def test_a_message_that_is_being_called_takes_one_place_not_two(
     store: Store, creator: str, clock: FixedClock
 ) -> None:
     for i in range(9):
-        messages.submit(store, creator, "fan-1", f"{i}", now=clock())
+        messages.submit(store, creator, hello(content=f"{i}"), now=clock())
     run(store, "update messages set state = 'claimed', fence = 1")
     run(
         store,
@@ -428,7 +438,11 @@ def test_a_message_that_is_being_called_takes_one_place_not_two(
     waits = [
         (at - clock()).total_seconds()
         for i in range(2)
-        if (at := messages.submit(store, creator, "fan-1", f"+{i}", now=clock()).estimated_delivery)
+        if (
+            at := messages.submit(
+                store, creator, hello(content=f"+{i}"), now=clock()
+            ).estimated_delivery
+        )
     ]
 
     assert [round(wait - estimate.LATENCY_S) for wait in waits] == [0, 60]

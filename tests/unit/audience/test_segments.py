@@ -216,6 +216,13 @@ def test_a_refresh_whose_answers_were_not_remembered_is_made_good(store, lake):
     assert refresh(store, lake, {"big": found[0].rule})["big"].entered == ["fan-1"]
 
 
+def test_a_segment_whose_id_has_a_quote_is_previewed_like_any_other(store, lake):
+    found = [LiveSegment("maya", "o'all", rule(where="fan.purchases > 0"))]
+    with store.tenant("maya") as c:
+        inside = preview.members(c, lake, "maya", selections(found, NOON), NOON)
+    assert {name: len(fans) for name, fans in inside.items()} == {"o'all": 3}
+
+
 def test_a_preview_tells_size_sample_and_overlap_and_writes_nothing(store, lake):
     refresh(store, lake, {"big": rule(where="fan.lifetime_spend > 1000")})
     rules = {

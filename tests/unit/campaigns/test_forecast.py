@@ -129,6 +129,7 @@ def test_a_word_with_a_fallback_lets_it_start(live):
     says(live, "Your size {{ fan.attributes.size or 'any' }}")
     with live.tenant("maya") as c:
         readiness.require(c, "maya", "spring_drop", BOOK.policies, NOON)
+    assert [o for o in foretold(live).outcomes if o.state == "skipped"] == []
 
 
 def test_what_is_over_has_nothing_to_foretell(live):

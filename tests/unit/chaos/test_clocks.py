@@ -21,4 +21,6 @@ def test_a_clock_is_ahead_until_it_is_set_right(tmp_path: Path) -> None:
 
 
 def test_the_clock_of_a_worker_that_never_jumped_may_be_set_right(tmp_path: Path) -> None:
-    Clocks(tmp_path / "clocks").right("sender-1")
+    clocks = Clocks(tmp_path / "clocks")
+    clocks.right("sender-1")
+    assert abs(clocks.of("sender-1")() - system_clock()) < SECOND

@@ -254,7 +254,9 @@ def test_every_column_that_a_query_names_exists():
     for model in project.models:
         layer, name = model.name.split(".")
         schema.setdefault(layer, {})[name] = {c.name: c.type for c in model.columns}
-    for query in blocks(text("docs/numbers.md"), "sql"):
+    queries = blocks(text("docs/numbers.md"), "sql")
+    assert len(queries) >= 7
+    for query in queries:
         sqlglot.optimizer.qualify.qualify(
             sqlglot.parse_one(query, read="duckdb"), schema=schema, dialect="duckdb"
         )

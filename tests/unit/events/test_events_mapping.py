@@ -65,6 +65,21 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         load(tmp_path / "none.yaml")
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("at", set()),
+        ("fan.zone", set()),  # a column of that name
+        ("{lookup: campaign.start_at}", {"campaign"}),
+        ("{sum: [one, {lookup: fan.zone}]}", {"fan"}),
+    ],
+)
+def test_what_is_looked_up_is_found_wherever_it_stands(given: str, found: set[str]) -> None:
+    told = parse(GOOD.replace("at}", f"at, properties: {{p: {given}}}}}"), "m.yaml")
+    named = parse(GOOD + f"let: {{p: {given}}}\n", "m.yaml")
+    assert (told.lookups, named.lookups) == (found, found)
+
+
 def test_layout_and_description_do_not_change_the_digest() -> None:
     other = "description: x\nevents:\n- {occurred_at: at, name: viewed, fan_id: {column: who}}\n"
     assert parse(GOOD, "a").digest == parse(other + "kind: events\n", "b").digest

@@ -12,7 +12,8 @@ from huntaze_pipeline import hashing
 from huntaze_pipeline.events import projection
 from huntaze_pipeline.events.mapping import Value, parse
 from huntaze_pipeline.events.projection import Scope
-from huntaze_pipeline.events.source import Table, quoted
+from huntaze_pipeline.events.source import Table
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.warehouse import lake
 
 MAPPING = parse(

@@ -1,4 +1,4 @@
-"""Who did what to a campaign by hand. Rows are only added."""
+"""Who did what by hand. Rows are only added."""
 
 from collections.abc import Mapping
 from datetime import datetime
