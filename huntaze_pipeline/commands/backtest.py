@@ -1,7 +1,7 @@
 """`huntaze rules backtest`: arguments in, a rule's past out."""
 
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json")
 KINDS = ("automations", "campaigns", "segments")
 """Rules that have a past."""
+SPAN = timedelta(days=90)
 
 
 def backtest(
     rule: Annotated[
         str, typer.Argument(help="An automation's, campaign's or segment's id, or kind/ID.")
     ],
-    since: Annotated[datetime | None, typer.Option("--from", help="First instant, UTC.")] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--from", help="First instant, UTC; default: 90 days before the end."),
+    ] = None,
     until: Annotated[
         datetime | None, typer.Option("--to", help="First instant after it, UTC; default: now.")
     ] = None,
@@ -62,7 +66,7 @@ def backtest(
     with room.uncollected(), _past(creator, punctual) as (past, settings):
         book = _book(folder or settings.rules_dir)
         kind, name = _meant(book, rule, live)
-        start, end = _period(kind, since, until, at)
+        start, end = _period(since, until, at)
         _possible(kind, at, chart)
         if kind == "automations":
             rules = versions.automations(past, settings, book, name, live)
@@ -119,7 +123,7 @@ def _meant(book: "Rulebook", rule: str, live: bool) -> tuple[str, str]:
 
 
 def _period(
-    kind: str, since: datetime | None, until: datetime | None, at: datetime | None
+    since: datetime | None, until: datetime | None, at: datetime | None
 ) -> tuple[datetime, datetime]:
     """Return the period that is asked for: a moment of a campaign is the week behind it."""
     from huntaze_pipeline.clock import system_clock
@@ -132,10 +136,8 @@ def _period(
         if _utc(at) > now:
             raise typer.BadParameter(f"--at {_utc(at).isoformat()} is not in the past")
         return _utc(at), min(now, _utc(at) + AFTER)
-    if since is None:
-        more = ", or --at: one moment" if kind == "campaigns" else ""
-        raise typer.BadParameter(f"--from is missing: where the period begins{more}")
-    start, end = _utc(since), _utc(until) if until else now
+    end = _utc(until) if until else now
+    start = _utc(since) if since else end - SPAN
     if end <= start:
         raise typer.BadParameter(f"--to {end.isoformat()} is not after --from {start.isoformat()}")
     return start, end

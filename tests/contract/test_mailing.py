@@ -281,6 +281,8 @@ def test_the_command_tells_a_campaign_and_a_segment_and_refuses_what_it_cannot_d
     assert (told["different"], told["only_live"], told["only_here"]) == (0, 0, 0)
     assert told["same"] > 20
     assert of_file["live"]["different"] > 0
+    code, told = run("sale", *period[2:])
+    assert (code, "2025-11-24 00:00 to 2026-02-22" in told) == (0, True)
     code, told = run("fresh", *period)
     assert (code, "fans at first" in told, "+ maya/fan" in told) == (0, True, True)
     when = ["--from", "2026-02-02", "--to", WENT.isoformat()[:19], "--format", "json"]
@@ -292,7 +294,7 @@ def test_the_command_tells_a_campaign_and_a_segment_and_refuses_what_it_cannot_d
     assert run("fresh", *when, "--live") == (code, told)
     for words, fault in (
         (["fresh", "--at", "2026-02-06"], "--at is for campaigns"),
-        (["sale"], "--from is missing"),
+        (["sale", *period[2:], "--from", "2026-03-01"], "is not after --from"),
         (["sale", *period, "--at", "2026-02-06"], "either --at or --from"),
         (["campaigns/nobody", *period, "--live"], "no campaign 'nobody' is live"),
         (["segments/nobody", *period, "--live"], "no segment 'nobody' is live"),
