@@ -42,14 +42,18 @@ def binary(n: ArrayLike, total: ArrayLike) -> Moments:
 def general(n: ArrayLike, total: ArrayLike, squares: ArrayLike) -> Moments:
     """Moments of any values, with the unbiased sample variance (n - 1).
 
-    Rounding can push Σx² a hair below (Σx)²/n when all values are equal; that variance is zero.
+    n Σx² and (Σx)² are subtracted without rounding, so sums of whole numbers give the variance
+    however small it is beside the mean. Other sums are rounded before they come here: what is
+    within the error of adding n numbers one by one (Higham 2002, 4.4) is no variance.
     """
     sizes, sums, second = _floats(n), _floats(total), _floats(squares)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        (large, rest), (square, over) = _product(sizes, second), _product(sums, sums)
+        spread = (large - square) + (rest - over)
+        floor = np.where(_whole(sums) & _whole(second), 0.0, 3 * _ROUNDING * sizes * large)
+        variance = np.where(spread <= floor, 0.0, spread) / sizes / (sizes - 1)
         mean = sums / sizes
-        variance = (second - sums * mean) / (sizes - 1)
-    floor = second * 1e-14
-    return Moments(sizes, mean, np.where(variance < floor, 0.0, variance))
+    return Moments(sizes, mean, variance)
 
 
 def mixed(n: ArrayLike, total: ArrayLike, squares: ArrayLike) -> Moments:
@@ -58,6 +62,28 @@ def mixed(n: ArrayLike, total: ArrayLike, squares: ArrayLike) -> Moments:
     yes_no = np.isnan(second)
     left, right = binary(sizes, sums), general(sizes, sums, np.where(yes_no, 0.0, second))
     return Moments(sizes, left.mean, np.where(yes_no, left.variance, right.variance))
+
+
+_ROUNDING = 2.0**-53
+_EXACT = 2.0**53
+"""Up to here floats hold every whole number."""
+
+
+def _whole(values: Array) -> NDArray[np.bool_]:
+    return (np.abs(values) <= _EXACT) & (values == np.floor(values))
+
+
+def _product(left: Array, right: Array) -> tuple[Array, Array]:
+    """A product and its rounding error, both exact (Veltkamp's split, Dekker's product 1971)."""
+    product = left * right
+    (high, low), (top, tail) = _split(left), _split(right)
+    return product, ((high * top - product) + high * tail + low * top) + low * tail
+
+
+def _split(values: Array) -> tuple[Array, Array]:
+    shifted = values * 134_217_729.0  # 2**27 + 1: halves of 26 bits
+    high = shifted - (shifted - values)
+    return high, values - high
 
 
 def _floats(values: ArrayLike) -> Array:
