@@ -16,7 +16,7 @@ from huntaze_pipeline.measurement import evidence, spending, srm
 from huntaze_pipeline.measurement.evidence import Arm, Pair
 from huntaze_pipeline.measurement.plan import Look, Method, Plan, check
 
-VERSION = "2"
+VERSION = "3"
 """Changes whenever the same counts could lead to another decision; kept with every look."""
 STOPPED = spending.STEPS + 1
 """Step of a group-sequential test that was stopped between its steps (split or guardrail)."""

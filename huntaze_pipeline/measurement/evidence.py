@@ -96,6 +96,7 @@ def always_valid(groups: Sequence[Group], alpha: Array, tuning: Array) -> list[l
     effect, level, size = found.effect, alpha[found.owner], tuning[found.owner]
     e = sequential.evalue(effect, level, size)
     width = sequential.halfwidth(effect.variance, effect.n, level, size)
+    width = np.where(sequential.ready(effect), width, np.inf)
     return found.rows(e, effect.estimate - width, effect.estimate + width, len(groups))
 
 
@@ -213,7 +214,9 @@ def _combined(
         np.where(none, np.nan, np.bincount(part_of, values, pairs))
         for values in (share * parts.estimate, share**2 * parts.variance, parts.n)
     ]
-    return Effect(gathered[0], gathered[1], np.full(pairs, np.nan), gathered[2])
+    events = [np.bincount(part_of, arm.events, pairs) for arm in (first, second)]
+    unknown = np.full(pairs, np.nan)
+    return Effect(gathered[0], gathered[1], unknown, gathered[2], np.minimum(*events))
 
 
 def _blocks(groups: Sequence[Group]) -> tuple[Array, Array, Index, Index]:

@@ -19,6 +19,10 @@ class Moments:
     n: Array
     mean: Array
     variance: Array
+    events: Array
+    """How many recipients a normal approximation can rest on: of yes/no values the rarer answer's;
+    of amounts those that carry the sum, (Σx)²/Σx² (Kish 1965), or a hundredth of all, for values
+    that cancel out. Without a variance none."""
 
     @property
     def error(self) -> Array:
@@ -28,7 +32,7 @@ class Moments:
 
     def take(self, index: NDArray[np.intp] | slice) -> "Moments":
         """Return the arms at these positions, repeated and ordered as the index says."""
-        return Moments(self.n[index], self.mean[index], self.variance[index])
+        return Moments(self.n[index], self.mean[index], self.variance[index], self.events[index])
 
 
 def binary(n: ArrayLike, total: ArrayLike) -> Moments:
@@ -36,7 +40,7 @@ def binary(n: ArrayLike, total: ArrayLike) -> Moments:
     sizes, sums = _floats(n), _floats(total)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = sums / sizes
-    return Moments(sizes, mean, mean * (1 - mean))
+    return Moments(sizes, mean, mean * (1 - mean), np.minimum(sums, sizes - sums))
 
 
 def general(n: ArrayLike, total: ArrayLike, squares: ArrayLike) -> Moments:
@@ -52,8 +56,9 @@ def general(n: ArrayLike, total: ArrayLike, squares: ArrayLike) -> Moments:
         spread = (large - square) + (rest - over)
         floor = np.where(_whole(sums) & _whole(second), 0.0, 3 * _ROUNDING * sizes * large)
         variance = np.where(spread <= floor, 0.0, spread) / sizes / (sizes - 1)
-        mean = sums / sizes
-    return Moments(sizes, mean, variance)
+        mean, carrying = sums / sizes, sums**2 / second
+    events = np.where(variance > 0, np.fmax(carrying, sizes / 100), 0.0)
+    return Moments(sizes, mean, variance, events)
 
 
 def mixed(n: ArrayLike, total: ArrayLike, squares: ArrayLike) -> Moments:
@@ -61,7 +66,10 @@ def mixed(n: ArrayLike, total: ArrayLike, squares: ArrayLike) -> Moments:
     sizes, sums, second = _floats(n), _floats(total), _floats(squares)
     yes_no = np.isnan(second)
     left, right = binary(sizes, sums), general(sizes, sums, np.where(yes_no, 0.0, second))
-    return Moments(sizes, left.mean, np.where(yes_no, left.variance, right.variance))
+    return Moments(
+        sizes, left.mean, np.where(yes_no, left.variance, right.variance),
+        np.where(yes_no, left.events, right.events),
+    )  # fmt: skip
 
 
 _ROUNDING = 2.0**-53
