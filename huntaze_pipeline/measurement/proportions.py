@@ -13,9 +13,10 @@ from huntaze_pipeline.measurement.moments import Array
 
 Method = Literal["wald", "newcombe", "agresti_caffo", "score"]
 Bounds = tuple[Array, Array]
+Level = float | Array
 
 
-def wilson(x: ArrayLike, n: ArrayLike, alpha: float = 0.05) -> Bounds:
+def wilson(x: ArrayLike, n: ArrayLike, alpha: Level = 0.05) -> Bounds:
     """Wilson's interval of a rate: sensible even at 0 and n conversions."""
     hits, sizes = _floats(x, n)
     z = _quantile(alpha)
@@ -49,7 +50,7 @@ def pooled(xa: ArrayLike, na: ArrayLike, xb: ArrayLike, nb: ArrayLike) -> Bounds
 
 def difference(
     xa: ArrayLike, na: ArrayLike, xb: ArrayLike, nb: ArrayLike,
-    alpha: float = 0.05, method: Method = "newcombe",
+    alpha: Level = 0.05, method: Method = "newcombe",
 ) -> Bounds:  # fmt: skip
     """Interval of rate b minus rate a."""
     first, second = _floats(xa, na), _floats(xb, nb)
@@ -57,18 +58,18 @@ def difference(
     return ways[method](*first, *second, alpha)
 
 
-def _wald(x1: Array, n1: Array, x2: Array, n2: Array, alpha: float) -> Bounds:
+def _wald(x1: Array, n1: Array, x2: Array, n2: Array, alpha: Level) -> Bounds:
     p1, p2 = x1 / n1, x2 / n2
     width = _quantile(alpha) * np.sqrt(p1 * (1 - p1) / n1 + p2 * (1 - p2) / n2)
     return p2 - p1 - width, p2 - p1 + width
 
 
-def _agresti(x1: Array, n1: Array, x2: Array, n2: Array, alpha: float) -> Bounds:
+def _agresti(x1: Array, n1: Array, x2: Array, n2: Array, alpha: Level) -> Bounds:
     low, high = _wald(x1 + 1, n1 + 2, x2 + 1, n2 + 2, alpha)
     return np.maximum(low, -1), np.minimum(high, 1)
 
 
-def _newcombe(x1: Array, n1: Array, x2: Array, n2: Array, alpha: float) -> Bounds:
+def _newcombe(x1: Array, n1: Array, x2: Array, n2: Array, alpha: Level) -> Bounds:
     (l1, u1), (l2, u2) = wilson(x1, n1, alpha), wilson(x2, n2, alpha)
     p1, p2 = x1 / n1, x2 / n2
     z = _quantile(alpha)
@@ -77,7 +78,7 @@ def _newcombe(x1: Array, n1: Array, x2: Array, n2: Array, alpha: float) -> Bound
     return p2 - p1 - down, p2 - p1 + up
 
 
-def _score(x1: Array, n1: Array, x2: Array, n2: Array, alpha: float) -> Bounds:
+def _score(x1: Array, n1: Array, x2: Array, n2: Array, alpha: Level) -> Bounds:
     """Miettinen–Nurminen, by bisection: it cannot fail to converge."""
     middle = x2 / n2 - x1 / n1
     return (
@@ -87,7 +88,7 @@ def _score(x1: Array, n1: Array, x2: Array, n2: Array, alpha: float) -> Bounds:
 
 
 def _edge(
-    x1: Array, n1: Array, x2: Array, n2: Array, alpha: float, far: Array, near: Array
+    x1: Array, n1: Array, x2: Array, n2: Array, alpha: Level, far: Array, near: Array
 ) -> Array:
     square = _quantile(alpha) ** 2
     for _ in range(60):
@@ -132,10 +133,10 @@ def _beta(x: ArrayLike, n: ArrayLike, alpha: float, below: float, above: float) 
     return np.where(hits == 0, 0.0, low), np.where(hits == sizes, 1.0, high)
 
 
-def _quantile(alpha: float) -> float:
+def _quantile(alpha: Level) -> Level:
     from scipy.special import ndtri
 
-    return float(-ndtri(alpha / 2))
+    return -ndtri(alpha / 2)
 
 
 def _floats(x: ArrayLike, n: ArrayLike) -> Bounds:

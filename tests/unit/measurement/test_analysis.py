@@ -74,6 +74,12 @@ def test_a_winner_that_does_harm_is_stopped_by_its_guardrail():
     assert one(fine, guardrail="guardrail")["state"] == "winner"
 
 
+def test_an_arm_without_a_bad_event_is_not_proven_harmless():
+    rows = [("e", "a", 100, 25, 0), ("e", "b", 100, 60, 0)]
+    assert one(rows, guardrail="guardrail")["state"] == "stopped_by_guardrail"
+    assert one(rows, Config(guardrail_margin=0.03), guardrail="guardrail")["winner"] == "b"
+
+
 def looks(a, b, times=12):
     return [
         ("e", v, 1000 * k, round(r * 1000 * k), k)
