@@ -127,18 +127,13 @@ def power(
     wanted = effect if effect is not None else None if lift is None else baseline * lift
     question = plans.Question(baseline, wanted or 0.0, sd, alpha, chance, tuning)
     rows = plans.table(question, wanted is not None, n)
+    least = plans.least(question)
     if as_json:
-        _print_json(
-            {
-                "baseline": baseline,
-                "effect": wanted,
-                "alpha": alpha,
-                "power": chance,
-                "designs": rows,
-            }
-        )
+        told = {"baseline": baseline, "effect": wanted, "alpha": alpha, "power": chance}
+        _print_json(told | {"least_n_per_arm": least, "designs": rows})
         return
     _print_table(f"Two arms, baseline {baseline:g}, alpha {alpha:g}, power {chance:g}", rows)
+    typer.echo(f"No verdict below {least:,} per arm: it takes 100 recipients and 25 conversions.")
 
 
 @EXPERIMENTS.command()

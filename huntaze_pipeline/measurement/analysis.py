@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huntaze_pipeline.errors import Problem, Problems
-from huntaze_pipeline.measurement import bayes, effects, fixed, moments, pairs, sequential, srm
+from huntaze_pipeline.measurement import bayes, guardrail, pairs, sequential, srm
 from huntaze_pipeline.measurement.counts import Counts
 from huntaze_pipeline.measurement.moments import Array, Moments
 from huntaze_pipeline.measurement.pairs import Pairs
@@ -161,10 +161,9 @@ def _harmed(counts: Counts, config: Config) -> Bools:
     """One-sided non-inferiority of each arm's bad events against the control's."""
     if np.isnan(counts.guardrail).all():
         return np.zeros(len(counts.n), dtype=bool)
-    bad = moments.binary(counts.n, np.nan_to_num(counts.guardrail))
+    bad, n = np.nan_to_num(counts.guardrail), counts.n
     control = np.repeat(counts.starts, counts.lengths)
-    effect = effects.absolute(bad.take(control), bad)
-    high = fixed.normal(effect, config.alpha, "lesser").high
+    high = guardrail.highest(bad[control], n[control], bad, n, config.alpha)
     given = ~np.isnan(counts.guardrail) & (control != np.arange(len(control)))
     return given & (high > config.guardrail_margin)
 

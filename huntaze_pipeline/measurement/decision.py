@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from huntaze_pipeline.measurement import evidence, spending, srm
+from huntaze_pipeline.measurement import evidence, guardrail, spending, srm
 from huntaze_pipeline.measurement.evidence import Arm, Pair
 from huntaze_pipeline.measurement.plan import Look, Method, Plan, check
 
-VERSION = "2"
+VERSION = "3"
 """Changes whenever the same counts could lead to another decision; kept with every look."""
 STOPPED = spending.STEPS + 1
 """Step of a group-sequential test that was stopped between its steps (split or guardrail)."""
@@ -76,7 +76,7 @@ def _screen(stages: "Sequence[_Stage]") -> None:
     over = np.array([stage.over for stage in stages])
     chances = zip(
         stages, evidence.splits(groups).tolist(), evidence.final_splits(groups).tolist(),
-        evidence.harm(groups, *_settings(stages), over), strict=True,
+        guardrail.bounds(groups, _settings(stages)[0], over), strict=True,
     )  # fmt: skip
     for stage, e_value, p_value, harm in chances:
         stage.result["srm_e"], stage.split_p, stage.harm = e_value, p_value, harm

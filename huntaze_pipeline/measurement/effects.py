@@ -1,7 +1,7 @@
 """The difference between two arms: absolute and relative, with its variance. No tests, no verdicts.
 
-`a` is the baseline, `b` the challenger. The relative effect is (b - a) / a with the variance of the
-delta method; decisions use the absolute one, whose estimate is not skewed by a noisy baseline.
+`a` is the baseline, `b` the challenger. The relative effect is (b - a) / |a| with the variance of
+the delta method; decisions use the absolute one, whose estimate is not skewed by a noisy baseline.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ class Effect:
     variance: Array
     freedom: Array
     n: Array
+    events: Array
+    """The fewest of `Moments.events` of both arms."""
 
     @property
     def error(self) -> Array:
@@ -39,16 +41,17 @@ def absolute(a: Moments, b: Moments) -> Effect:
     """Difference of the means, b - a."""
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = a.variance / a.n + b.variance / b.n
-    return Effect(b.mean - a.mean, variance, freedom(a, b), a.n + b.n)
+    return Effect(b.mean - a.mean, variance, freedom(a, b), a.n + b.n, _least(a, b))
 
 
 def relative(a: Moments, b: Moments) -> Effect:
-    """Lift (b - a) / a; NaN where the baseline's mean is zero."""
+    """Lift (b - a) / |a|, above zero where b is higher; NaN where the baseline's mean is zero."""
     with np.errstate(divide="ignore", invalid="ignore"):
         base = np.where(a.mean == 0, np.nan, a.mean)
         ratio = b.mean / base
         variance = (b.variance / b.n + ratio**2 * a.variance / a.n) / base**2
-    return Effect((b.mean - base) / np.abs(base), variance, freedom(a, b), a.n + b.n)
+    lift = (b.mean - base) / np.abs(base)
+    return Effect(lift, variance, freedom(a, b), a.n + b.n, _least(a, b))
 
 
 def freedom(a: Moments, b: Moments) -> Array:
@@ -57,6 +60,10 @@ def freedom(a: Moments, b: Moments) -> Array:
         left, right = a.variance / a.n, b.variance / b.n
         below = _share(left, a.n) + _share(right, b.n)
         return np.where(below > 0, (left + right) ** 2 / below, np.nan)
+
+
+def _least(a: Moments, b: Moments) -> Array:
+    return np.minimum(a.events, b.events)
 
 
 def _share(squared_error: Array, n: Array) -> Array:

@@ -82,21 +82,22 @@ def final_splits(groups: Sequence[Group]) -> Array:
 
 def normal(groups: Sequence[Group], bound: Array) -> list[list[Pair]]:
     """Pairs with z and the interval estimate ± each group's bound standard errors."""
-    found = _compared(groups)
-    width = bound[found.owner] * found.effect.error
-    unknown = np.full(len(width), np.nan)
-    return found.rows(
-        unknown, found.effect.estimate - width, found.effect.estimate + width, len(groups)
-    )
+    found = paired(groups)
+    effect = _effect(groups, found)
+    width, unknown = bound[found.owner] * effect.error, np.full(len(found.owner), np.nan)
+    low, high = effect.estimate - width, effect.estimate + width
+    return found.rows(effect, unknown, low, high, len(groups))
 
 
 def always_valid(groups: Sequence[Group], alpha: Array, tuning: Array) -> list[list[Pair]]:
     """Pairs with e-value and confidence sequence of the absolute difference."""
-    found = _compared(groups)
-    effect, level, size = found.effect, alpha[found.owner], tuning[found.owner]
+    found = paired(groups)
+    effect = _effect(groups, found)
+    level, size = alpha[found.owner], tuning[found.owner]
     e = sequential.evalue(effect, level, size)
     width = sequential.halfwidth(effect.variance, effect.n, level, size)
-    return found.rows(e, effect.estimate - width, effect.estimate + width, len(groups))
+    width = np.where(sequential.ready(effect), width, np.inf)
+    return found.rows(effect, e, effect.estimate - width, effect.estimate + width, len(groups))
 
 
 def exact(groups: Sequence[Group], alpha: Array) -> list[list[Pair]]:
@@ -104,7 +105,7 @@ def exact(groups: Sequence[Group], alpha: Array) -> list[list[Pair]]:
 
     With several epochs e-values multiply; the interval is then the one of the newest epoch.
     """
-    found = _compared(groups)
+    found = paired(groups)
     arms = [arm for group in groups for arm in group]
     total = np.array([arm.sum for arm in arms], dtype=float)
     weight = np.array([arm.weight for arm in arms], dtype=float)
@@ -114,54 +115,38 @@ def exact(groups: Sequence[Group], alpha: Array) -> list[list[Pair]]:
     interval = evalue.sequence(a, b, part, alpha[found.owner][found.part_of])
     low, high = np.full(len(found.owner), -1.0), np.full(len(found.owner), math.inf)
     low[found.part_of], high[found.part_of] = interval.low, interval.high
-    return found.rows(np.exp(np.minimum(log, 690.0)), low, high, len(groups))
-
-
-def harm(
-    groups: Sequence[Group], alpha: Array, tuning: Array, over: NDArray[np.bool_]
-) -> list[dict[str, tuple[float, float]]]:
-    """One-sided bounds (low, high) of each challenger's extra rate of bad events, per group.
-
-    Half of alpha is for looks at any time (always valid), half for the one look at the end, whose
-    upper bound is the normal one: it is not wider than it must be. Groups whose bad events are not
-    known, or with an arm without matured recipients, give no bounds.
-    """
-    known = [all(arm.bad is not None and arm.n > 0 for arm in group) for group in groups]
-    rates = [_badly(group) if fine else () for group, fine in zip(groups, known, strict=True)]
-    found = _compared(rates)
-    effect, level = found.effect, alpha[found.owner]
-    width = sequential.halfwidth(effect.variance, effect.n, level, tuning[found.owner])
-    last = np.where(over[found.owner], _quantile(level / 2) * effect.error, width)
-    result: list[dict[str, tuple[float, float]]] = [{} for _ in groups]
-    rows = zip(
-        found.owner.tolist(), found.a, found.b, (effect.estimate - width).tolist(),
-        (effect.estimate + last).tolist(), strict=True,
-    )  # fmt: skip
-    for owner, a, b, low, high in rows:
-        if a == groups[owner][0].id:
-            result[owner][b] = (low, high)
-    return result
+    e = np.exp(np.minimum(log, 690.0))
+    return found.rows(_effect(groups, found), e, low, high, len(groups))
 
 
 @dataclass(frozen=True, slots=True)
-class _Compared:
-    """All pairs of all groups: who they are, and their effect over the epochs."""
+class Pairing:
+    """All pairs of all groups: who they are, and where their arms stand, epoch by epoch."""
 
     owner: Index
     """The group of each pair."""
     a: list[str]
     b: list[str]
-    effect: Effect
     left: Index
     """Position of the baseline among all arms, for each pair and epoch."""
     right: Index
     part_of: Index
     """The pair of each of these."""
+    share: Array
+    """What each of these weighs in its pair: all of a pair's epochs together 1."""
 
-    def rows(self, e: Array, low: Array, high: Array, groups: int) -> list[list[Pair]]:
+    def total(self, values: Array, power: int = 1) -> Array:
+        """Add up the epochs of each pair, weighted; NaN for a pair without one."""
+        pairs = len(self.owner)
+        added = np.bincount(self.part_of, self.share**power * values, pairs)
+        return np.where(np.bincount(self.part_of, minlength=pairs) > 0, added, np.nan)
+
+    def rows(
+        self, effect: Effect, e: Array, low: Array, high: Array, groups: int
+    ) -> list[list[Pair]]:
         """Give the pairs of each group; what is not finite is None."""
         result: list[list[Pair]] = [[] for _ in range(groups)]
-        estimate, error = self.effect.estimate, self.effect.error
+        estimate, error = effect.estimate, effect.error
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.where(error > 0, estimate / error, np.nan)
         e = np.where(np.isnan(z), np.nan, e)
@@ -171,7 +156,8 @@ class _Compared:
         return result
 
 
-def _compared(groups: Sequence[Group]) -> _Compared:
+def paired(groups: Sequence[Group]) -> Pairing:
+    """Pair the arms of every group, within the epochs in which both have matured recipients."""
     owner, a, b = [], [], []
     left, right, part_of = [], [], []
     offset = 0
@@ -189,13 +175,14 @@ def _compared(groups: Sequence[Group]) -> _Compared:
             a.append(first)
             b.append(second)
         offset += len(group)
-    parts = [np.array(column, dtype=np.intp) for column in (owner, left, right, part_of)]
-    return _Compared(parts[0], a, b, _combined(groups, *parts), *parts[1:])
+    first, second, part = (np.array(x, dtype=np.intp) for x in (left, right, part_of))
+    n = np.array([arm.n for group in groups for arm in group], dtype=float)
+    weight = n[first] * n[second] / (n[first] + n[second])
+    share = weight / np.bincount(part, weight, len(owner))[part]
+    return Pairing(np.array(owner, dtype=np.intp), a, b, first, second, part, share)
 
 
-def _combined(
-    groups: Sequence[Group], owner: Index, left: Index, right: Index, part_of: Index
-) -> Effect:
+def _effect(groups: Sequence[Group], found: Pairing) -> Effect:
     """The absolute difference within epochs, weighted by the epochs' sizes."""
     arms = [arm for group in groups for arm in group]
     all_arms = moments.mixed(
@@ -203,17 +190,13 @@ def _combined(
         np.array([arm.sum for arm in arms], dtype=float),
         np.array([np.nan if arm.squares is None else arm.squares for arm in arms], dtype=float),
     )
-    first, second = all_arms.take(left), all_arms.take(right)
+    first, second = all_arms.take(found.left), all_arms.take(found.right)
     parts = effects.absolute(first, second)
-    weight = first.n * second.n / (first.n + second.n)
-    pairs = len(owner)
-    share = weight / np.bincount(part_of, weight, pairs)[part_of]
-    none = np.bincount(part_of, minlength=pairs) == 0
-    gathered = [
-        np.where(none, np.nan, np.bincount(part_of, values, pairs))
-        for values in (share * parts.estimate, share**2 * parts.variance, parts.n)
-    ]
-    return Effect(gathered[0], gathered[1], np.full(pairs, np.nan), gathered[2])
+    events = [found.total(arm.events, 0) for arm in (first, second)]
+    return Effect(
+        found.total(parts.estimate), found.total(parts.variance, 2),
+        np.full(len(found.owner), np.nan), found.total(parts.n, 0), np.minimum(*events),
+    )  # fmt: skip
 
 
 def _blocks(groups: Sequence[Group]) -> tuple[Array, Array, Index, Index]:
@@ -234,19 +217,5 @@ def _epochs(arms: Group) -> Iterator[list[Arm]]:
         yield [arm for arm in arms if arm.epoch == number]
 
 
-def _badly(arms: Group) -> list[Arm]:
-    """The same arms with bad events for conversions."""
-    return [
-        Arm(id=a.id, assigned=a.assigned, n=a.n, sum=a.bad or 0, weight=a.weight, epoch=a.epoch)
-        for a in arms
-    ]
-
-
 def _known(values: Array) -> list[float | None]:
     return [value if math.isfinite(value) else None for value in values.tolist()]
-
-
-def _quantile(tail: Array) -> Array:
-    from scipy.special import ndtri
-
-    return -ndtri(tail)

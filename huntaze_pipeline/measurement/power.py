@@ -1,8 +1,9 @@
 """How many recipients a test needs, and what it can find. Plans only: nothing here judges a test.
 
 Three designs: one look at the end (fixed), looks at twenty steps (group sequential,
-O'Brien–Fleming), and looks at any time (always valid). Counts are recipients per arm of a two-arm
-test of equal sizes.
+O'Brien–Fleming), and the always-valid interval, looked at twenty times too. Counts are recipients
+per arm of a two-arm test of equal sizes. Variances are each arm's own, as in the tests that decide;
+calculators that take the baseline's for both (Evan Miller's) promise too much for rare outcomes.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from huntaze_pipeline.measurement.effects import Effect
 Design = Literal["fixed", "group_sequential", "always_valid"]
 DESIGNS: tuple[Design, ...] = ("fixed", "group_sequential", "always_valid")
 _MOST = 1e12
+_SURE = 37.0
+"""Expected events that bring the 25 which an always-valid look takes, in 98 of 100 tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,21 @@ class Question:
     power: float = 0.8
     tuning: float = sequential.TUNING
 
-    def variances(self, effect: float | None = None) -> tuple[float, float]:
-        """Variance of one recipient without an effect, and of both arms together with it."""
+    @property
+    def variance(self) -> float:
+        """Variance of one recipient of each arm, added up."""
         if self.deviation is not None:
-            return self.deviation**2, 2 * self.deviation**2
-        rate = self.baseline
-        other = rate + (self.effect if effect is None else effect)
-        return rate * (1 - rate), rate * (1 - rate) + other * (1 - other)
+            return 2 * self.deviation**2
+        return sum(rate * (1 - rate) for rate in (self.baseline, self.baseline + self.effect))
+
+    @property
+    def events(self) -> float:
+        """What one recipient adds to the rarer arm's `Moments.events`."""
+        means = self.baseline, self.baseline + self.effect
+        if self.deviation is not None:
+            carrying = (mean**2 / (mean**2 + self.deviation**2) for mean in means)
+            return max(0.01, min(carrying))
+        return min(min(rate, 1 - rate) for rate in means)
 
 
 def check(question: Question) -> None:
@@ -68,22 +79,25 @@ def check(question: Question) -> None:
 
 
 def recipients(question: Question, design: Design = "fixed") -> float:
-    """Recipients per arm that find the effect with the asked power, not rounded.
-
-    For rates, fixed design: variance pooled under 'no effect', each arm's own under the effect.
-    """
+    """Recipients per arm that find the effect with the asked power, not rounded."""
     from scipy.special import ndtri
 
     check(question)
-    none, some = question.variances()
-    za, zb = -ndtri(question.alpha / 2), ndtri(question.power)
-    fixed = (za * np.sqrt(2 * none) + zb * np.sqrt(some)) ** 2 / question.effect**2
+    drift = float(-ndtri(question.alpha / 2) + ndtri(question.power))
+    fixed = question.variance * drift**2 / question.effect**2
     if design == "fixed":
-        return float(fixed)
+        return fixed
     if design == "group_sequential":
-        drift = (za + zb) ** 2 * inflation(question.alpha, question.power)
-        return float(some * drift / question.effect**2)
+        return fixed * inflation(question.alpha, question.power)
     return _root(lambda n: achieved(question, n, "always_valid") - question.power, 2.0)
+
+
+def least(question: Question) -> int:
+    """Recipients per arm below which no verdict is to be expected: 25 conversions, 100 of them."""
+    if question.deviation is not None:
+        return 100
+    rarest = min(question.baseline, question.baseline + question.effect)
+    return int(np.ceil(max(100.0, 25 / rarest if rarest > 0 else 0.0)))
 
 
 def detectable(question: Question, n: float, design: Design = "fixed") -> float | None:
@@ -91,43 +105,46 @@ def detectable(question: Question, n: float, design: Design = "fixed") -> float 
     top = (1 - question.baseline) if question.deviation is None else question.deviation * 1e3
 
     def short(effect: float) -> float:
-        return n - recipients(replace(question, effect=effect), design)
+        asked = replace(question, effect=effect)
+        if design == "always_valid":
+            return achieved(asked, n, design) - question.power
+        return n - recipients(asked, design)
 
-    low, high = top * 1e-9, top
-    if short(high) < 0:
-        return None
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if short(middle) < 0 else (low, middle)
-    return high
+    low, high = 0.0, top * 1e-6
+    while short(high) < 0:
+        if high >= top:
+            return None
+        low, high = high, min(2 * high, top)
+    return _crossed(short, low, high) if low else high
 
 
 def achieved(question: Question, n: float, design: Design = "fixed") -> float:
-    """Chance to find the effect with `n` recipients per arm.
-
-    Always valid: the chance that the last look finds it, a lower bound on any look finding it.
-    """
+    """Chance to find the effect with `n` recipients per arm, at any of the design's looks."""
     from scipy.special import ndtr, ndtri
 
-    none, some = question.variances()
-    gap, error = abs(question.effect), np.sqrt(some / n)
+    drift = abs(question.effect) / float(np.sqrt(question.variance / n))
+    if design == "fixed":
+        bound = float(-ndtri(question.alpha / 2))
+        return float(ndtr(drift - bound) + ndtr(-drift - bound))
+    times = (np.arange(spending.STEPS) + 1) / spending.STEPS
     if design == "group_sequential":
-        times = (np.arange(spending.STEPS) + 1) / spending.STEPS
-        bounds = spending.table(question.alpha)
-        return float(spending.crossing(bounds, times, gap / error)[-1])
-    if design == "always_valid":
-        variance = np.array([some / n])
-        width = sequential.halfwidth(variance, np.array([2 * n]), question.alpha, question.tuning)[
-            0
-        ]
+        bounds = np.array(spending.table(question.alpha))
     else:
-        width = -ndtri(question.alpha / 2) * np.sqrt(2 * none / n)
-    return float(ndtr((gap - width) / error) + ndtr((-gap - width) / error))
+        sizes = n * times
+        bounds = sequential.halfwidth(
+            np.ones_like(sizes), 2 * sizes, question.alpha, question.tuning
+        )
+        bounds[sizes * question.events < _SURE] = np.inf
+    # What is certain at one look needs no integration, what is impossible no look at all.
+    if (drift * np.sqrt(times) - bounds > spending.CEILING).any():
+        return 1.0
+    bounds = np.minimum(bounds, drift + spending.CEILING)
+    return float(spending.crossing(bounds, times, drift)[-1])
 
 
 @cache
 def inflation(alpha: float = 0.05, power: float = 0.8) -> float:
-    """How many more recipients the twenty-step design may need than one look: about 1.03."""
+    """How many more recipients the twenty-step design may need than one look: about 1.05."""
     from scipy.optimize import brentq
     from scipy.special import ndtri
 
@@ -179,18 +196,22 @@ def _power(
 
 
 def _root(miss: Callable[[float], float], low: float) -> float:
-    """The point where a rising function reaches zero, by doubling and bisection."""
+    """The point above `low` where a rising function reaches zero."""
     high = max(low * 2, 1.0)
     while miss(high) < 0:
-        high *= 2
+        low, high = high, high * 2
         if high > _MOST:
             raise Problems(
                 [Problem("effect", "is too small to be found by any number of recipients")]
             )
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if miss(middle) < 0 else (low, middle)
-    return high
+    return _crossed(miss, low, high)
+
+
+def _crossed(miss: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function that is below zero at `low`, and not at `high`, reaches zero."""
+    from scipy.optimize import brentq
+
+    return float(brentq(miss, low, high, xtol=1e-12, rtol=1e-12))  # pyright: ignore[reportArgumentType]
 
 
 def table(question: Question, sized: bool, n: float | None) -> list[dict[str, Any]]:
@@ -216,7 +237,7 @@ def table(question: Question, sized: bool, n: float | None) -> list[dict[str, An
             found = detectable(question, n, design)
             row |= {"n": n, "detectable_effect": found}
             row["detectable_lift"] = (
-                found / question.baseline if found and question.baseline else None
+                found / abs(question.baseline) if found and question.baseline else None
             )
             if sized:
                 row["power"] = achieved(question, n, design)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from huntaze_pipeline.measurement import display
+from huntaze_pipeline.measurement import display, sequential
 from huntaze_pipeline.measurement.analysis import STATES, Analysis
 from huntaze_pipeline.measurement.effects import Effect, Interval
 from huntaze_pipeline.measurement.moments import Array
@@ -13,6 +13,10 @@ from huntaze_pipeline.measurement.moments import Array
 _NO_BASE = "the baseline's mean is zero: no ratio to it"
 _NO_SPREAD = "the values of both arms do not vary: no test is possible"
 _ONE = "an arm has one recipient: its variance is unknown"
+_FEW = (
+    f"an arm has fewer than {sequential.LEAST:g} conversions (or recipients without one) or too few"
+    " amounts: an always-valid interval would be infinite"
+)
 _EMPTY = "the intervals of the looks do not overlap: the effect changed over time"
 _OPEN = "a bound is infinite or the mean of the baseline cannot be told apart from zero"
 
@@ -114,20 +118,19 @@ def _arms(analysis: Analysis) -> list[dict[str, Any]]:
 
 def _pairs(analysis: Analysis) -> list[dict[str, Any]]:
     found, names = analysis.pairs, analysis.counts.variants
-    fixed_absolute = _tested(found.absolute, found.fixed_absolute, _NO_SPREAD)
-    fixed_relative = _tested(found.relative, found.fixed_relative, _NO_BASE)
+    plain, ratio, few = _reasons(analysis)
+    fixed_absolute = _tested(found.absolute, found.fixed_absolute, plain)
+    fixed_relative = _tested(found.relative, found.fixed_relative, ratio)
     for entry, low, high in zip(fixed_relative, *map(numbers, found.fieller), strict=True):
         entry["fieller"] = [low, high]
         if low is None and "reason" not in entry:
             entry["reason"] = _OPEN
     always = zip(
-        _bounds(found.valid_absolute, _NO_SPREAD),
-        _bounds(found.valid_relative, _NO_BASE),
-        strict=True,
+        _bounds(found.valid_absolute, few), _bounds(found.valid_relative, few), strict=True
     )
     rows = zip(
         found.a.tolist(), found.b.tolist(), fixed_absolute, fixed_relative, always,
-        _bayes(analysis), strict=True,
+        _bayes(analysis, ratio), strict=True,
     )  # fmt: skip
     return [
         {
@@ -142,16 +145,25 @@ def _pairs(analysis: Analysis) -> list[dict[str, Any]]:
     ]
 
 
-def _tested(effect: Effect, interval: Interval, reason: str) -> list[dict[str, Any]]:
+def _reasons(analysis: Analysis) -> tuple[list[str], list[str], list[str]]:
+    """Why a pair's test, ratio or always-valid interval cannot be had, where it cannot."""
+    found = analysis.pairs
+    plain = np.where(np.isfinite(found.absolute.variance), _NO_SPREAD, _ONE)
+    ratio = np.where(analysis.arms.mean[found.a] == 0, _NO_BASE, plain)
+    few = np.where(sequential.ready(found.absolute), ratio, _FEW)
+    return plain.tolist(), ratio.tolist(), few.tolist()
+
+
+def _tested(effect: Effect, interval: Interval, reasons: list[str]) -> list[dict[str, Any]]:
     rows = zip(
-        numbers(effect.estimate), numbers(effect.error), _bounds(interval, reason), strict=True
+        numbers(effect.estimate), numbers(effect.error), _bounds(interval, reasons), strict=True
     )
     return [{"estimate": estimate, "stderr": error, **bounds} for estimate, error, bounds in rows]
 
 
-def _bounds(interval: Interval, reason: str) -> list[dict[str, Any]]:
-    columns = zip(*map(numbers, (interval.low, interval.high, interval.p_value)), strict=True)
-    return [_bound(low, high, p_value, reason) for low, high, p_value in columns]
+def _bounds(interval: Interval, reasons: list[str]) -> list[dict[str, Any]]:
+    columns = map(numbers, (interval.low, interval.high, interval.p_value))
+    return [_bound(*row) for row in zip(*columns, reasons, strict=True)]
 
 
 def _bound(low: float | None, high: float | None, p: float | None, reason: str) -> dict[str, Any]:
@@ -164,18 +176,14 @@ def _bound(low: float | None, high: float | None, p: float | None, reason: str) 
     return entry if entry["ci"] and p is not None else entry | {"reason": reason}
 
 
-def _bayes(analysis: Analysis) -> list[dict[str, Any]]:
+def _bayes(analysis: Analysis, reasons: list[str]) -> list[dict[str, Any]]:
     found = analysis.pairs
     columns = (found.chance, found.lift, *found.credible)
-    rows = zip(*map(numbers, columns), strict=True)
+    rows = zip(*map(numbers, columns), reasons, strict=True)
     keys = ("chance_to_win", "lift_mean")
     return [
         dict(zip(keys, (chance, lift), strict=True))
         | {"ci": None if low is None or high is None else [low, high]}
-        | (
-            {"reason": _NO_BASE if lift is None else _NO_SPREAD}
-            if None in (chance, lift, low)
-            else {}
-        )
-        for chance, lift, low, high in rows
+        | ({"reason": reason} if None in (chance, lift, low) else {})
+        for chance, lift, low, high, reason in rows
     ]

@@ -3,9 +3,14 @@
 One may look at any time, any number of times, and stop when one likes: the chance that the interval
 ever misses the truth stays at alpha. It guards against noise from peeking, not against bias: count
 only recipients whose own window has passed.
+
+The promise is asymptotic: it holds for looks from the first one at which the arms' means are about
+normal. A look before that says nothing: its interval is infinite, so that it can neither decide nor
+narrow a running intersection.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from huntaze_pipeline.measurement.effects import Effect, Interval
 from huntaze_pipeline.measurement.fixed import Side
@@ -13,6 +18,12 @@ from huntaze_pipeline.measurement.moments import Array
 
 TUNING = 5000.0
 """N*: the recipients (both arms together) at which the sequence is tightest. Fixed at creation."""
+
+LEAST = 25.0
+"""Events (`Moments.events`) that every arm must have before a look counts. Measured with arms alike
+and looks from the first recipient on: an equal split needs one only, a tenth of the recipients in
+one arm 10 to 15 (4.1 and 2.8 % false winners at a rate of 2 %), skewed amounts in such an arm 25.
+"""
 
 
 def rho(alpha: float | Array, tuning: float | Array = TUNING) -> Array:
@@ -29,16 +40,23 @@ def sequence(
     One-sided sequences use the tighter one-sided mixture (eq. 134); their p-value is found by
     widening alpha until zero is inside and is capped just below one half.
     """
+    enough = ready(effect)
     if side == "two":
         width = halfwidth(effect.variance, effect.n, alpha, tuning)
+        width = np.where(enough, width, np.inf)
         p_value = np.minimum(1.0, 1 / evalue(effect, alpha, tuning))
         return Interval(effect.estimate - width, effect.estimate + width, p_value)
     scale = _one_sided_scale(effect.n, alpha, tuning)
-    width = _one_sided(effect.variance, scale, alpha)
+    width = np.where(enough, _one_sided(effect.variance, scale, alpha), np.inf)
     open_end = np.full_like(width, np.inf)
     if side == "greater":
         return Interval(effect.estimate - width, open_end, _tail(effect, effect.estimate, scale))
     return Interval(-open_end, effect.estimate + width, _tail(effect, -effect.estimate, scale))
+
+
+def ready(effect: Effect) -> NDArray[np.bool_]:
+    """Whether both arms are large enough for this look to count."""
+    return (effect.events >= LEAST) & (effect.variance > 0)
 
 
 def halfwidth(
@@ -55,7 +73,7 @@ def evalue(effect: Effect, alpha: float | Array = 0.05, tuning: float | Array = 
     scale = effect.n * rho(alpha, tuning) ** 2
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         square = effect.estimate**2 / effect.variance
-        square = np.where(effect.variance > 0, square, np.nan)
+        square = np.where(ready(effect), square, np.nan)
         return np.exp(np.minimum(square * scale / (2 * (scale + 1)), 700)) / np.sqrt(scale + 1)
 
 
@@ -77,4 +95,4 @@ def _tail(effect: Effect, gain: Array, scale: Array) -> Array:
         middle = (low + high) / 2
         outside = gain > _one_sided(effect.variance, scale, middle)
         low, high = np.where(outside, low, middle), np.where(outside, middle, high)
-    return np.where(effect.variance > 0, high, np.nan)
+    return np.where(ready(effect), high, np.nan)

@@ -74,6 +74,12 @@ def test_a_winner_that_does_harm_is_stopped_by_its_guardrail():
     assert one(fine, guardrail="guardrail")["state"] == "winner"
 
 
+def test_an_arm_without_a_bad_event_is_not_proven_harmless():
+    rows = [("e", "a", 100, 25, 0), ("e", "b", 100, 60, 0)]
+    assert one(rows, guardrail="guardrail")["state"] == "stopped_by_guardrail"
+    assert one(rows, Config(guardrail_margin=0.03), guardrail="guardrail")["winner"] == "b"
+
+
 def looks(a, b, times=12):
     return [
         ("e", v, 1000 * k, round(r * 1000 * k), k)
@@ -88,6 +94,53 @@ def test_a_winner_stays_a_winner_from_the_look_that_found_it():
     assert "at look 5" in entry["reason"]
     more = [*looks(0.05, 0.065), ("e", "a", 13_000, 900, 13), ("e", "b", 13_000, 800, 13)]
     assert one(more, look="look")["winner"] == "b"
+
+
+def alike(rate, first, tests=400):
+    """Experiments without an effect: a first look, and four with 2,000 more in each arm."""
+    rng = np.random.default_rng(11)
+    sizes = np.array([first, 2000, 2000, 2000, 2000])
+    hits = rng.binomial(sizes, rate, (tests, 2, 5)).cumsum(2).tolist()
+    return [
+        (str(e), "ab"[arm], n, hits[e][arm][k], k)
+        for e in range(tests)
+        for k, n in enumerate(sizes.cumsum().tolist())
+        for arm in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.1, 0.02])
+@pytest.mark.parametrize("first", [1, 5, 20, 100])
+def test_a_tiny_first_look_makes_no_false_winners(rate, first):
+    # Without a minimum, first looks of one recipient made 49, 19 and 4 % at these rates.
+    unhindered = Config(conversions=0, recipients=0)
+    for config in (Config(), unhindered):
+        states = judge(alike(rate, first), config, look="look").states
+        assert states.count("winner") <= 0.02 * len(states)
+
+
+def test_a_look_without_variance_decides_nothing_and_narrows_nothing():
+    later = [("e", v, n, n // 10, k) for k, n in ((2, 5000), (3, 10_000)) for v in "ab"]
+    alone = one(later, look="look")
+    for first in ([1, 0, 1], [500, 0, 0], [1, 1, 0]):
+        n, *sums = first
+        rows = [("e", v, n, x, 1) for v, x in zip("ab", sums, strict=True)]
+        entry = one([*rows, *later], look="look")
+        assert entry["state"] == "no_winner"
+        assert entry["pairs"][0]["always_valid"] == alone["pairs"][0]["always_valid"]
+
+
+def test_an_interval_that_cannot_be_had_yet_says_what_is_missing():
+    pair = one([("e", "a", 1, 0), ("e", "b", 1, 1)])["pairs"][0]
+    assert pair["always_valid"]["absolute"]["ci"] is None
+    assert "fewer than 25 conversions" in pair["always_valid"]["absolute"]["reason"]
+
+
+@pytest.mark.parametrize("total", [200, 300])
+def test_a_baseline_without_spread_is_not_called_zero(total):
+    pair = one([("e", v, 200, total, total**2 / 200) for v in "ab"], squares="squares")["pairs"][0]
+    for part in (pair["relative"], pair["bayes"]):
+        assert "do not vary" in part["reason"]
 
 
 def test_several_looks_are_judged_by_the_always_valid_interval():

@@ -114,6 +114,32 @@ def test_certain_harm_stops_the_test_at_once():
     assert (look.state, look.winner) == ("stopped_by_guardrail", None)
 
 
+def test_one_unsubscribe_stops_no_test():
+    counts = [
+        Arm(id="a", assigned=600, n=400, sum=0, bad=0),
+        Arm(id="b", assigned=600, n=1, sum=0, bad=1),
+    ]
+    for plan in (PLANNED, OPEN):
+        look = decide(counts, plan, [], at(2))
+        assert (look.state, look.closed) == ("running", False)
+
+
+def test_a_winner_without_a_bad_event_must_be_large_enough_to_exclude_harm():
+    plan = replace(PLANNED, planned_n=300)
+    assert decide(arms(150, 0.2, 0.6, bad=0), plan, [], at(30)).state == "stopped_by_guardrail"
+    enough = decide(arms(400, 0.2, 0.6, bad=0), replace(plan, planned_n=800), [], at(30))
+    assert (enough.state, enough.winner) == ("winner", "v1")
+    assert decide(arms(150, 0.2, 0.6, bad=0), OPEN, [], at(30)).state == "running"
+
+
+def test_arms_in_which_nearly_everybody_converts_need_recipients_who_do_not():
+    # 30 of 30 against 27 of 30 is no sign of anything, though 25 conversions are there.
+    plan = replace(OPEN, recipients=0, method="always_valid")
+    look = decide(arms(30, 0.9, 1.0), plan, [], at(30))
+    assert look.state == "running"
+    assert (look.result["pairs"][0]["low"], look.result["pairs"][0]["e"]) == (None, None)
+
+
 def test_possible_harm_delays_a_winner_and_blocks_it_at_the_end():
     won = arms(10_000, 0.05, 0.07)
     doubtful = [replace(won[0], bad=20), replace(won[1], bad=50)]

@@ -79,7 +79,7 @@ def test_power_answers_for_every_design():
         "group_sequential",
         "always_valid",
     ]
-    assert found["designs"][0]["n_per_arm"] == 1031
+    assert found["designs"][0]["n_per_arm"] == 1091
     assert 0.9 < found["designs"][0]["power"] < 1
 
 

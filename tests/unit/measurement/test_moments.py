@@ -1,3 +1,5 @@
+import statistics
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -37,3 +39,23 @@ def test_arms_of_both_kinds_lie_in_one_table():
 
 def test_a_single_amount_has_an_unknown_variance():
     assert not np.isfinite(moments.general(1, 5.0, 25.0).error[0])
+
+
+@settings(deadline=None)
+@given(st.integers(-(10**6), 10**6), st.lists(st.integers(-3, 3), min_size=2, max_size=1000))
+def test_whole_numbers_give_the_exact_variance_however_far_from_zero(far, values):
+    whole = [far + value for value in values]
+    found = moments.general(len(whole), sum(whole), sum(value**2 for value in whole))
+    assert found.variance[0] == pytest.approx(statistics.variance(values), rel=1e-12)
+
+
+def test_a_spread_of_a_millionth_of_the_mean_is_not_lost():
+    assert moments.general(1000, 10**9, 10**15 + 999).variance[0] == 1
+
+
+def test_adding_equal_amounts_one_by_one_makes_no_variance():
+    values = [0.1] * 100_000
+    total = squares = 0.0
+    for value in values:
+        total, squares = total + value, squares + value**2
+    assert moments.general(len(values), total, squares).variance[0] == 0

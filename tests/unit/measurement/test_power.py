@@ -1,9 +1,17 @@
-"""Known answers: evanmiller.org (sample size), GrowthBook (packages/stats, running power)."""
+"""Known answers: Chow, Shao & Wang 2008, 4.2 (rates), GrowthBook (packages/stats, running power).
+
+Evan Miller's calculator says 1,030 where the first test says 1,091: it takes the variance of the
+baseline for both arms, and the test that decides does not.
+"""
+
+import math
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from huntaze_pipeline.errors import Problems
-from huntaze_pipeline.measurement import bayes, effects, moments, power, spending
+from huntaze_pipeline.measurement import bayes, effects, moments, power, simulation, spending
 
 QUESTION = power.Question(0.2, 0.05)
 RUNNING = effects.relative(
@@ -12,8 +20,53 @@ RUNNING = effects.relative(
 )
 
 
-def test_evan_millers_example_needs_1030_recipients_per_arm():
-    assert power.recipients(QUESTION) == pytest.approx(1030.2192831104596, abs=1e-6)
+@pytest.mark.parametrize(
+    ("baseline", "effect", "n"),
+    [(0.2, 0.05, 1091), (0.02, 0.03, 586), (0.05, 0.005, 31_231), (0.9, 0.05, 432), (0.5, 0.4, 17)],
+)
+def test_rates_are_planned_with_the_variance_of_each_arm(baseline, effect, n):
+    found = power.recipients(power.Question(baseline, effect))
+    assert math.ceil(found) == n
+    spread = baseline * (1 - baseline) + (baseline + effect) * (1 - baseline - effect)
+    assert found == pytest.approx(7.848879734 * spread / effect**2)
+
+
+RULES = ("fixed, last look only", "group sequential (Lan-DeMets)", "always valid")
+
+
+@pytest.mark.parametrize(
+    ("baseline", "effect"), [(0.05, 0.01), (0.9, 0.05), (0.2, 0.05), (0.05, -0.02), (0.02, 0.03)]
+)
+def test_simulated_tests_find_as_often_as_planned(baseline, effect):
+    question = power.Question(baseline, effect)
+    for design, rule in zip(power.DESIGNS, RULES, strict=True):
+        n = math.ceil(power.recipients(question, design))
+        planned = power.achieved(question, n, design)
+        scenario = simulation.Scenario(baseline, effect / baseline, n, runs=4000)
+        found = {outcome.rule: outcome.winners for outcome in simulation.simulate(scenario)}
+        assert found[rule] == pytest.approx(planned, abs=0.035)
+
+
+def test_twenty_looks_find_what_the_documented_simulation_finds():
+    question = power.Question(0.05, 0.005)
+    found = [power.achieved(question, 30_000, design) for design in power.DESIGNS]
+    assert found == pytest.approx([0.784, 0.765, 0.403], abs=5e-4)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.floats(0.01, 0.99), st.floats(-0.9, 0.9).filter(lambda x: abs(x) > 0.01))
+def test_no_design_needs_fewer_recipients_than_one_look(baseline, effect):
+    assume(0 < baseline + effect < 1)
+    question = power.Question(baseline, effect)
+    fixed, *others = (power.recipients(question, design) for design in power.DESIGNS)
+    assert all(other > fixed for other in others)
+
+
+def test_rare_outcomes_need_their_25_conversions_whatever_the_effect():
+    question = power.Question(0.02, 0.03)
+    assert power.least(question) == 1250
+    assert power.recipients(question, "always_valid") > 1250
+    assert power.least(power.Question(0.5, 0.1)) == 100
 
 
 @pytest.mark.parametrize(

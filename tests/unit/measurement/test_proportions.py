@@ -1,6 +1,9 @@
 """Known answers: statsmodels 0.15.0 (BSD-3)."""
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from huntaze_pipeline.measurement import proportions
 
@@ -22,3 +25,16 @@ def test_the_pooled_z_test_of_the_textbook_example():
 def test_wilsons_interval_of_a_rate():
     found = [bound[0] for bound in proportions.wilson(2784, 12681)]
     assert found == pytest.approx([0.21242206321747148, 0.22682989565870243], abs=1e-14)
+
+
+def test_newcombes_interval_of_a_difference():
+    found = [bound[0] for bound in proportions.difference(*CASE)]
+    assert found == pytest.approx([0.09016309812248624, 0.1108504030789789], abs=1e-14)
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.data())
+def test_the_interval_of_a_difference_holds_its_estimate(na, nb, data):
+    xa, xb = data.draw(st.integers(0, na)), data.draw(st.integers(0, nb))
+    low, high = proportions.difference(xa, na, xb, nb)
+    assert low[0] - 1e-9 <= xb / nb - xa / na <= high[0] + 1e-9
+    assert np.isfinite([low[0], high[0]]).all()

@@ -62,3 +62,24 @@ def test_the_sequence_is_tightest_near_its_tuning():
     n = np.array([500.0, 5000.0, 500_000.0])
     ratio = sequential.halfwidth(1 / n, n, 0.05, 5000) / np.sqrt(1 / n)
     assert ratio[1] == min(ratio)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (moments.binary(1, 0), moments.binary(1, 1)),
+        (moments.binary(500, 0), moments.binary(500, 400)),
+        (moments.binary(500, 100), moments.binary(500, 490)),
+        (moments.general(500, 500, 500), moments.general(500, 5000, 90_000)),
+    ],
+)
+@pytest.mark.parametrize("side", ["two", "greater", "lesser"])
+def test_a_look_whose_arms_are_not_about_normal_says_nothing(a, b, side):
+    found = sequential.sequence(effects.absolute(a, b), side=side)
+    assert (found.low[0], found.high[0]) == (-np.inf, np.inf)
+    assert np.isnan(found.p_value[0])
+
+
+def test_values_that_cancel_out_count_by_their_recipients():
+    effect = effects.absolute(moments.general(3000, 0, 3000), moments.general(3000, 900, 3000))
+    assert sequential.sequence(effect).low[0] > 0
