@@ -36,6 +36,14 @@ _READY = "ready_4"
 _TRIES = 12
 _CONFLICT = ("conflict", "concurrent", "serialize", "deadlock")
 
+_WHOLE = ("//", "divide", "%", "mod")
+_CHECKED = (
+    'create temp macro "{name}"(a, b) as system.main."{name}"(a, case when b = 0 then'
+    " error('division by zero: where nothing is meant, write nullif(x, 0)') else b end)"
+)
+"""Whole division by zero is NULL to DuckDB, which nobody could tell from a value that is not there.
+(Dividing with `/` leaves an infinite number, and that is found.)"""
+
 THREADS = min(os.cpu_count() or 2, 8)
 """Of a connection; several that share a machine may want fewer."""
 
@@ -171,6 +179,8 @@ def _opened(extensions: Sequence[str]) -> DuckDBPyConnection:
         _load(con, extension)
     con.execute("set allow_unsigned_extensions = false")
     con.execute("set timezone = 'UTC'")
+    for name in _WHOLE:
+        con.execute(_CHECKED.format(name=name))
     return con
 
 
