@@ -5,6 +5,7 @@ description: >
   goal reached without a touch stays here unattributed, so for each goal the sum of all rows is
   all value, to the micro-unit.
 grain: [creator_id, goal, conversion_id, touch_id]
+optional: [touch_id]
 owner: team:data
 materialization: incremental
 incremental:

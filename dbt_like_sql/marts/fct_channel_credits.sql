@@ -5,6 +5,7 @@ description: >
   worked out over whole paths (raw.channel_effects). Each model shares out the same sum, to the
   micro-unit; what nobody earned has a row of its own, without a source.
 grain: [creator_id, goal, currency, model, source, source_id]
+optional: [currency, source, source_id]
 owner: team:data
 materialization: view
 columns:

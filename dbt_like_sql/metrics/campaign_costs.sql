@@ -10,7 +10,7 @@ columns:
   creator_id: VARCHAR | the tenant
   campaign_id: VARCHAR | the campaign
   cost_id: VARCHAR | of the booking, or the place in the campaign's own list
-  day: DATE | when it was incurred, in UTC
+  day: DATE | when it was incurred; of amounts booked in the creator's zone, else in UTC
   kind: VARCHAR | fixed, per_message, discount or media
   units: BIGINT | messages or goals that it was paid for; 1 for amounts booked, fixed and media
   amount_micros: BIGINT | all units together
@@ -49,10 +49,12 @@ units as (
     group by all
 )
 select
-    creator_id, campaign_id, id as cost_id, incurred_at::date as day, kind, 1::bigint as units,
-    amount_micros, currency
-from source('raw.costs')
-where campaign_id is not null
+    c.creator_id, c.campaign_id, c.id as cost_id,
+    timezone(coalesce(o.zone, 'UTC'), c.incurred_at)::date as day, c.kind, 1::bigint as units,
+    c.amount_micros, c.currency
+from source('raw.costs') c
+left join source('raw.creators') o on o.id = c.creator_id
+where c.campaign_id is not null
 union all
 select
     d.creator_id, d.campaign_id, 'declared-' || d.number,

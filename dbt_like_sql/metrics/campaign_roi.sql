@@ -63,6 +63,7 @@ summed as (
         coalesce(sum(micros) filter (what = 'per_message'), 0)::bigint as per_message,
         coalesce(sum(micros) filter (what = 'discount'), 0)::bigint as discount,
         coalesce(sum(micros) filter (what = 'media'), 0)::bigint as media,
+        count(*) filter (what not in ('revenue', 'influenced')) as booked,
         coalesce(sum(n) filter (what = 'influenced'), 0)::bigint as influenced,
         coalesce(sum(micros) filter (what = 'influenced'), 0)::bigint as influenced_micros,
         coalesce(sum(n) filter (lacking is not null), 0)::bigint as unconverted,
@@ -97,7 +98,7 @@ joined as (
         coalesce(s.media, 0) as media,
         coalesce(s.fixed + s.per_message + s.discount + s.media, 0) as cost,
         coalesce(s.influenced, 0) as influenced, coalesce(s.influenced_micros, 0) as influenced_micros,
-        coalesce(s.unconverted, 0) as unconverted, s.lacking,
+        coalesce(s.unconverted, 0) as unconverted, s.lacking, coalesce(s.booked, 0) as booked,
         coalesce(t.recipients, 0) as recipients, coalesce(t.immature, 0) as immature
     from ref('marts.dim_campaigns') d
     cross join source('raw.clock') c
@@ -113,6 +114,7 @@ select
     case
         when unconverted > 0 then 'no rate to ' || currency || ' from ' || lacking || ': '
             || unconverted || ' amounts are left out'
+        when cost <= 0 and booked > 0 then 'its costs add up to nothing'
         when cost <= 0 then 'no cost is booked on it or declared by it'
     end as reason,
     unconverted, influenced, influenced_micros, recipients, immature,

@@ -19,7 +19,7 @@ columns:
   received_at: TIMESTAMPTZ | when we learned of it
   kind: VARCHAR | imported (from a file) or live
   message_at: TIMESTAMPTZ | when the message it is about was decided
-  message_sent_at: TIMESTAMPTZ | when that message had been sent, as the event arrived
+  message_sent_at: TIMESTAMPTZ | when that message had been sent, as far as was known when the event arrived
   message_source: VARCHAR | campaign, automation or api, from the message or else the campaign
   message_source_id: VARCHAR | which one
   variant_id: VARCHAR | the message's arm

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.audience import evaluation, stays
 from huntaze_pipeline.audience.evaluation import Selection
-from huntaze_pipeline.errors import NotFoundError, WarehouseError
+from huntaze_pipeline.errors import NotFoundError
 from huntaze_pipeline.sql import quoted
+from huntaze_pipeline.warehouse.lake import absent
 
 SAMPLE = 10
 _SHOWN = ("name", "locale", "lifetime_spend", "purchases", "last_active_at")
@@ -147,8 +148,7 @@ def _gather(
             )
         except Exception as error:
             if "does not exist" in str(error):
-                what = str(error).splitlines()[0]
-                raise WarehouseError(f"{what}; `huntaze models build` makes the tables") from None
+                raise absent(error) from None
             raise
 
 

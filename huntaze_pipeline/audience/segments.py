@@ -17,9 +17,10 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.audience import evaluation, lists, standing, stays
 from huntaze_pipeline.audience.evaluation import Selection
 from huntaze_pipeline.audience.stays import Name
-from huntaze_pipeline.errors import NotFoundError, WarehouseError
+from huntaze_pipeline.errors import NotFoundError
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.store import checkpoints
+from huntaze_pipeline.warehouse.lake import absent
 
 _LOCK = 0x5345474D  # "SEGM": one refresh at a time
 _READER = "segments"
@@ -251,8 +252,7 @@ def _reading(lake: duckdb.DuckDBPyConnection) -> Iterator[None]:
         yield
     except duckdb.CatalogException as error:
         lake.execute("rollback")
-        what = str(error).splitlines()[0]
-        raise WarehouseError(f"{what}; `huntaze models build` makes the tables") from None
+        raise absent(error) from None
     except BaseException:
         lake.execute("rollback")
         raise

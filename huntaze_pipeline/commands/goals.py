@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 goals = typer.Typer(help="Goals: what counts, and who gets the credit.", no_args_is_help=True)
 JSON = typer.Option(False, "--json", help="Print one JSON document.")
 _MOST_SHOWN = 30
+_STALE = (
+    "live is of an older build: the difference holds what came since, too;"
+    " `huntaze models build` brings it up to date"
+)
 
 
 class Model(StrEnum):
@@ -73,11 +77,14 @@ def compare(
         stack.services(settings.load(), need=("postgres",)) as ready,
         lake.connect(ready, read_only=True) as con,
     ):
+        stale = proposal.stale(con, project)
         credits = proposal.compare(con, project, proposed)
     if as_json:
-        _print_json(_compared(proposed, credits))
+        _print_json(_compared(proposed, credits) | {"stale": stale})
         return
     _show(credits)
+    if stale:
+        typer.echo(_STALE)
 
 
 @goals.command()

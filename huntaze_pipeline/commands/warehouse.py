@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 @models.command("list")
 def list_(as_json: bool = JSON) -> None:
-    """List the models in building order, with grain and what they read."""
+    """List the models in building order, with grain and meaning; --json has what they read too."""
     import json
 
     project = _project()
@@ -125,7 +125,10 @@ def lineage(
     name: str = typer.Argument(..., help="schema.name, or schema.name.column."),
     as_json: bool = JSON,
 ) -> None:
-    """Show what a model's columns are made of, down to the raw ones, and who reads the model."""
+    """Show what a model's columns are made of, down to the raw ones, and who reads the model.
+
+    Who reads it are models, audits and reports.
+    """
     import json
 
     from huntaze_pipeline.warehouse import docs as pages
@@ -139,6 +142,7 @@ def lineage(
     names = [column] if column else [c.name for c in project.model(table).columns]
     found = {n: lines.roots(project, lines.Origin(table, n), shapes) for n in names}
     above, below = list(project.model(table).reads), pages.readers(project, table)
+    below += pages.askers(project, settings.load().models_dir, table)
     if as_json:
         columns = {n: [f"{o.table}.{o.column}" for o in origins] for n, origins in found.items()}
         typer.echo(

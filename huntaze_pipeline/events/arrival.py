@@ -41,12 +41,13 @@ ABOUT = "message_at, message_sent_at, message_source, message_source_id, variant
 """What an event carries of the message it is about: nothing has to look it up later."""
 
 
-def about(con: DuckDBPyConnection, rows: str) -> None:
+def about(con: DuckDBPyConnection, rows: str, creator: str = "creator_id") -> None:
     """Make the temp table `about`: what the lake knows of the messages that `rows` speak of.
 
     Args:
         con: the lake.
-        rows: a table with `message_id`; its rows are about one creator, or have `creator_id`.
+        rows: a table of events.
+        creator: SQL for whose each of them is.
     """
     con.execute(
         "create or replace temp table about (creator_id varchar, message_id varchar,"
@@ -57,4 +58,33 @@ def about(con: DuckDBPyConnection, rows: str) -> None:
         con.execute(
             "insert into about select creator_id, id, decided_at, sent_at, source, source_id,"
             f" variant_id from lake.raw.messages where id in (select message_id from {rows})"
+        )
+        _sent(con, rows, creator)
+
+
+def _sent(con: DuckDBPyConnection, rows: str, creator: str) -> None:
+    """Add to `about` when messages that are not ours were sent, as events say so.
+
+    Nobody asks but opens and clicks, of messages whose sending is not known. A machine is told by
+    seconds, so only the day before them is looked through, not all history.
+    """
+    con.execute(
+        f"create or replace temp table asked as select {creator} as creator_id, message_id,"
+        " min(occurred_at) - interval 1 day as since, max(occurred_at) as until"
+        f" from {rows} where name in ('opened', 'clicked') and message_id is not null"
+        " and message_id not in (select message_id from about) group by all"
+    )
+    since, until = con.execute("select min(since), max(until) from asked").fetchone() or (
+        None,
+        None,
+    )
+    if since is not None:
+        told = f"name = 'sent' and occurred_at between '{since}'::timestamptz and '{until}'"
+        con.execute(
+            "insert into about by name select s.creator_id, s.message_id,"
+            " min(s.occurred_at) as message_sent_at from (select creator_id, message_id,"
+            f" occurred_at from lake.raw.events where {told} union all select {creator},"
+            f" message_id, occurred_at from {rows} where {told}) s join asked a"
+            " on a.creator_id = s.creator_id and a.message_id = s.message_id"
+            " and s.occurred_at between a.since and a.until group by s.creator_id, s.message_id"
         )

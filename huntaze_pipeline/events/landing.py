@@ -5,7 +5,7 @@ Every landing is set-based and repeatable: what is there already is counted as k
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +18,16 @@ from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.store import address
 
 _CHUNK = 1 << 20
+_KEPT = """
+drop table if exists pg_temp.landing_kept;
+create temp table landing_kept (id text, fresh boolean) on commit drop
+"""
+_TOUCHED = """
+select count(distinct id), count(*) filter (where fresh) from landing_kept
+"""
+# A row that was inserted, not filled in, was never locked: its xmax is 0.
 _FANS = """
+with done as (
 insert into fans (creator_id, id, name, zone, locale, birthday, subscribed_at, attributes, tags)
 select :creator, id, name, zone, locale, birthday, subscribed_at, attributes, tags
 from landing_fans
@@ -40,6 +49,8 @@ where (coalesce(fans.name, excluded.name), coalesce(fans.zone, excluded.zone),
        least(fans.subscribed_at, excluded.subscribed_at))
       is distinct from (fans.name, fans.zone, fans.locale, fans.birthday, fans.subscribed_at)
    or not fans.attributes @> (excluded.attributes - 'derived') or not fans.tags @> excluded.tags
+returning id, xmax = 0 as fresh)
+insert into landing_kept select id, fresh from done
 """
 _ACCOUNTS = """
 insert into accounts (creator_id, id, platform, handle)
@@ -48,6 +59,7 @@ order by account, handle
 on conflict do nothing
 """
 _IDENTITIES = f"""
+with done as (
 insert into identities (creator_id, fan_id, platform, account_id, address, normalised)
 select :creator, l.id, l.platform, coalesce(own.id, held.id, l.account_id), l.address,
        {address.sql("l.address")}
@@ -56,11 +68,16 @@ left join accounts own on own.creator_id = :creator and own.id = l.account_id
 left join accounts held on held.creator_id = :creator and l.account = l.account_id
     and held.platform = l.account_platform and held.handle = l.handle
 on conflict do nothing
+returning fan_id)
+insert into landing_kept select fan_id, false from done
 """
 _CONSENTS = """
+with done as (
 insert into consents (creator_id, fan_id, topic, granted, source)
 select :creator, id, :topic, :granted, 'import' from landing_fans
 on conflict do nothing
+returning fan_id)
+insert into landing_kept select fan_id, false from done
 """
 _CAMPAIGNS = """
 insert into campaigns (creator_id, id, name, type, status, platforms, start_at, end_at, settings,
@@ -86,7 +103,7 @@ class Landed:
     kept: int
     known: int
     made: int = 0
-    """New events, fans, campaigns or costs."""
+    """New events, fans, campaigns or costs; a fan that was filled in is kept and not new."""
 
 
 def events(con: DuckDBPyConnection, creator_id: str, import_id: str, received: str) -> Landed:
@@ -97,7 +114,7 @@ def events(con: DuckDBPyConnection, creator_id: str, import_id: str, received: s
         f" (select event_id from lake.raw.events where creator_id = {quoted(creator_id)}) k"
         " using (event_id)"
     )
-    arrival.about(con, "_new")
+    arrival.about(con, "_new", quoted(creator_id))
     con.execute(
         "insert into lake.raw.events (creator_id, event_id, name, fan_id, platform, account_id,"
         " campaign_id, message_id, value_micros, currency, occurred_at, received_at, properties,"
@@ -142,7 +159,8 @@ def fans(connection: Connection, con: DuckDBPyConnection, creator_id: str, m: Ma
         "select r_id, r_name, r_zone, r_locale, r_birthday, r_subscribed_at,"
         f" json_object({pairs}), {tags}, {_nested(m)} from _records",
     )  # fmt: skip
-    made = connection.execute(text(_FANS), {"creator": creator_id}).rowcount
+    connection.execute(text(_KEPT))
+    connection.execute(text(_FANS), {"creator": creator_id})
     if part.account is not None:
         connection.execute(text(_ACCOUNTS), {"creator": creator_id})
     if part.identity is not None:
@@ -151,7 +169,8 @@ def fans(connection: Connection, con: DuckDBPyConnection, creator_id: str, m: Ma
         connection.execute(
             text(_CONSENTS), {"creator": creator_id, "topic": topic, "granted": granted}
         )
-    return _counted(con, copied, made)
+    touched, made = connection.execute(text(_TOUCHED)).one()
+    return replace(_counted(con, copied, touched), made=made)
 
 
 def campaigns(

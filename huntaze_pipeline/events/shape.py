@@ -33,6 +33,8 @@ class Field:
     value: Value | dict[str, Value] | None
     required: bool = False
     signed: bool = False
+    beside: "Field | None" = None
+    """Required where this other one has a value."""
 
     def late(self, mapping: Mapping) -> bool:
         """Whether it is computed once a group."""
@@ -71,6 +73,8 @@ class Field:
         if not isinstance(self.value, Value):
             return ["true"] if self.required else []
         found = [condition for condition, _ in _limits(self, "''", now)]
+        if self.beside:
+            found.append(f"{self.alias} is null and {self._wanted(scope)}")
         if self.required or self.value.sum:
             return [f"{self.alias} is null", *found]
         if self.kind in _UNREADABLE:
@@ -89,8 +93,16 @@ class Field:
         shown = f"'''' || substr(coalesce({raw}, ''), 1, 80) || ''' '"
         absent = (f"{self.alias} is null and {raw} is null", quoted("is missing"))
         found = [absent] if self.required else []
+        if self.beside:
+            condition = f"{absent[0]} and {self._wanted(scope)}"
+            found.append((condition, quoted("is missing; there is a value")))
         found += _UNREADABLE.get(self.kind, _nothing)(self, raw, shown, scope)
         return found + _limits(self, shown, now)
+
+    def _wanted(self, scope: Scope) -> str:
+        """SQL for whether the other one has a value; one that comes once a group always has."""
+        there = self.beside is None or self.beside.late(scope.mapping)
+        return "true" if there else f"{self.beside.alias} is not null"  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def event_fields(spec: EventSpec, number: int) -> list[Field]:
@@ -106,10 +118,22 @@ def event_fields(spec: EventSpec, number: int) -> list[Field]:
         ("campaign_id", "text", spec.campaign_id, False),
         ("message_id", "text", spec.message_id, False),
         ("value", "money", spec.value, money),
-        ("currency", "currency", spec.currency, spec.value is not None),
         ("properties", "json", spec.properties, False),
     ]
-    return [Field(n, f"e{number}_{n}", kind, v, required) for n, kind, v, required in plan]
+    found = [Field(n, f"e{number}_{n}", kind, v, required) for n, kind, v, required in plan]
+    # A column of events of many kinds is empty where there is no money.
+    mixed = spec.value is not None and spec.currency is not None and not money
+    return [
+        *found,
+        Field(
+            "currency",
+            f"e{number}_currency",
+            "currency",
+            spec.currency,
+            required=spec.value is not None and not mixed,
+            beside=next(f for f in found if f.name == "value") if mixed else None,
+        ),
+    ]
 
 
 def line_fields(mapping: Mapping) -> list[Field]:

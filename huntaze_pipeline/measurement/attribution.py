@@ -85,11 +85,12 @@ class Joined:
     """Journeys, and what no touch can claim."""
 
     journeys: Journeys
-    conversions: int
+    conversions: float
+    """How many; a path of a file may stand for a part of one."""
     total: int
     """Value of all conversions, in micros."""
     unattributed: int
-    unattributed_conversions: int
+    unattributed_conversions: float
 
 
 def join(touches: pl.DataFrame, conversions: pl.DataFrame, rules: Rules) -> Joined:

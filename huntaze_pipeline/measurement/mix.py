@@ -23,6 +23,7 @@ def from_slices(
     sums = _Sums()
     found: list[Paths] = []
     for touches, conversions in parts:
+        sums.meet(touches, conversions)
         sums.add(attribution.join(touches, conversions, rules), rules)
         found.append(paths.collect(touches, conversions, rules))
     return _report(sums, paths.merged(found), rules, worth)
@@ -32,12 +33,14 @@ def from_slices(
 class _Sums:
     """What adds up over parts: totals, and credit by model and channel."""
 
-    conversions: int = 0
-    unattributed_conversions: int = 0
+    conversions: float = 0
+    unattributed_conversions: float = 0
     total: int = 0
     unattributed: int = 0
     models: dict[str, _Table] = field(default_factory=dict)
     influenced: _Table = field(default_factory=dict)
+    strangers: tuple[str, str] | None = None
+    """A fan of the touches and one of the conversions, as long as no fan is in both."""
 
     def add(self, joined: Joined, rules: Rules) -> None:
         """Take one more part in."""
@@ -46,6 +49,16 @@ class _Sums:
         for model, table in attribution.credit(joined, rules).items():
             _add(self.models.setdefault(model, {}), table)
         _add(self.influenced, attribution.influenced(joined))
+
+    def meet(self, touches: pl.DataFrame, conversions: pl.DataFrame) -> None:
+        """Look for a fan in both, once: ids that are written differently never meet."""
+        if self.conversions and self.strangers is None:
+            return
+        seen, bought = touches["fan_id"], conversions["fan_id"]
+        if bought.is_in(seen.implode()).any():
+            self.strangers = None
+        elif len(seen) and len(bought):
+            self.strangers = str(seen[0]), str(bought[0])
 
 
 def _add(sums: _Table, table: _Table) -> None:
@@ -59,10 +72,11 @@ def from_paths(found: Paths, rules: Rules, worth: Worth = "conversions") -> dict
     """All models that need no times, from aggregated paths."""
     chosen = paths.collapsed(found) if rules.collapse else found
     journeys = paths.journeys(chosen)
-    total = int(chosen.value.sum())
+    total, conversions = sum(chosen.value.tolist()), _count(chosen.conversions)
     joined = Joined(
-        journeys, int(chosen.conversions.sum()), total, total - int(journeys.value.sum()), 0
-    )
+        journeys, conversions, total, total - sum(journeys.value.tolist()),
+        _count(chosen.conversions[[not path for path in chosen.steps]]),
+    )  # fmt: skip
     sums = _Sums()
     sums.add(joined, rules)
     result = _report(sums, chosen, rules, worth)
@@ -70,15 +84,22 @@ def from_paths(found: Paths, rules: Rules, worth: Worth = "conversions") -> dict
     return result
 
 
+def _count(parts: np.ndarray) -> float:
+    """A sum, whole where it is."""
+    total = float(parts.sum())
+    return int(total) if total.is_integer() else total
+
+
 def _report(joined: _Sums, found: Paths, rules: Rules, worth: Worth) -> dict[str, Any]:
     models = dict(joined.models)
+    nulls = float(found.nulls.sum())
+    found = paths.touched(found)
     chain = markov.solve(found)
     reached = joined.conversions - joined.unattributed_conversions
     attributed = joined.total - joined.unattributed
     models["markov"] = markov.credit(chain, reached, attributed)
     values = _shapley(found, worth)
     models["shapley"] = _shared(found.channels, values.value, reached, attributed)
-    nulls = float(found.nulls.sum())
     return {
         "totals": {
             "conversions": joined.conversions,
@@ -99,7 +120,7 @@ def _report(joined: _Sums, found: Paths, rules: Rules, worth: Worth) -> dict[str
         },
         "influenced": _priced(joined.influenced),
         "rules": {key: str(value) for key, value in asdict(rules).items()},
-        "notes": _notes(nulls, chain.channels),
+        "notes": _notes(nulls, chain.channels, joined.strangers if not reached else None),
     }
 
 
@@ -132,9 +153,14 @@ def _priced(table: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: row | {"value": row["value_micros"] / MICROS} for name, row in table.items()}
 
 
-def _notes(nulls: float, channels: list[str]) -> list[str]:
+def _notes(nulls: float, channels: list[str], strangers: tuple[str, str] | None) -> list[str]:
     notes = []
-    if not channels:
+    if strangers:
+        notes.append(
+            "no fan is both among the touches and the conversions: touches have fans such as"
+            f" {strangers[0]!r}, conversions such as {strangers[1]!r}"
+        )
+    elif not channels:
         notes.append("no touch lies within the look-back of any conversion")
     elif not nulls:
         notes.append(

@@ -73,9 +73,21 @@ def collapsed(paths: Paths) -> Paths:
     return Paths(short, paths.conversions, paths.value, paths.nulls)
 
 
+def touched(paths: Paths) -> Paths:
+    """The paths that have a step at all."""
+    if all(paths.steps):
+        return paths
+    kept = [place for place, path in enumerate(paths.steps) if path]
+    return Paths(
+        [paths.steps[place] for place in kept],
+        paths.conversions[kept], paths.value[kept], paths.nulls[kept],
+    )  # fmt: skip
+
+
 def journeys(paths: Paths) -> Journeys:
-    """Paths that converted, as journeys without times."""
-    chosen = [i for i, c in enumerate(paths.conversions) if c > 0 or paths.value[i]]
+    """Paths with a step that converted, as journeys without times."""
+    won = (paths.conversions > 0) | (paths.value != 0)
+    chosen = [place for place, path in enumerate(paths.steps) if path and won[place]]
     lengths = [len(paths.steps[i]) for i in chosen]
     names, code = attribution.coded(
         pl.Series([step for i in chosen for step in paths.steps[i]], dtype=pl.String)

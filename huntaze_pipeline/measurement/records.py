@@ -59,9 +59,9 @@ def slices(touches: Path, conversions: Path, fields: Fields, most: int = SLICE) 
         tables = _touches(left, fields), _conversions(right, fields)
         for part in range(parts):
             seen, bought = (_part(table, part, parts) for table in tables)
-            good, problems = _clean(seen, "touches", _TOUCH_RULES)
+            good, problems = _distinct(*_clean(seen, "touches", _TOUCH_RULES))
             won, more = _clean(bought, "conversions", _CONVERSION_RULES)
-            yield Slice(good, won, problems + more)
+            yield Slice(good.drop(_ROW), won.drop(_ROW), problems + more)
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).splitlines()[0]
         raise ImportFileError(
@@ -93,10 +93,14 @@ def _part(table: pl.LazyFrame, part: int, parts: int) -> pl.DataFrame:
 def touches(frame: pl.DataFrame, fields: Fields) -> tuple[pl.DataFrame, list[Problem]]:
     """Touches as `fan_id`, `ts`, `channel`, `event_id` (the file's own, else the order of rows).
 
+    A fan's event that is there again is the same touch: it counts once.
+
     Raises:
         ImportFileError: a column is missing.
     """
-    return _clean(_touches(frame.lazy(), fields).collect(), "touches", _TOUCH_RULES)
+    table = _touches(frame.lazy(), fields).collect()
+    good, problems = _distinct(*_clean(table, "touches", _TOUCH_RULES))
+    return good.drop(_ROW), problems
 
 
 def _touches(frame: pl.LazyFrame, fields: Fields) -> pl.LazyFrame:
@@ -104,7 +108,7 @@ def _touches(frame: pl.LazyFrame, fields: Fields) -> pl.LazyFrame:
     own = "event_id" in schema
     event = pl.col("event_id").cast(pl.String) if own else pl.col(_ROW).cast(pl.Int64)
     return frame.with_row_index(_ROW, offset=1).select(
-        pl.col(_ROW), _text(fields.fan).alias("fan_id"),
+        pl.col(_ROW), _name(schema, fields.fan).alias("fan_id"),
         _instant(schema, fields.time).alias("ts"),
         _text(fields.channel).alias("channel"), event.alias("event_id"),
     )  # fmt: skip
@@ -116,7 +120,7 @@ _TOUCH_RULES = [
 ]  # fmt: skip
 _CONVERSION_RULES = [
     ("fan_id", "has no fan"), ("ts", "has no readable time"),
-    ("value_micros", "value is no number"),
+    ("value_micros", "value is no number up to nine million million"),
 ]  # fmt: skip
 
 
@@ -126,19 +130,23 @@ def conversions(frame: pl.DataFrame, fields: Fields) -> tuple[pl.DataFrame, list
     Raises:
         ImportFileError: a column is missing.
     """
-    return _clean(_conversions(frame.lazy(), fields).collect(), "conversions", _CONVERSION_RULES)
+    table = _conversions(frame.lazy(), fields).collect()
+    good, problems = _clean(table, "conversions", _CONVERSION_RULES)
+    return good.drop(_ROW), problems
 
 
 def _conversions(frame: pl.LazyFrame, fields: Fields) -> pl.LazyFrame:
     schema = _require(frame, [fields.fan, fields.time, fields.value], "conversions")
     return frame.with_row_index(_ROW, offset=1).select(
-        pl.col(_ROW), _text(fields.fan).alias("fan_id"),
+        pl.col(_ROW), _name(schema, fields.fan).alias("fan_id"),
         _instant(schema, fields.time).alias("ts"), _micros(fields.value).alias("value_micros"),
     )  # fmt: skip
 
 
 def journeys(frame: pl.DataFrame) -> tuple[Paths, list[Problem]]:
     """Paths from the columns `path`, `conversions` and, if there, `value` and `nulls`.
+
+    An empty path is one without a touch: what it brought counts, and nobody earns it.
 
     Raises:
         ImportFileError: a column is missing.
@@ -147,19 +155,17 @@ def journeys(frame: pl.DataFrame) -> tuple[Paths, list[Problem]]:
     money = _micros("value") if "value" in frame.columns else pl.lit(0, pl.Int64)
     empty = _count("nulls") if "nulls" in frame.columns else pl.lit(0.0)
     table = frame.with_row_index(_ROW, offset=1).select(
-        pl.col(_ROW), _text("path").alias("path"), _count("conversions").alias("conversions"),
+        pl.col(_ROW), pl.col("path").cast(pl.String), _count("conversions").alias("conversions"),
         money.alias("value"), empty.alias("nulls"),
     )  # fmt: skip
-    steps = pl.Series(
-        [paths.split(text or "") for text in table["path"].to_list()], dtype=pl.List(pl.String)
-    )
-    table = table.with_columns(pl.when(steps.list.len() > 0).then(steps).alias("path"))
     good, problems = _clean(table, "paths", [
-        ("path", "has no channel"), ("conversions", "conversions must be a number, 0 or more"),
-        ("value", "value is no number"), ("nulls", "nulls must be a number, 0 or more"),
+        ("conversions", "conversions must be a number, 0 or more"),
+        ("value", "value is no number up to nine million million"),
+        ("nulls", "nulls must be a number, 0 or more"),
     ])  # fmt: skip
-    columns = (good[name].to_list() for name in ("path", "conversions", "value", "nulls"))
-    return paths.make(*columns), problems
+    steps = [paths.split(text or "") for text in good["path"].to_list()]
+    columns = (good[name].to_list() for name in ("conversions", "value", "nulls"))
+    return paths.make(steps, *columns), problems
 
 
 def _require(frame: pl.LazyFrame, names: list[str], what: str) -> pl.Schema:
@@ -184,12 +190,41 @@ def _clean(
     )
     marked = table.with_columns(fault.alias("fault"))
     bad = marked.filter(pl.col("fault").is_not_null()).select(_ROW, "fault").rows()
-    good = marked.filter(pl.col("fault").is_null()).drop(_ROW, "fault")
+    good = marked.filter(pl.col("fault").is_null()).drop("fault")
     return good, [Problem(f"{what}, row {row}", text) for row, text in bad]
 
 
+def _distinct(table: pl.DataFrame, problems: list[Problem]) -> tuple[pl.DataFrame, list[Problem]]:
+    """Touches without those whose event the fan has already, and a problem for each of these."""
+    if table["event_id"].dtype != pl.String:
+        return table, problems  # the rows' own numbers
+    known = pl.col("event_id").is_not_null()
+    again = known & ~pl.struct("fan_id", "event_id").is_first_distinct()
+    twice = table.filter(again).select(_ROW, "event_id").rows()
+    told = [
+        Problem(f"touches, row {row}", f"event {event} was there already") for row, event in twice
+    ]
+    return table.filter(~again) if twice else table, problems + told
+
+
+def _name(schema: pl.Schema, column: str) -> pl.Expr:
+    """A fan's id as text; whole numbers alike, also where gaps made fractions of them (7.0)."""
+    if not schema[column].is_float():
+        return _text(column)
+    whole = pl.col(column) == pl.col(column).round()
+    return (
+        pl.when(whole)
+        .then(_text_of(pl.col(column).cast(pl.Int64, strict=False)))
+        .otherwise(_text(column))
+    )
+
+
 def _text(name: str) -> pl.Expr:
-    text = pl.col(name).cast(pl.String).str.strip_chars()
+    return _text_of(pl.col(name))
+
+
+def _text_of(value: pl.Expr) -> pl.Expr:
+    text = value.cast(pl.String).str.strip_chars()
     return pl.when(text != "").then(text)
 
 

@@ -25,6 +25,12 @@ READERS = {
 }
 
 
+_HINT = (
+    "the suite {suite} judges a batch in the columns that we keep it in; a file with columns of its"
+    " own meets it as `huntaze ingest --mapping` takes it in, and what breaks it is quarantined"
+)
+
+
 def table(con: DuckDBPyConnection, path: Path, suite: Suite) -> list[Result]:
     """Make the table `batch` of a file; return one result for each column that it lacks or spoils.
 
@@ -43,7 +49,8 @@ def table(con: DuckDBPyConnection, path: Path, suite: Suite) -> list[Result]:
     has = {str(row[0]) for row in con.execute("describe given").fetchall()}
     lacking = [name for name in suite.columns if name not in has]
     if lacking:
-        raise ModelError([Problem(str(path), f"has no column {name}") for name in lacking])
+        faults = [Problem(str(path), f"has no column {name}") for name in lacking]
+        raise ModelError([*faults, Problem(str(path), _HINT.format(suite=suite.name))])
     casts = ", ".join(f"try_cast({_given(n, k)} as {k}) as {identifier(n)}"
                       for n, k in suite.columns.items())  # fmt: skip
     con.execute(f"create or replace temp table batch as select {casts} from given")

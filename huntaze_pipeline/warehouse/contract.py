@@ -48,9 +48,12 @@ def promised(model: Model) -> dict[str, str]:
 
 
 def grain(con: DuckDBPyConnection, model: Model, relation: str) -> list[str]:
-    """Look for two rows of the same grain."""
-    if not model.header.grain or grouped(model):
+    """Look for rows without a part of their grain, and for two rows of the same."""
+    if not model.header.grain:
         return []
+    lost = _lost(con, model, relation)
+    if lost or grouped(model):
+        return lost
     names = ", ".join(model.header.grain)
     counts = con.execute(
         f"select count(*), count(distinct hash({names})) from {relation}"
@@ -65,6 +68,20 @@ def grain(con: DuckDBPyConnection, model: Model, relation: str) -> list[str]:
         return []
     key = ", ".join(f"{n}={v!r}" for n, v in zip(model.header.grain, twice, strict=False))
     return [f"grain ({names}) is not unique: {key}, {twice[-1]} times"]
+
+
+def _lost(con: DuckDBPyConnection, model: Model, relation: str) -> list[str]:
+    """Look for NULL in the columns that name a row: such a row has no name."""
+    names = [name for name in model.header.grain if name not in model.header.optional]
+    if not names:
+        return []
+    counts = ", ".join(f"count(*) - count({name})" for name in names)
+    found = con.execute(f"select {counts} from {relation}").fetchone() or ()
+    return [
+        f"grain: column {name} is NULL in {lost} rows (where NULL is meant: `optional: [{name}]`)"
+        for name, lost in zip(names, found, strict=True)
+        if lost
+    ]
 
 
 def grouped(model: Model) -> bool:

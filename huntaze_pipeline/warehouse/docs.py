@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from huntaze_pipeline.errors import ModelError
-from huntaze_pipeline.warehouse import lineage
+from huntaze_pipeline.warehouse import lineage, reports
 from huntaze_pipeline.warehouse.models import Model, Project
 
 _WIDE, _HIGH, _GAP_X, _GAP_Y = 190, 26, 60, 10
@@ -34,6 +34,14 @@ def render(project: Project) -> str:
 def readers(project: Project, name: str) -> list[str]:
     """Return the models that read a table."""
     return [model.name for model in project.models if name in model.reads]
+
+
+def askers(project: Project, folder: Path, name: str) -> list[str]:
+    """Return the audits and the reports (files beside the models) that read a table."""
+    audits = [audit.name for audit in project.audits if name in audit.refs]
+    return audits + [
+        f"report {r}" for r, refs in reports.references(folder).items() if name in refs
+    ]
 
 
 def _described(project: Project, model: Model, shapes: lineage.Shapes) -> dict[str, Any]:

@@ -81,7 +81,9 @@ class Header(Part):
 
     description: str
     grain: list[str]
-    """The columns that name a row: never twice the same."""
+    """The columns that name a row: never twice the same, and never NULL."""
+    optional: list[str] = []
+    """Columns of the grain in which NULL is a name too: of what nobody is the source, say."""
     owner: str
     materialization: Literal["view", "table", "incremental"]
     columns: dict[str, str]
@@ -117,6 +119,11 @@ class Header(Part):
         """Return (key, fault) for every name in the header that is no column of it."""
         found = [
             ("grain", f"grain names {x!r}, which is no column") for x in self._lost(self.grain)
+        ]
+        found += [
+            ("optional", f"optional names {name!r}, which is not in the grain")
+            for name in self.optional
+            if name not in self.grain
         ]
         part = self.incremental
         if part is None:

@@ -7,6 +7,7 @@ tables hold is in `raw` (facts as they came) and `models` (what is computed from
 
 import importlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,14 @@ _READY = "ready_4"
 """A table that says the raw tables have the columns this version writes; renamed with them."""
 _TRIES = 12
 _CONFLICT = ("conflict", "concurrent", "serialize", "deadlock")
+
+_WHOLE = ("//", "divide", "%", "mod")
+_CHECKED = (
+    'create temp macro "{name}"(a, b) as system.main."{name}"(a, case when b = 0 then'
+    " error('division by zero: where nothing is meant, write nullif(x, 0)') else b end)"
+)
+"""Whole division by zero is NULL to DuckDB, which nobody could tell from a value that is not there.
+(Dividing with `/` leaves an infinite number, and that is found.)"""
 
 THREADS = min(os.cpu_count() or 2, 8)
 """Threads of a connection; several connections on one machine may want fewer."""
@@ -167,6 +176,8 @@ def _opened(extensions: Sequence[str]) -> DuckDBPyConnection:
         _load(con, extension)
     con.execute("set allow_unsigned_extensions = false")
     con.execute("set timezone = 'UTC'")
+    for name in _WHOLE:
+        con.execute(_CHECKED.format(name=name))
     return con
 
 
@@ -249,7 +260,7 @@ def _attach_past(con: DuckDBPyConnection, as_of: datetime | int) -> None:
     try:
         con.execute(f"attach 'ducklake:postgres:' as lake ({options}, read_only, {when})")
     except duckdb.Error as error:
-        raise WarehouseError(f"{_kept(con, options)}; {as_of} is not: {line(error)}") from None
+        raise WarehouseError(f"{_kept(con, options)}; nothing is kept of {as_of}") from error
 
 
 def _kept(con: DuckDBPyConnection, options: str) -> str:
@@ -264,6 +275,13 @@ def _kept(con: DuckDBPyConnection, options: str) -> str:
         return f"the lake cannot be opened ({line(error)})"
     first, last, since = row or (0, 0, None)
     return f"snapshots {first} to {last}, from {since:%Y-%m-%dT%H:%M:%SZ} on, are kept"
+
+
+def absent(error: Exception) -> WarehouseError:
+    """Say that a table is not there yet, when that is what the engine complains of."""
+    named = re.search(r"Table with name (\S+) does not exist", str(error))
+    what = f"has no table {named[1]} yet" if named else f"cannot be read: {line(error)}"
+    return WarehouseError(f"the lake {what}; `huntaze models build` makes the tables")
 
 
 def line(error: Exception) -> str:

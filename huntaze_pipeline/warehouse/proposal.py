@@ -10,7 +10,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.errors import WarehouseError
-from huntaze_pipeline.warehouse import raw
+from huntaze_pipeline.warehouse import changes, raw, runner
 from huntaze_pipeline.warehouse.goals import Declared
 from huntaze_pipeline.warehouse.models import Project
 
@@ -99,6 +99,13 @@ def compare(con: DuckDBPyConnection, project: Project, declared: Declared) -> li
         con.execute(f"create or replace temp table {_place(name)} as {sql}")
     rows = con.execute(_COMPARE.format(proposed=_place("marts.fct_attribution"))).fetchall()
     return [Credit(*row) for row in rows]
+
+
+def stale(con: DuckDBPyConnection, project: Project) -> bool:
+    """Say whether the published credits lack what came since: then a difference holds that too."""
+    seen = changes.survey(con)
+    models = project.select([f"+{CHAIN[-1]}"])
+    return not all(runner.current(seen, project, model) for model in models)
 
 
 def _place(name: str) -> str:

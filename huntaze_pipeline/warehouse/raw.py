@@ -40,6 +40,7 @@ OWN: dict[str, dict[str, str]] = {
 
 An event about a message of ours carries what never changes of that message (when it was decided,
 by what, which arm) and when it had been sent as the event arrived: nothing has to look it up later.
+Of a message that is not ours an open or click carries when it was sent, if an event had said so.
 """
 
 DECLARED: dict[str, dict[str, str]] = {

@@ -214,6 +214,15 @@ def one(folder: Path, project: Project, name: str) -> Report:
     return _checked([paths[name]], project)[name]
 
 
+def references(folder: Path) -> dict[str, tuple[str, ...]]:
+    """Return the models that each report names; nothing else of it is checked."""
+    from huntaze_pipeline.warehouse import walls
+
+    return {
+        name: walls.refs(path.read_text(encoding="utf-8")) for name, path in _paths(folder).items()
+    }
+
+
 def _paths(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted((folder / FOLDER).glob("*.sql"))}
 

@@ -105,6 +105,19 @@ def test_an_adopted_window_computes_the_history_anew(con: DuckDBPyConnection, ru
     ).fetchall() == [("summer", 1_000_001)]
 
 
+@pytest.mark.slow
+def test_a_comparison_says_whether_the_live_side_lacks_what_came_since(
+    con: DuckDBPyConnection, rules: Path
+) -> None:
+    build(con, rules)
+    runner.build(con, PROJECT, ["+marts.fct_attribution"])
+    assert not proposal.stale(con, PROJECT)
+    con.execute("insert into lake.raw.events (creator_id, event_id, name, fan_id) values"
+                " ('maya', 'late', 'purchase', 'ana')")  # fmt: skip
+
+    assert proposal.stale(con, PROJECT)
+
+
 def test_without_a_build_there_is_nothing_to_compare_with(
     con: DuckDBPyConnection, rules: Path
 ) -> None:

@@ -431,3 +431,57 @@ def test_a_fan_keeps_what_was_known_and_gains_what_was_not(take: Take, importer:
             text("select name, zone, birthday::text from fans where id = 'fan-1'")
         ).one()
     assert tuple(row) == ("Fan-1", "Europe/Paris", "1990-02-28")
+
+
+def test_a_fan_that_was_only_filled_in_is_kept_and_not_new(take: Take, importer: Importer) -> None:
+    head = "id,name,zone,born,since,level\n"
+    known = "fan-1,Other,Europe/Rome,1990-02-28,2025-01-01,gold\n"
+    first = take(head + known + "f9,Neo,Europe/Rome,,,\n", FANS)
+    assert (first.kept, first.known, first.made) == (2, 0, 1)
+    again = take(head + known, FANS)
+    assert (again.kept, again.known, again.made) == (0, 1, 0)
+    mail = FANS.replace("platform: platform, account_id", "platform: {value: email}, account_id")
+    gained = take(head + "f9,Neo,Europe/Rome,,,\n", mail.replace("{id}@X", "{id}@neo"))
+    assert (gained.kept, gained.known, gained.made) == (1, 0, 0)
+
+
+SENDS = (
+    "kind: events\nzone: UTC\nkey: [id]\nevents:\n  - name: {column: kind}\n    fan_id: who\n"
+    "    occurred_at: at\n    message_id: message\n    platform: {value: email}\n"
+)
+
+
+@pytest.mark.parametrize("files", [["12"], ["1", "2"]])
+def test_a_click_knows_a_sending_that_came_before_it_or_with_it(
+    take: Take, importer: Importer, files: list[str]
+) -> None:
+    rows = {
+        "1": "1,sent,fan-1,2026-03-01 09:00:00,m3\n2,sent,fan-1,2026-03-01 09:00:05,m3\n",
+        "2": "3,clicked,fan-1,2026-03-01 09:00:01,m3\n4,opened,fan-1,2026-03-01 09:00:01,m4\n",
+    }
+    for file in files:
+        take("id,kind,who,at,message\n" + "".join(rows[part] for part in file), SENDS)
+    found = importer.con.execute(
+        "select event_id, strftime(message_sent_at, '%H:%M:%S') from lake.raw.events"
+        " where name in ('clicked', 'opened') order by event_id"
+    )
+    assert found.fetchall() == [("clicked:3", "09:00:00"), ("opened:4", None)]
+
+
+def test_only_money_needs_a_currency_in_a_file_of_many_kinds(
+    take: Take, importer: Importer
+) -> None:
+    mapping = (
+        "kind: events\nzone: UTC\nkey: [id]\nevents:\n  - name: {column: kind}\n    fan_id: who\n"
+        "    occurred_at: at\n    value: value\n    currency: cur\n"
+    )
+    day = "fan-1,2026-03-01"
+    done = take(
+        f"id,kind,who,at,value,cur\n1,sent,{day},,\n2,clicked,{day},,\n3,purchase,{day},5,EUR\n"
+        f"4,purchase,{day},5,\n5,purchase,{day},,\n6,custom:vote,{day},3,\n",
+        mapping,
+    )
+    assert (done.kept, done.rejected) == (3, 3)
+    told = reasons(importer)
+    assert set(told) == {4, 5, 6}
+    assert told[4] == told[6] == "currency is missing; there is a value"

@@ -116,7 +116,9 @@ def test_a_file_is_checked_by_a_suite_and_the_exit_code_says_how_it_went(tmp_pat
         ("ExpectCompoundColumnsToBeUnique creator_id, event_id", ["maya, e1"]),
     ]
     path.write_text("event_id\n1\n")
-    assert "has no column fan_id" in str(run(cli.app, ["quality", "check", str(path)]).exception)
+    told = str(run(cli.app, ["quality", "check", str(path)]).exception)
+    assert "has no column fan_id" in told
+    assert "huntaze ingest --mapping" in told
 
 
 @pytest.mark.slow

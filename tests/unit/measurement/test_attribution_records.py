@@ -40,16 +40,64 @@ def test_bad_rows_are_named_and_the_rest_is_kept():
     assert list(map(str, problems)) == [
         "conversions, row 2: has no fan",
         "conversions, row 3: has no readable time",
-        "conversions, row 4: value is no number",
+        "conversions, row 4: value is no number up to nine million million",
     ]
 
 
 def test_paths_are_read_with_or_without_value_and_nulls():
     frame = pl.DataFrame({"path": ["a > b", " > ", "c"], "conversions": ["2", "1", "-1"]})
     found, problems = records.journeys(frame)
-    assert found.steps == [("a", "b")]
-    assert found.nulls.tolist() == [0]
-    assert [str(p).split(":")[0] for p in problems] == ["paths, row 2", "paths, row 3"]
+    assert found.steps == [("a", "b"), ()]
+    assert found.nulls.tolist() == [0, 0]
+    assert [str(p).split(":")[0] for p in problems] == ["paths, row 3"]
+
+
+def test_what_an_empty_path_brought_is_nobodys():
+    frame = pl.DataFrame({
+        "path": ["a > b", None, "b"], "conversions": [1.5, 3, 4], "value": [3, 3, 1],
+        "nulls": [1, 2, 0],
+    })  # fmt: skip
+    found, problems = records.journeys(frame)
+    assert problems == []
+    for worth in ("conversions", "rate"):
+        totals = mix.from_paths(found, Rules(), worth)["totals"]
+        assert totals["conversions"] == 8.5
+        assert totals["attributed_conversions"] == 5.5
+        assert totals["unattributed_conversions"] == 3
+        assert (totals["value"], totals["unattributed"], totals["nulls"]) == (7, 3, 3)
+
+
+def test_an_event_that_is_there_twice_is_one_touch():
+    frame = pl.DataFrame({
+        "fan_id": ["7", "7", "8", "7", "7"], "ts": ["2026-03-01"] * 5,
+        "channel": ["x", "x", "x", "y", "y"], "event_id": ["e1", "e1", "e1", None, None],
+    })  # fmt: skip
+    found, problems = records.touches(frame, Fields())
+    assert len(found) == 4
+    assert [str(problem) for problem in problems] == ["touches, row 2: event e1 was there already"]
+
+
+def test_whole_numbers_name_the_same_fan_also_where_gaps_made_fractions_of_them():
+    frame = pl.DataFrame({
+        "fan_id": [1.0, None, 2.5], "ts": ["2026-03-01"] * 3, "value": [1, 1, 1],
+    })  # fmt: skip
+    found, _ = records.conversions(frame, Fields())
+    assert found["fan_id"].to_list() == ["1", "2.5"]
+
+
+def test_fans_that_never_meet_are_told():
+    touches = pl.DataFrame({"fan_id": ["1"], "ts": ["2026-03-01"], "channel": ["a"]})
+    bought = pl.DataFrame({"fan_id": ["1.0"], "ts": ["2026-03-02"], "value": ["5"]})
+    seen, _ = records.touches(touches, Fields())
+    won, _ = records.conversions(bought, Fields())
+    (note,) = mix.from_touches(seen, won, Rules())["notes"]
+    assert "such as '1', conversions such as '1.0'" in note
+
+
+def test_an_amount_that_is_too_large_is_told_so():
+    frame = pl.DataFrame({"fan_id": ["f"], "ts": ["2026-03-02"], "value": ["1e15"]})
+    _, problems = records.conversions(frame, Fields())
+    assert "up to nine million million" in str(problems[0])
 
 
 def test_missing_columns_are_all_named():

@@ -316,6 +316,51 @@ def test_a_division_by_zero_is_told_and_the_last_good_table_stays(
     assert rows(con) == good
 
 
+@pytest.mark.parametrize("broken", ["micros // (micros - micros)", "micros % 0", "mod(micros, 0)"])
+def test_a_whole_division_by_zero_is_told_as_well(
+    con: DuckDBPyConnection, tmp_path: Path, broken: str
+) -> None:
+    pay(con, *HISTORY)
+    runner.build(con, project(tmp_path, TOTALS))
+    good = rows(con)
+    text = TOTALS.replace(
+        "select fan_id, sum", "select fan_id, micros, times from (\nselect fan_id, sum"
+    )
+    text = text.replace("group by fan_id", "group by fan_id)")
+    wrong = text.replace("fan_id, micros,", f"fan_id, ({broken})::bigint as micros,")
+
+    with pytest.raises(ModelError, match=r"numbers\.sql:\d+: .*division by zero.*nullif\(x, 0\)"):
+        runner.build(con, project(tmp_path, wrong))
+    assert rows(con) == good
+    meant = text.replace("fan_id, micros,", "fan_id, (micros // nullif(0, 0)) as micros,")
+    runner.build(con, project(tmp_path, meant))
+
+
+@pytest.mark.parametrize("text", [TOTALS, TOTALS.replace("group by fan_id", "group by all")])
+def test_a_row_whose_grain_is_not_known_is_told_and_the_last_good_table_stays(
+    con: DuckDBPyConnection, tmp_path: Path, text: str
+) -> None:
+    pay(con, *HISTORY)
+    runner.build(con, project(tmp_path, text))
+    good = rows(con)
+    broken = project(
+        tmp_path, text.replace("select fan_id,", "select nullif(fan_id, 'f1') as fan_id,")
+    )
+
+    with pytest.raises(ModelError, match=r"grain: column fan_id is NULL in 1 rows"):
+        runner.build(con, broken)
+    assert rows(con) == good
+
+
+def test_null_may_be_meant_in_a_grain(con: DuckDBPyConnection, tmp_path: Path) -> None:
+    text = TOTALS.replace("select fan_id,", "select nullif(fan_id, 'f1') as fan_id,")
+    pay(con, *HISTORY)
+    runner.build(con, project(tmp_path, text.replace("owner:", "optional: [fan_id]\nowner:")))
+
+    with pytest.raises(ModelError, match="optional names 'times', which is not in the grain"):
+        project(tmp_path, text.replace("owner:", "optional: [times]\nowner:"))
+
+
 def test_bad_rows_of_an_audit_are_kept(con: DuckDBPyConnection, tmp_path: Path) -> None:
     audit = "audits:\n  small: select * from this where micros > 50\n--- */"
     found = project(tmp_path, TOTALS.replace("--- */", audit))

@@ -8,7 +8,7 @@ import pytest
 
 from huntaze_pipeline.errors import ModelError
 from huntaze_pipeline.settings import load as settings
-from huntaze_pipeline.warehouse import lineage
+from huntaze_pipeline.warehouse import docs, lineage
 from huntaze_pipeline.warehouse.lineage import Origin
 from huntaze_pipeline.warehouse.models import Project, load
 
@@ -42,6 +42,13 @@ def test_a_column_is_followed_through_joins_and_common_tables() -> None:
         Origin("staging.stg_conversions", "value_micros"),
     )
     assert found["touch"] == (Origin("marts.fct_credits", "touch"),)
+
+
+def test_audits_and_reports_read_models_too() -> None:
+    folder = settings().models_dir
+
+    assert docs.askers(project(), folder, "metrics.campaign_roi") == ["report campaign_roi"]
+    assert "audits.books_balance" in docs.askers(project(), folder, "metrics.reconciliation")
 
 
 def test_all_sides_of_a_union_are_named() -> None:
