@@ -19,6 +19,7 @@ from huntaze_pipeline.rulebook.language import (
     MIDNIGHT,
     SPECIAL,
     Fault,
+    finite,
     quote,
 )
 
@@ -153,10 +154,11 @@ class Compiler:
     def _literal(self, node: exp.Expr) -> Sql:
         if node.args.get("is_string"):
             return quote(node.name), Type.TEXT
-        try:
-            return f"CAST({float(node.name)!r} AS DOUBLE)", Type.NUMBER
-        except ValueError:
-            return self.fault(f"{node.name!r} is no number", node)
+        number = finite(node.name)
+        if number is None:
+            most = "a number has at most 308 digits before the point"
+            return self.fault(f"{node.name!r} is no number here; {most}", node)
+        return f"CAST({number!r} AS DOUBLE)", Type.NUMBER
 
     def _comparison(self, node: exp.Expr, operator: str) -> Sql:
         left, right = self._pair(node.this, node.args["expression"], node)

@@ -3,6 +3,7 @@
 How an expression is walked and checked is `compiler`'s, how a call is read `calls`'.
 """
 
+import math
 from dataclasses import dataclass
 
 from sqlglot.dialects import DuckDB
@@ -96,6 +97,18 @@ class Dialect(DuckDB):
             for name, parser in DuckDB.Parser.FUNCTION_PARSERS.items()
             if name not in ("MIN", "MAX")
         }
+
+
+def finite(text: str) -> float | None:
+    """Return the number that a text is; None for what is none, or too large to be kept as one.
+
+    What overflows would become infinity, which is a name in SQL and no value.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def quote(text: str) -> str:
