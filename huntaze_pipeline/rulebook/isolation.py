@@ -6,15 +6,9 @@ creators at once.
 
 from collections.abc import Callable, Mapping
 
-import duckdb
-
 from huntaze_pipeline.rulebook.question import Question
+from huntaze_pipeline.warehouse.refusals import FAULTY, told
 
-FAULTY = (
-    duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.DataError,
-    duckdb.InvalidInputException,
-)  # fmt: skip
-"""What DuckDB raises when a question is wrong, or meets a value that it cannot work with."""
 _NOTHING = Question(None, "false")
 """When even this fails, no rule is to blame."""
 _ASIDE: dict[Question, None] = {}
@@ -41,11 +35,6 @@ def each(
     for one in dict.fromkeys(aside.values()):
         broken |= _together(ask, {key: same for key, same in aside.items() if same == one})
     return broken
-
-
-def told(error: Exception) -> str:
-    """Return what a person needs of DuckDB's words."""
-    return f"cannot be asked: {str(error).splitlines()[0]}"
 
 
 def _together(
