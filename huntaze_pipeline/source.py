@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import Reader
 
 from huntaze_pipeline.errors import Problem
 
@@ -17,6 +18,7 @@ LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """In C where the wheel has it: ten times as fast as PyYAML's own."""
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 50_000
+_MAX_DEPTH = 300
 
 
 @dataclass
@@ -89,16 +91,47 @@ class Source:
 def read(path: Path, root: Path) -> Source:
     """Read one file; faults of its text are in `problems`, and `data` is then None."""
     source = Source(path, _label(path, root))
+    text = _text(source)
+    return source if text is None else _compose(source, text)
+
+
+def _text(source: Source) -> str | None:
+    """Return what the file holds; None when it cannot be read, with the reason as its problem."""
+    path = source.path
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, for ever
+            what = "is a folder" if path.is_dir() else "is no ordinary file"
+            source.problems.append(source.at(None, f"{what}; nothing is read from it"))
+            return None
         raw = path.read_bytes()
-        if len(raw) > _MAX_BYTES:
-            raise ValueError(f"holds {len(raw)} bytes; a rule file has at most {_MAX_BYTES}")
+    except OSError as error:
+        there = f"cannot be read: {error.strerror}"
+        what = "is missing" if isinstance(error, FileNotFoundError) else there
+        source.problems.append(source.at(None, what))
+        return None
+    if len(raw) > _MAX_BYTES:
+        what = f"holds {len(raw)} bytes; a rule file has at most {_MAX_BYTES}"
+        source.problems.append(source.at(None, what))
+        return None
+    try:
         text = raw.decode("utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        source.problems.append(source.at(None, f"cannot be read as UTF-8 text: {reason}"))
-        return source
-    return _compose(source, text)
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8")
+        what = f"is no UTF-8 text: the byte 0x{raw[error.start]:02x} is none of it"
+        source.problems.append(_after(source, before, what))
+        return None
+    control = Reader.NON_PRINTABLE.search(text.removeprefix("\ufeff"))
+    if control is not None:
+        what = f"holds the control character U+{ord(control.group()):04X}; write it as an escape"
+        source.problems.append(_after(source, text[: control.start()], what))
+        return None
+    return text
+
+
+def _after(source: Source, before: str, what: str) -> Problem:
+    """Return a problem of the character that follows some text."""
+    line = before.count("\n") + 1
+    return Problem(f"{source.name}:{line}:{len(before) - before.rfind(chr(10))}", what)
 
 
 def _label(path: Path, root: Path) -> str:
@@ -108,17 +141,37 @@ def _label(path: Path, root: Path) -> str:
 def _compose(source: Source, text: str) -> Source:
     source.lines = text.splitlines()
     try:
+        if _deep(text):
+            raise RecursionError
         node = yaml.compose(text, Loader=LOADER)
         source.data = _Walk(source).value(node, ()) if node is not None else {}
     except yaml.MarkedYAMLError as error:
         what = f"is no valid YAML: {error.problem or error.context or 'cannot be parsed'}"
         source.problems.append(source.at(error.problem_mark or error.context_mark, what))
     except (yaml.YAMLError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "nested too deeply"
+        deep = isinstance(error, RecursionError)
+        reason = "nested too deeply, or in itself" if deep else str(error).splitlines()[0]
         source.problems.append(source.at(None, f"is no valid YAML: {reason}"))
     if source.problems:
         source.data = None
     return source
+
+
+def _deep(text: str) -> bool:
+    """Say whether values are nested so deeply that composing them could end the process.
+
+    Looked at closely only where the text could be: most files are not worth a second reading.
+    """
+    opened = sum(text.count(sign) for sign in ("[", "{", "- ", "? ", ": "))
+    if opened <= _MAX_DEPTH:
+        return False
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            return True
+    return False
 
 
 class _Walk:

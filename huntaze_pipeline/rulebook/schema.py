@@ -98,7 +98,7 @@ class Automation(Named):
     actions: Annotated[tuple[Action, ...], Field(max_length=50)] = ()
     """The short form of steps: messages whose delays count from the event."""
     steps: Annotated[tuple[Step, ...], Field(max_length=100)] = ()
-    active: bool = True
+    active: Annotated[bool, Field(strict=True)] = True
     tests: Annotated[tuple[Case, ...], Field(exclude=True)] = ()
 
     @model_validator(mode="after")

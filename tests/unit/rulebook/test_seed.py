@@ -60,6 +60,41 @@ def test_what_is_posted_as_a_campaign_is_the_same_campaign_as_a_file(rules):
     assert problems == []
 
 
+AUTOMATION = {
+    "name": "A", "trigger": {"event": "tip"},
+    "actions": [{"type": "send_message", "delay": 0, "content": "hi"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [(1209600, 1209600), (123456.7, 123456.7), (10_000_001, 10_000_001), (1e7, 1e7), (0.5, 0.5)],
+)
+def test_a_delay_in_seconds_keeps_every_digit(rules, delay, seconds):
+    action = {"type": "send_message", "delay": delay, "content": "hi"}
+    posted = json.dumps(AUTOMATION | {"actions": [action]})
+    assert faults(rules, "automations/a.json", posted) == []
+    assert loader.load(rules).automations["a"].actions[0].delay.total_seconds() == seconds
+
+
+@pytest.mark.parametrize("kind", ["automations", "campaigns", "segments"])
+def test_json_of_older_systems_is_read_whatever_its_file_is_called(rules, kind):
+    told = {
+        "automations": AUTOMATION | {"isActive": True}, "campaigns": POSTED,
+        "segments": {"name": "S", "isDynamic": False, "members": ["f1"]},
+    }  # fmt: skip
+    assert faults(rules, f"{kind}/as_json.json", json.dumps(told[kind])) == []
+    assert faults(rules, f"{kind}/as_yaml.yaml", json.dumps(told[kind], indent=1)) == []
+    found = getattr(loader.load(rules), kind)
+    assert found["as_json"] == found["as_yaml"]
+
+
+def test_whether_it_is_active_is_true_or_false(rules):
+    (found,) = faults(rules, "automations/a.yaml", json.dumps(AUTOMATION | {"isActive": "yes"}))
+    assert "active: " in found
+    assert "not 'yes'" in found
+
+
 def test_a_list_of_fans_is_a_static_segment(rules):
     text = json.dumps({"name": "S", "isDynamic": False, "members": ["f1"], "criteria": []})
     assert faults(rules, "segments/s.json", text) == []
