@@ -33,6 +33,8 @@ class Source:
     keys: dict[Where, yaml.Mark] = field(default_factory=dict)
     values: dict[Where, tuple[yaml.Mark, yaml.Mark]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    torn: set[Where] = field(default_factory=set)
+    """Values that could not be read, which is told; they stand here as they were written."""
     former: Mapping[str, Where] = field(default_factory=dict)
     """Keys that were renamed after reading: where each stands in the file, from the same level."""
 
@@ -89,7 +91,10 @@ class Source:
 
 
 def read(path: Path, root: Path) -> Source:
-    """Read one file; faults of its text are in `problems`, and `data` is then None."""
+    """Read one file; faults of its text are in `problems`.
+
+    `data` is None when it cannot be read at all, so that what is right is checked all the same.
+    """
     source = Source(path, _label(path, root))
     text = _text(source)
     return source if text is None else _compose(source, text)
@@ -152,8 +157,9 @@ def _compose(source: Source, text: str) -> Source:
         deep = isinstance(error, RecursionError)
         reason = "nested too deeply, or in itself" if deep else str(error).splitlines()[0]
         source.problems.append(source.at(None, f"is no valid YAML: {reason}"))
-    if source.problems:
-        source.data = None
+    else:
+        return source
+    source.data = None
     return source
 
 
@@ -191,17 +197,19 @@ class _Walk:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
-        return self._scalar(node)
+        return self._scalar(node, path)
 
-    def _scalar(self, node: yaml.Node) -> Any:
+    def _scalar(self, node: yaml.Node, path: Where) -> Any:
         if node.tag == "tag:yaml.org,2002:int" and ":" in node.value:
             return node.value  # 22:00 is a time of day, not YAML 1.1's base-60 number
         try:
             return self.scalars.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             what = getattr(error, "problem", None) or str(error)
-            self.source.problems.append(self.source.at(node.start_mark, f"cannot be read: {what}"))
-            return None
+            told = f"{node.value!r} cannot be read: {what}"
+            self.source.problems.append(self.source.at(node.start_mark, told))
+            self.source.torn.add(path)
+            return node.value
 
     def _mapping(self, node: yaml.MappingNode, path: Where) -> dict[str, Any]:
         result: dict[str, Any] = {}

@@ -36,6 +36,8 @@ class Function:
     """Fields that the SQL names by itself, as `fan.name`."""
 
 
+PLACE = "path"
+"""Where a node of the JSON form keeps the path of the leaf that it was made of."""
 _SINCE = "((epoch({as_of}) - epoch({0})) / CAST('SECONDS' AS DOUBLE))"
 """With quotes in it, so that `matching` never finds it within a text: there they are doubled."""
 _TODAY = "(DATE '1970-01-01' + CAST(floor(epoch({as_of}) / 86400) AS INTEGER))"

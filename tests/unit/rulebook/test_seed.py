@@ -115,7 +115,8 @@ def test_faults_of_a_campaign_stand_where_its_json_says_it(rules):
         "campaigns/c.json:5:25", "campaigns/c.json:6:69",
     ]  # fmt: skip
     text = text.replace("2027-03-05T18:00:00Z", "tomorrow")
-    assert faults(rules, "campaigns/c.json", text)[0].startswith("campaigns/c.json:3:29: ")
+    assert faults(rules, "campaigns/c.json", text)[1].startswith("campaigns/c.json:3:29: ")
+    assert len(faults(rules, "campaigns/c.json", text)) == 6
 
 
 def test_faults_of_an_automation_and_a_segment_stand_where_their_json_says_it(rules):
@@ -124,7 +125,7 @@ def test_faults_of_an_automation_and_a_segment_stand_where_their_json_says_it(ru
   "actions": [{"type": "send_message", "delay": 0, "templateId": "wlcome"}],
   "isActive": "maybe"
 }"""
-    assert faults(rules, "automations/a.json", text)[0].startswith("automations/a.json:4:15: ")
+    assert faults(rules, "automations/a.json", text)[1].startswith("automations/a.json:4:15: ")
     found = faults(rules, "automations/a.json", text.replace('"maybe"', "true"))
     assert found[0].startswith("automations/a.json:3:67: unknown template 'wlcome'")
     (rules / "automations" / "a.json").unlink()
