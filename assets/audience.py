@@ -20,7 +20,8 @@ from huntaze_pipeline.orchestration.resources import Rooms
 def segments(rooms: Rooms) -> dg.MaterializeResult:
     """Evaluate all segments in one pass over the fans and store what changed."""
     with rooms.lake() as lake:
-        deltas = ticks.refresh(rooms.store, lake, rooms.clock())
+        tell = dg.get_dagster_logger().warning
+        deltas = ticks.refresh(rooms.store, lake, rooms.clock(), tell=tell)
     rows = "\n".join(
         f"| {d.creator_id} | {d.segment_id} | {d.size} | +{len(d.entered)} −{len(d.left)} |"
         for d in deltas

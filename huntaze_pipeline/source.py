@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import Reader
 
 from huntaze_pipeline.errors import Problem
 
@@ -17,6 +18,7 @@ LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """In C where the wheel has it: ten times as fast as PyYAML's own."""
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 50_000
+_MAX_DEPTH = 300
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Source:
     keys: dict[Where, yaml.Mark] = field(default_factory=dict)
     values: dict[Where, tuple[yaml.Mark, yaml.Mark]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    torn: set[Where] = field(default_factory=set)
+    """Values that could not be read, which is told; they stand here as they were written."""
     former: Mapping[str, Where] = field(default_factory=dict)
     """Keys that were renamed after reading: where each stands in the file, from the same level."""
 
@@ -87,18 +91,52 @@ class Source:
 
 
 def read(path: Path, root: Path) -> Source:
-    """Read one file; faults of its text are in `problems`, and `data` is then None."""
+    """Read one file; faults of its text are in `problems`.
+
+    `data` is None when it cannot be read at all, so that what is right is checked all the same.
+    """
     source = Source(path, _label(path, root))
+    text = _text(source)
+    return source if text is None else _compose(source, text)
+
+
+def _text(source: Source) -> str | None:
+    """Return what the file holds; None when it cannot be read, with the reason as its problem."""
+    path = source.path
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, for ever
+            what = "is a folder" if path.is_dir() else "is no ordinary file"
+            source.problems.append(source.at(None, f"{what}; nothing is read from it"))
+            return None
         raw = path.read_bytes()
-        if len(raw) > _MAX_BYTES:
-            raise ValueError(f"holds {len(raw)} bytes; a rule file has at most {_MAX_BYTES}")
+    except OSError as error:
+        there = f"cannot be read: {error.strerror}"
+        what = "is missing" if isinstance(error, FileNotFoundError) else there
+        source.problems.append(source.at(None, what))
+        return None
+    if len(raw) > _MAX_BYTES:
+        what = f"holds {len(raw)} bytes; a rule file has at most {_MAX_BYTES}"
+        source.problems.append(source.at(None, what))
+        return None
+    try:
         text = raw.decode("utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        source.problems.append(source.at(None, f"cannot be read as UTF-8 text: {reason}"))
-        return source
-    return _compose(source, text)
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8")
+        what = f"is no UTF-8 text: the byte 0x{raw[error.start]:02x} is none of it"
+        source.problems.append(_after(source, before, what))
+        return None
+    control = Reader.NON_PRINTABLE.search(text.removeprefix("\ufeff"))
+    if control is not None:
+        what = f"holds the control character U+{ord(control.group()):04X}; write it as an escape"
+        source.problems.append(_after(source, text[: control.start()], what))
+        return None
+    return text
+
+
+def _after(source: Source, before: str, what: str) -> Problem:
+    """Return a problem of the character that follows some text."""
+    line = before.count("\n") + 1
+    return Problem(f"{source.name}:{line}:{len(before) - before.rfind(chr(10))}", what)
 
 
 def _label(path: Path, root: Path) -> str:
@@ -108,17 +146,38 @@ def _label(path: Path, root: Path) -> str:
 def _compose(source: Source, text: str) -> Source:
     source.lines = text.splitlines()
     try:
+        if _deep(text):
+            raise RecursionError
         node = yaml.compose(text, Loader=LOADER)
         source.data = _Walk(source).value(node, ()) if node is not None else {}
     except yaml.MarkedYAMLError as error:
         what = f"is no valid YAML: {error.problem or error.context or 'cannot be parsed'}"
         source.problems.append(source.at(error.problem_mark or error.context_mark, what))
     except (yaml.YAMLError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "nested too deeply"
+        deep = isinstance(error, RecursionError)
+        reason = "nested too deeply, or in itself" if deep else str(error).splitlines()[0]
         source.problems.append(source.at(None, f"is no valid YAML: {reason}"))
-    if source.problems:
-        source.data = None
+    else:
+        return source
+    source.data = None
     return source
+
+
+def _deep(text: str) -> bool:
+    """Say whether values are nested so deeply that composing them could end the process.
+
+    Looked at closely only where the text could be: most files are not worth a second reading.
+    """
+    opened = sum(text.count(sign) for sign in ("[", "{", "- ", "? ", ": "))
+    if opened <= _MAX_DEPTH:
+        return False
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            return True
+    return False
 
 
 class _Walk:
@@ -138,17 +197,19 @@ class _Walk:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
-        return self._scalar(node)
+        return self._scalar(node, path)
 
-    def _scalar(self, node: yaml.Node) -> Any:
+    def _scalar(self, node: yaml.Node, path: Where) -> Any:
         if node.tag == "tag:yaml.org,2002:int" and ":" in node.value:
             return node.value  # 22:00 is a time of day, not YAML 1.1's base-60 number
         try:
             return self.scalars.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             what = getattr(error, "problem", None) or str(error)
-            self.source.problems.append(self.source.at(node.start_mark, f"cannot be read: {what}"))
-            return None
+            told = f"{node.value!r} cannot be read: {what}"
+            self.source.problems.append(self.source.at(node.start_mark, told))
+            self.source.torn.add(path)
+            return node.value
 
     def _mapping(self, node: yaml.MappingNode, path: Where) -> dict[str, Any]:
         result: dict[str, Any] = {}

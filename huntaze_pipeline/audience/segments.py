@@ -6,7 +6,7 @@ whom (`standing`), lists (`lists`), and the stays that it opens and closes (`sta
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
 
@@ -19,8 +19,10 @@ from huntaze_pipeline.audience.evaluation import Selection
 from huntaze_pipeline.audience.stays import Name
 from huntaze_pipeline.errors import NotFoundError
 from huntaze_pipeline.events.envelope import Event
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.store import checkpoints
 from huntaze_pipeline.warehouse.lake import absent
+from huntaze_pipeline.warehouse.refusals import FAULTY, told
 
 _LOCK = 0x5345474D  # "SEGM": one refresh at a time
 _READER = "segments"
@@ -128,6 +130,7 @@ def refresh(
     now: datetime,
     *,
     whole: bool = False,
+    faults: dict[Name, str] | None = None,
 ) -> Refreshed:
     """Evaluate segments and store what changed; stays are opened and closed at `now`.
 
@@ -142,6 +145,8 @@ def refresh(
         segments: all segments of the creators that they belong to.
         now: the moment of the question.
         whole: ask everybody, whatever is known.
+        faults: segments that are left as they are, and why; those that turn out not to be askable
+            are put there too. None: such a one is an error.
 
     Raises:
         WarehouseError: the facts about the fans were never built.
@@ -149,7 +154,7 @@ def refresh(
     connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     standing.prepare(lake)
     number = int(checkpoints.take(connection, _READER).get("number", 0))
-    found = _Refresh(connection, lake, segments, now)
+    found = _Refresh(connection, lake, segments, now, faults)
     return found.run(number, whole)
 
 
@@ -162,28 +167,28 @@ class _Refresh:
         lake: duckdb.DuckDBPyConnection,
         segments: Sequence[Selection],
         now: datetime,
+        faults: dict[Name, str] | None,
     ) -> None:
         self.connection, self.lake, self.now = connection, lake, now
+        self.faults = faults
+        self._choose(segments)
+        self.bases: dict[Name, int] = {}
+
+    def _choose(self, segments: Sequence[Selection]) -> None:
         self.segments = segments
         self.names = [(s.creator_id, s.id) for s in segments]
         self.groups = evaluation.groups(segments)
-        self.bases: dict[Name, int] = {}
 
     def run(self, number: int, whole: bool) -> Refreshed:
         horizon = lists.horizon(self.connection)
         listed = self._lists()
-        with _reading(self.lake):
-            before = standing.number_of(self.lake)
-            trusted = before == number
-            plan = standing.plan(
-                self.lake, self.groups, self.now, trusted=trusted, whole=whole, horizon=horizon
-            )
-            lists.load(self.connection, self.lake, self.groups, plan.listed)
-            standing.candidates(self.lake, plan, self.now)
-            standing.named(self.lake, plan)
-            standing.ask(self.lake, plan, self.now)
-            redefined = self._moves()
-            asked = _count(self.lake, "_fresh")
+        try:
+            plan, before, redefined, asked = self._ask(number, whole, horizon)
+        except FAULTY:
+            if not self._leave_out():
+                raise
+            plan, before, redefined, asked = self._ask(number, whole, horizon)
+        trusted = before == number
         moved = _count(self.lake, "_moves") > 0
         if moved:
             stays.write(self.connection, self.lake, self.now)
@@ -193,6 +198,51 @@ class _Refresh:
             number = max(number, before) + 1
             checkpoints.move(self.connection, _READER, {"number": number})
         return Refreshed(deltas, plan, self.now, asked, number, before)
+
+    def _ask(
+        self, number: int, whole: bool, horizon: int
+    ) -> tuple[standing.Plan, int, set[Name], int]:
+        """Ask, and gather who moves.
+
+        Return the plan, the lake's number, what has another definition, and how many were asked.
+        """
+        with _reading(self.lake):
+            before = standing.number_of(self.lake)
+            plan = standing.plan(
+                self.lake, self.groups, self.now, trusted=before == number, whole=whole,
+                horizon=horizon,
+            )  # fmt: skip
+            lists.load(self.connection, self.lake, self.groups, plan.listed)
+            standing.candidates(self.lake, plan, self.now)
+            standing.named(self.lake, plan, self.faults or ())
+            standing.ask(self.lake, plan, self.now)
+            return plan, before, self._moves(), _count(self.lake, "_fresh")
+
+    def _leave_out(self) -> bool:
+        """Leave out the segments that cannot be asked by themselves; say whether there are any."""
+        if self.faults is None:
+            return False
+        alone = {s.definition: s for s in self.segments if s.fans is None}
+        wrong = {name: why for name, one in alone.items() if (why := self._fault(one)) is not None}
+        mine = [s for s in self.segments if s.fans is None and s.definition in wrong]
+        self.faults |= {(s.creator_id, s.id): wrong[s.definition] for s in mine}
+        self._choose([s for s in self.segments if s.fans is not None or s.definition not in wrong])
+        return bool(mine)
+
+    def _fault(self, segment: Selection) -> str | None:
+        """Ask one question of everybody, as each creator's who has it; say what DuckDB says."""
+        (group,) = evaluation.groups([segment])
+        others = {s.creator_id for s in self.segments if s.definition == segment.definition}
+        group = replace(group, creators=tuple(sorted(others)))
+        where = f"fan.creator_id in ({', '.join(map(quoted, group.creators))})"
+        try:
+            with _reading(self.lake):
+                lists.load(self.connection, self.lake, [group], 0)
+                question = evaluation.question(group, self.now, where)
+                self.lake.execute(f"create or replace temp table _tried as {question}")
+        except FAULTY as error:
+            return told(error)
+        return None
 
     def _lists(self) -> dict[Name, tuple[list[str], list[str]]]:
         """Bring static segments in line with their lists."""

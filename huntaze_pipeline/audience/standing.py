@@ -8,7 +8,7 @@ PostgreSQL holds in `members`, and `marker` says whether it still is one.
 Belongs here: the tables, whom to ask, and what differs. Writing members is `stays`'.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -260,8 +260,13 @@ def _before(plan: Plan) -> str:
     return " union all ".join(parts) if parts else "select * from lake.audience.standing limit 0"
 
 
-def named(con: DuckDBPyConnection, plan: Plan) -> None:
-    """Name the segments' bits: `_wanted` now, `_recorded` as of before."""
+def named(
+    con: DuckDBPyConnection, plan: Plan, frozen: Collection[tuple[str, str]] = ()
+) -> None:  # fmt: skip
+    """Name the segments' bits: `_wanted` now, `_recorded` as of before.
+
+    What is frozen, as (creator_id, segment_id), is not recorded: whoever is in it stays there.
+    """
     rows = [
         (creator, *name) for group in plan.groups for creator in group.creators
         for name in group.names
@@ -276,6 +281,10 @@ def named(con: DuckDBPyConnection, plan: Plan) -> None:
         "create or replace temp table _recorded as from lake.audience.names"
         f" where {_among('creator_id', mine)}"
     )
+    for creator, segment in frozen:
+        con.execute(
+            "delete from _recorded where creator_id = ? and segment_id = ?", [creator, segment]
+        )
 
 
 def settle(con: DuckDBPyConnection, plan: Plan, now: datetime, number: int, before: int) -> bool:

@@ -34,7 +34,7 @@ class Reaction:
     steps: int
     decisions: list[Decision]
     faults: list[Problem] = field(default_factory=list)
-    """Live rules that cannot be read; they did not react."""
+    """Live rules that cannot be read or asked; they did not react."""
 
 
 def react(
@@ -191,4 +191,4 @@ def _store(
         if decision is not None and decision.state == "skipped":
             step |= {"state": "skipped", "reason": decision.reason}
     ledger.store_plan(connection, plan, now)
-    return Reaction(len(plan.executions), len(plan.steps), plan.decisions, faults)
+    return Reaction(len(plan.executions), len(plan.steps), plan.decisions, [*faults, *plan.faults])

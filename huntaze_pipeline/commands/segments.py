@@ -74,15 +74,21 @@ def refresh(
             pass
     with stack.services(load(), need=("postgres",)) as ready, lake.connect(ready) as con:
         only = [creator] if creator else None
-        deltas = ticks.refresh(Store(ready), con, system_clock(), only, whole=full)
+        wrong: list[str] = []
+        deltas = ticks.refresh(
+            Store(ready), con, system_clock(), only, whole=full, tell=wrong.append
+        )
     if machine:
         rows = [{"creator_id": d.creator_id, "segment_id": d.segment_id, "size": d.size,
                  "entered": len(d.came), "left": len(d.went)} for d in deltas]  # fmt: skip
         typer.echo(json.dumps(rows))
-        return
-    for d in deltas:
+    for d in [] if machine else deltas:
         name = f"{d.creator_id}/{d.segment_id}"
         typer.echo(f"{name:<40} {d.size:>10,}  +{len(d.came):,} -{len(d.went):,}")
+    for sentence in wrong:
+        typer.echo(sentence, err=True)
+    if wrong:
+        raise typer.Exit(1)
 
 
 @segments.command()

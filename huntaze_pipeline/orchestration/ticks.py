@@ -226,16 +226,22 @@ def refresh(
     creators: Collection[str] | None = None,
     *,
     whole: bool = False,
+    tell: Tell = _nobody,
 ) -> list[Delta]:
     """Evaluate every segment (of some creators), store who came and left, and tell the rules.
 
-    A segment's first evaluation tells nobody: everyone in it was there before it had a name.
+    A segment's first evaluation tells nobody: everyone in it was there before it had a name. One
+    that cannot be evaluated keeps its members; `tell` hears which, and the others go on.
     """
+    faults: dict[tuple[str, str], str] = {}
     with store.worker() as connection:
         known = set(connection.execute(_EVALUATED).scalars())
-        wanted = selection.selections(live.segments(connection, creators), now)
-        refreshed = segments.refresh(connection, lake, wanted, now, whole=whole)
+        found = live.segments(connection, creators, strict=False)
+        wanted = selection.selections(found, now, faults)
+        refreshed = segments.refresh(connection, lake, wanted, now, whole=whole, faults=faults)
         news = [d for d in refreshed.deltas if f"{d.creator_id}/{d.segment_id}" in known]
         inbox.append(connection, segments.published(news, now))
     refreshed.settle(lake)
+    for (creator, name), what in sorted(faults.items()):
+        tell(f"segment {creator}/{name} keeps its members: {what}")
     return refreshed.deltas

@@ -105,7 +105,7 @@ def forecast(
         now: the instant of the question.
     """
     before = standing.rules(connection, creator_id)
-    old = live.segments(connection, [creator_id])
+    old = live.segments(connection, [creator_id], strict=False)
     rests = standing.on_the_way(connection, creator_id)
     versions = _versions(connection, creator_id, rests)
     trial = connection.begin_nested()
@@ -173,7 +173,7 @@ def _moved_along(
 ) -> list[Change]:
     """Return the segments that change because a segment that they name does."""
     told = {change.id for change in changes if change.kind == "segments"}
-    before = {s.id: s.predicate for s in selection.selections(old, now)}
+    before = {s.id: s.predicate for s in selection.selections(old, now, {})}
     return [
         Change("segments", after.id, "follow", note="names a segment that changes")
         for after in selection.selections(new, now)

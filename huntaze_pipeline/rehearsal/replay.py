@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from huntaze_pipeline.errors import Problem
 from huntaze_pipeline.rehearsal import backtest, causes, comparison
 from huntaze_pipeline.rehearsal.comparison import Pairs, Row
 from huntaze_pipeline.rehearsal.past import Past
@@ -19,6 +20,7 @@ from huntaze_pipeline.rehearsal.relaunch import Relaunch
 from huntaze_pipeline.rehearsal.rulings import Rulings
 from huntaze_pipeline.rulebook import live
 from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.warehouse.refusals import FAULTY, told
 
 _VERSIONS = text(
     """
@@ -82,6 +84,8 @@ class Replay:
     """Content hash of every decision that live made, in order of id."""
     digest_replay: str = ""
     differences: list[Difference] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=list)
+    """Versions of then that cannot be read or asked; what live decided by them is `only_live`."""
 
     @property
     def identical(self) -> bool:
@@ -99,6 +103,7 @@ class Replay:
         if self.rules:
             told = (f"{rule} {n:,}" for rule, n in sorted(self.rules.items()))
             lines.append(f"  decided by {', '.join(told)}")
+        lines += [f"  not decided again: {fault}" for fault in self.faults]
         for one in self.differences:
             lines.append(f"  {one.kind} {one.id} {one.fan_id} by {one.rule}: {one.cause}")
             lines += [
@@ -129,7 +134,7 @@ def run(
         until: aware UTC; what live has decided since then about either is part of it.
     """
     result = Replay(creator, since, until)
-    automations = _automations(connection, past, creator, rulings, since, until)
+    automations = _automations(connection, past, creator, rulings, since, until, result.faults)
     _compare(result, automations, lambda *two: causes.of_automation(past, *two))
     strict = replace(past, strict=True)
     again = Relaunch(connection, strict, creator, rulings, automations.mine)
@@ -153,6 +158,7 @@ def _automations(
     rulings: Rulings,
     since: datetime,
     until: datetime,
+    faults: list[Problem],
 ) -> Pairs:
     """Decide again what automations decided about events known in a period."""
     period = {"creator": creator, "since": since, "until": until}
@@ -162,29 +168,35 @@ def _automations(
     }
     decided = {name: row["decided_at"] for name, row in theirs.items()}
     mine: dict[str, Decision] = {}
-    for rule, start, end in _versions(connection, creator, since, until):
+    for rule, start, end in _versions(connection, creator, since, until, faults):
         before = backtest.entered(past, [rule], start)
-        trial = backtest.automation(
-            past, [rule], rulings.at(start), start, end, before, clock=clock, decided=decided,
-            in_force=rulings.at,
-        )  # fmt: skip
+        try:
+            trial = backtest.automation(
+                past, [rule], rulings.at(start), start, end, before, clock=clock, decided=decided,
+                in_force=rulings.at,
+            )  # fmt: skip
+        except FAULTY as error:
+            faults.append(Problem(f"automation {creator}/{rule.id} {rule.rule_hash}", told(error)))
+            continue
         mine |= {d.message_id: d for d in trial.decisions}
     return Pairs(theirs, mine)
 
 
 def _versions(
-    connection: Connection, creator: str, since: datetime, until: datetime
+    connection: Connection,
+    creator: str,
+    since: datetime,
+    until: datetime,
+    faults: list[Problem],
 ) -> list[tuple[live.LiveAutomation, datetime, datetime]]:
     """Return the versions that were live in a period, with the part of it that was theirs."""
-    rows = list(connection.execute(_VERSIONS, {"creator": creator}))
-    names = [(creator, row.automation_id, row.rule_hash) for row in rows]
-    known = live.versions(connection, names)
     found = []
-    for name, row in zip(names, rows, strict=True):
+    for row in connection.execute(_VERSIONS, {"creator": creator}):
         start, end = max(since, row.created_at), min(until, row.until or until)
-        if name in known and start < end:
-            found.append((known[name], start, end))
-    return found
+        if start < end:
+            found.append(((creator, row.automation_id, row.rule_hash), start, end))
+    known = live.versions(connection, [name for name, *_ in found], faults)
+    return [(known[name], *period) for name, *period in found if name in known]
 
 
 def _compare(

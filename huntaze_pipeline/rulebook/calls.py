@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Sql = tuple[str, Type]
 _LONGEST = timedelta(days=36_500)
+_DIGITS = 6
+"""Of the largest number of events that a behaviour may be asked for."""
 
 
 def call(compiler: "Compiler", node: exp.Expr) -> Sql:
@@ -249,9 +251,10 @@ def _at_least(compiler: "Compiler", given: _Given) -> int:
     node = given.named.get("at_least")
     if node is None:
         return 1
-    if isinstance(node, exp.Literal) and node.name.isdigit() and int(node.name) > 0:
-        return int(node.name)
-    compiler.fault("at_least takes a whole number from 1: at_least => 2", node)
+    digits = node.name if isinstance(node, exp.Literal) and node.name.isdecimal() else ""
+    if 0 < len(digits) <= _DIGITS and int(digits) > 0:
+        return int(digits)
+    compiler.fault("at_least takes a whole number from 1, at most 999999: at_least => 2", node)
     return 1
 
 

@@ -5,7 +5,7 @@ A node, function or field that is not listed is a fault. Calls of functions are 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from sqlglot import exp
@@ -17,8 +17,10 @@ from huntaze_pipeline.rulebook.language import (
     BEHAVIOURS,
     FUNCTIONS,
     MIDNIGHT,
+    PLACE,
     SPECIAL,
     Fault,
+    finite,
     quote,
 )
 
@@ -104,7 +106,8 @@ class Compiler:
         starts = [n.meta["start"] for n in node.walk() if "start" in n.meta] if node else []
         needle = needle or (_word(node) if node else "")
         nth = self.text.count(needle, 0, min(starts)) if needle and starts else 0
-        self.faults.append(Fault(what, needle, nth))
+        path = next((n.meta[PLACE] for n in _upwards(node) if PLACE in n.meta), ())
+        self.faults.append(Fault(what, needle, nth, path))
         return "NULL", kind
 
     @staticmethod
@@ -153,10 +156,11 @@ class Compiler:
     def _literal(self, node: exp.Expr) -> Sql:
         if node.args.get("is_string"):
             return quote(node.name), Type.TEXT
-        try:
-            return f"CAST({float(node.name)!r} AS DOUBLE)", Type.NUMBER
-        except ValueError:
-            return self.fault(f"{node.name!r} is no number", node)
+        number = finite(node.name)
+        if number is None:
+            most = "a number has at most 308 digits before the point"
+            return self.fault(f"{node.name!r} is no number here; {most}", node)
+        return f"CAST({number!r} AS DOUBLE)", Type.NUMBER
 
     def _comparison(self, node: exp.Expr, operator: str) -> Sql:
         left, right = self._pair(node.this, node.args["expression"], node)
@@ -276,9 +280,15 @@ class Compiler:
         return "NULL", Type.NULL
 
 
+def _upwards(node: exp.Expr | None) -> Iterator[exp.Expr]:
+    while node is not None:
+        yield node
+        node = node.parent
+
+
 def _excerpt(node: exp.Expr) -> str:
     try:
-        text = node.sql(dialect="duckdb")
+        text = node.sql(dialect="duckdb").replace('"', "")
     except (ValueError, RecursionError):
         text = type(node).__name__
     return repr(text if len(text) <= 60 else text[:57] + "…")

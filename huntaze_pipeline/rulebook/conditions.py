@@ -183,10 +183,10 @@ def _grown(where: str, scopes: tuple[str, ...]) -> Condition:
 def _read(where: Any, scopes: tuple[str, ...]) -> Condition:
     faults: list[Fault] = []
     node = _text(where, faults) if isinstance(where, str) else from_tree(where, (), faults)
-    if node is not None and not faults:
+    if node is not None:  # what is left of a tree with faults is checked too
         compiler = Compiler(scopes, text=where if isinstance(where, str) else "")
         _checked(compiler, node)
-        faults = compiler.faults
+        faults += compiler.faults
     if faults or node is None:
         raise ConditionFaults(faults or [Fault("the condition is empty")])
     return Condition(node, scopes, where if isinstance(where, str) else "")

@@ -7,6 +7,7 @@ late a one would be a wrong answer, so everything here errs on the early side.
 Belongs here: reading edges out of a condition. What is made of them is `audience.timing`'s.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -228,4 +229,5 @@ def _scaled(node: exp.Mul | exp.Div) -> float | None:
         rate, factor = _rate(node.expression), _constant(node.this)
     if rate is None or not factor:
         return None
-    return rate * factor if isinstance(node, exp.Mul) else rate / factor
+    found = rate * factor if isinstance(node, exp.Mul) else rate / factor
+    return found if math.isfinite(found) else None

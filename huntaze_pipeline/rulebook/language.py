@@ -3,6 +3,7 @@
 How an expression is walked and checked is `compiler`'s, how a call is read `calls`'.
 """
 
+import math
 from dataclasses import dataclass
 
 from sqlglot.dialects import DuckDB
@@ -36,6 +37,8 @@ class Function:
     """Fields that the SQL names by itself, as `fan.name`."""
 
 
+PLACE = "path"
+"""Where a node of the JSON form keeps the path of the leaf that it was made of."""
 _SINCE = "((epoch({as_of}) - epoch({0})) / CAST('SECONDS' AS DOUBLE))"
 """With quotes in it, so that `matching` never finds it within a text: there they are doubled."""
 _TODAY = "(DATE '1970-01-01' + CAST(floor(epoch({as_of}) / 86400) AS INTEGER))"
@@ -97,6 +100,18 @@ class Dialect(DuckDB):
             for name, parser in DuckDB.Parser.FUNCTION_PARSERS.items()
             if name not in ("MIN", "MAX")
         }
+
+
+def finite(text: str) -> float | None:
+    """Return the number that a text is; None for what is none, or too large to be kept as one.
+
+    What overflows would become infinity, which is a name in SQL and no value.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def quote(text: str) -> str:

@@ -214,7 +214,8 @@ def versions(
         except (RuleError, ValueError) as error:
             if faults is not None:
                 where = f"automation {row['creator_id']}/{row['id']} {row['rule_hash']}"
-                faults.append(Problem(where, str(error)))
+                told = error.problems if isinstance(error, RuleError) else [Problem("", str(error))]
+                faults.append(Problem(where, "; ".join(problem.what for problem in told)))
         else:
             found[row["creator_id"], row["id"], row["rule_hash"]] = version
     return found
@@ -328,14 +329,26 @@ def _written(text_: str) -> Template:
     return Template.model_validate(json.loads(text_))
 
 
-def segments(connection: Connection, creators: Iterable[str] | None = None) -> list[LiveSegment]:
-    """Return the segments, of some creators or of all that the connection sees."""
+def segments(
+    connection: Connection, creators: Iterable[str] | None = None, *, strict: bool = True
+) -> list[LiveSegment]:
+    """Return the segments, of some creators or of all that the connection sees.
+
+    Args:
+        connection: PostgreSQL.
+        creators: whose; None for all.
+        strict: False: one that cannot be read is there all the same, as a segment whose condition
+            cannot be read, so that others that name it are not evaluated without it.
+
+    Raises:
+        RuleError: a row cannot be read.
+    """
     wanted = None if creators is None else sorted(set(creators))
     rows = connection.execute(_SEGMENTS, {"creators": wanted}).mappings()
-    return [_segment(dict(row)) for row in rows]
+    return [_segment(dict(row), strict) for row in rows]
 
 
-def _segment(row: dict[str, Any]) -> LiveSegment:
+def _segment(row: dict[str, Any], strict: bool) -> LiveSegment:
     criteria = dict(row["criteria"])
     known = {key: criteria[key] for key in ("where", "fans") if key in criteria}
     data = known or ({"where": criteria} if criteria else {"fans": []})
@@ -347,5 +360,7 @@ def _segment(row: dict[str, Any]) -> LiveSegment:
     try:
         rule = Segment.model_validate({"name": row["name"], **data})
     except ValueError as error:
-        raise RuleError([Problem(f"segment {row['id']}", str(error))]) from None
+        if strict:
+            raise RuleError([Problem(f"segment {row['id']}", str(error))]) from None
+        rule = Segment.model_construct(name=row["name"], where={"unreadable": criteria})
     return LiveSegment(row["creator_id"], row["id"], rule)

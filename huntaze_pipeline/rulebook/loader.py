@@ -115,6 +115,8 @@ def drafted(rules_dir: Path) -> Draft:
         draft.problems.append(Problem(str(rules_dir), "is no folder; name it with --rules"))
         return draft
     policies = read(rules_dir / "policies.yaml", rules_dir)
+    if not policies.path.exists():
+        policies.problems = [policies.at(None, "is missing; `rules/` of the project has one")]
     draft.policies = validate(PolicyFile, policies)
     fields = Source(rules_dir / vocabulary.FILE, vocabulary.FILE)
     if fields.path.is_file():
@@ -147,7 +149,10 @@ def one(kind: str, path: Path) -> tuple[Strict | None, list[Problem]]:
 
 
 def _file(draft: Draft, kind: str, path: Path, root: Path) -> None:
-    if path.name.startswith(".") or path.is_dir():
+    if path.name.startswith("."):
+        return
+    if path.is_dir():
+        _folder(draft, path, root)
         return
     if kind == "segments" and path.suffix in rosters.SUFFIXES:
         draft.lists.add(path)
@@ -163,7 +168,9 @@ def _file(draft: Draft, kind: str, path: Path, root: Path) -> None:
     if not ID.fullmatch(path.stem):
         what = f"the file's name is the id: {path.stem!r} must be like welcome_back"
         source.problems.append(source.at(None, what))
-    if path.suffix == ".json" and isinstance(source.data, dict):
+    if isinstance(source.data, dict) and (
+        path.suffix == ".json" or seed.speaks(kind, source.data, "\n".join(source.lines))
+    ):
         source.data = seed.FORMS[kind](source.data)
         source.former = seed.FORMER
     if kind == "segments":
@@ -177,8 +184,22 @@ def _file(draft: Draft, kind: str, path: Path, root: Path) -> None:
         draft.rules[kind][path.stem] = rule
 
 
+def _folder(draft: Draft, path: Path, root: Path) -> None:
+    """Name a folder among rules, unless it holds lists: what lies in it would never run."""
+    inside = [p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")]
+    lists = [p for p in inside if p.suffix in rosters.SUFFIXES]
+    draft.lists.update(lists)
+    if not lists or len(lists) < len(inside):
+        where = f"{path.relative_to(root.parent)}:1:1"
+        what = f"is a folder, and no rule in it is read; rules lie in {path.parent.name}/ itself"
+        draft.problems.append(Problem(where, what))
+
+
 def _suite(draft: Draft, path: Path, root: Path) -> None:
-    if path.name.startswith(".") or path.is_dir():
+    if path.name.startswith("."):
+        return
+    if path.is_dir():
+        _folder(draft, path, root)
         return
     source = read(path, root)
     if path.suffix not in _SUFFIXES:

@@ -1,7 +1,8 @@
 """Which rules hold for which events: one set-based query for a whole batch.
 
-Belongs here: the query; what is asked is `question`, the tables that it reads are `relations`'.
-Rules with the same text are asked once, however many creators have them.
+Belongs here: the query; what is asked is `question`, the tables that it reads are `relations`',
+what happens to a question that cannot be asked is `isolation`'s. Rules with the same text are asked
+once, however many creators have them.
 """
 
 import os
@@ -14,7 +15,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from huntaze_pipeline.rulebook import facts, prepared, relations
+from huntaze_pipeline.rulebook import facts, isolation, prepared, relations
 from huntaze_pipeline.rulebook.behaviour import union
 from huntaze_pipeline.rulebook.language import quote
 from huntaze_pipeline.rulebook.people import People
@@ -36,6 +37,8 @@ class Answers:
     """By position of the event: the keys of the questions answered with yes."""
     read: Callable[[Collection[int]], dict[int, dict[str, Any]]] = lambda _: {}
     """Looks up the fans at some positions."""
+    broken: dict[str, str] = field(default_factory=dict)
+    """The keys of the questions that DuckDB could not ask, and what it said; all are a no."""
 
     @cached_property
     def fans(self) -> dict[int, dict[str, Any]]:
@@ -66,10 +69,15 @@ def answers(
             with what there was up to and including it.
     """
     found = Answers()
-    with _asking(events, fans, questions, around or People(fans), running) as asker:
-        if asker is not None:
-            found.hits = asker.hits(questions)
-            found.read = partial(_fans, asker, events, fans)
+
+    def ask(some: Mapping[str, Question]) -> None:
+        with _asking(events, fans, some, around or People(fans), running) as asker:
+            if asker is not None:
+                for position, keys in asker.hits(some).items():
+                    found.hits.setdefault(position, set()).update(keys)
+                found.read = partial(_fans, asker, events, fans)
+
+    found.broken = isolation.each(ask, questions)
     return found
 
 

@@ -4,12 +4,13 @@ Pure: the answers to all questions are passed in. Who enters is `planner`'s, wha
 `resumption`'s.
 """
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from huntaze_pipeline import hashing
+from huntaze_pipeline.errors import Problem
 from huntaze_pipeline.rulebook import deeds, matching, walltime
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.entries import Entry, Passage
@@ -68,6 +69,27 @@ class Plan:
     steps: list[dict[str, Any]] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     effects: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=list)
+    """Automations whose questions could not be asked: they let nobody in and held their steps."""
+
+    def unasked(self, broken: Mapping[str, str], rules: Iterable[LiveAutomation]) -> frozenset[str]:
+        """Note the versions among some of whose questions some could not be asked.
+
+        Args:
+            broken: those questions, by name, and why.
+            rules: whose they may be.
+
+        Returns:
+            The versions' hashes.
+        """
+        if not broken:
+            return frozenset()
+        why = {name.partition("/")[0]: told for name, told in broken.items()}
+        for one in rules:
+            if one.rule_hash in why:
+                where = f"automation {one.creator_id}/{one.id}"
+                self.faults.append(Problem(where, why[one.rule_hash]))
+        return frozenset(why)
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,9 @@ def plan(
     questions = _questions(going, watch)
     found = context.answers(events, fans, questions, context.people)
     result, memory, asked = Plan(), entries.Memory(context.entered), frozenset(questions)
+    watch.broken = result.unasked(found.broken, [*going, *watch.versions()])
     mine: dict[str, list[LiveAutomation]] = {}
-    for automation in going:
+    for automation in (a for a in going if a.rule_hash not in watch.broken):
         mine.setdefault(automation.creator_id, []).append(automation)
     concerned = events.lazy().filter(pl.col("position").is_in([*found.hits]))
     concerned = concerned.sort("position").collect()
@@ -112,6 +113,8 @@ class _Watch:
     resting: dict[tuple[str, str], list[Open]] = field(default_factory=dict)
     waiting: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Rows of this batch that wait, by execution."""
+    broken: frozenset[str] = frozenset()
+    """Versions some of whose questions could not be asked: who rests there goes on resting."""
 
     def __post_init__(self) -> None:
         for one in self.context.open:
@@ -157,7 +160,11 @@ class _Watch:
         kept = []
         for one in self.resting.get(name, ()):
             version = self.version(one)
-            if version is None or one.event_id == event["event_id"]:
+            if (
+                version is None
+                or version.rule_hash in self.broken
+                or one.event_id == event["event_id"]
+            ):
                 kept.append(one)
                 continue
             who = Traveller(

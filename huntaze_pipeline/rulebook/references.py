@@ -7,7 +7,16 @@ and steps without effect by `deadends`, what a platform carries is `carriage`'s.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from huntaze_pipeline.rulebook import carriage, deadends, flow, loops, routes, templates, vocabulary
+from huntaze_pipeline.rulebook import (
+    carriage,
+    deadends,
+    flow,
+    loops,
+    remains,
+    routes,
+    templates,
+    vocabulary,
+)
 from huntaze_pipeline.rulebook.carriage import SAMPLE as SAMPLE
 from huntaze_pipeline.rulebook.conditions import Condition, ConditionFaults, parse
 from huntaze_pipeline.rulebook.fields import EVERYWHERE, nearest
@@ -47,6 +56,8 @@ def check(draft: "Draft") -> None:
             routes.check(checker, rule, source)
         elif rule is not None:
             getattr(checker, kind)(name, rule, source)
+        elif (kind, name) in draft.broken:
+            remains.check(checker, kind, source)
     checker.circles()
 
 

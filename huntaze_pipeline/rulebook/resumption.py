@@ -45,7 +45,11 @@ def resume(
         questions |= version.questions(position)
     found = context.answers(steps, fans, questions, context.people, running=False)
     result = Plan()
+    mine = {v.automation.rule_hash: v.automation for _, v in rows if v.automation is not None}
+    broken = result.unasked(found.broken, mine.values())
     for row, version in rows:
+        if version.automation is not None and version.automation.rule_hash in broken:
+            version = _UNREADABLE
         answered = Answered(frozenset(questions), found.hits.get(row["position"], set()))
         fan, at = found.fans.get(row["position"]), row.get("now") or now
         _resumed(row, version, fan, answered, result, context, at)
@@ -73,7 +77,7 @@ class _Version:
         """Choose by what is live now and what the step was put down by."""
         now = live.get((row["creator_id"], row["automation_id"]))
         if (row["creator_id"], row["automation_id"]) in context.broken:
-            return cls(None, "hold", "automation_unreadable")
+            return _UNREADABLE
         if now is None:
             return cls(None, "cancel", "automation_inactive")
         if now.paused or row["execution_state"] == "paused":
@@ -99,6 +103,9 @@ class _Version:
         if self.how == "take":
             return self.automation.inquiry.steps(position, again=True)
         return self.automation.inquiry.anew
+
+
+_UNREADABLE = _Version(None, "hold", "automation_unreadable")
 
 
 def _resumed(

@@ -9,7 +9,8 @@ import re
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from huntaze_pipeline.events.envelope import LIMIT_MICROS, MICROS
 from huntaze_pipeline.rulebook import calendar
@@ -99,7 +100,7 @@ class Automation(Named):
     actions: Annotated[tuple[Action, ...], Field(max_length=50)] = ()
     """The short form of steps: messages whose delays count from the event."""
     steps: Annotated[tuple[Step, ...], Field(max_length=100)] = ()
-    active: bool = True
+    active: Annotated[bool, Field(strict=True)] = True
     tests: Annotated[tuple[Case, ...], Field(exclude=True)] = ()
 
     @model_validator(mode="after")
@@ -286,11 +287,19 @@ class Campaign(Named):
     experiment: Test | None = None
     tests: Annotated[tuple[Case, ...], Field(exclude=True)] = ()
 
+    @field_validator("variants")
+    @classmethod
+    def _apart(cls, variants: tuple[Arm, ...]) -> tuple[Arm, ...]:
+        names = [arm.id for arm in variants]
+        twice = next((i for i, name in enumerate(names) if name in names[:i]), None)
+        if twice is not None:
+            told = {"error": f"variants have different ids, not {', '.join(names)}"}
+            raise PydanticCustomError("value_error", "{error}", told | {"at": (twice, "id")})
+        return variants
+
     @model_validator(mode="after")
     def _arms(self) -> "Campaign":
         names = [arm.id for arm in self.variants]
-        if len(set(names)) != len(names):
-            raise ValueError(f"variants have different ids, not {', '.join(names)}")
         if self.variants and sum(arm.weight for arm in self.variants) <= 0:
             raise ValueError("at least one variant needs a weight above 0")
         if self.experiment and len(self.variants) < 2:

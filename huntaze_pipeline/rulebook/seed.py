@@ -5,7 +5,9 @@ content}], isActive}`, a segment has `criteria`, a campaign is the body of POST 
 Keys that are not known are left as they are, so that the check names them.
 """
 
+import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 
@@ -26,7 +28,7 @@ def _action(data: Any) -> Any:
     result = _renamed(data, {"templateId": "template", "message": "content"})
     delay = result.get("delay")
     if isinstance(delay, int | float) and not isinstance(delay, bool):
-        result["delay"] = f"{delay:g}s"
+        result["delay"] = f"{Decimal(repr(delay)):f}s"  # no exponent, and every digit
     return result
 
 
@@ -95,6 +97,29 @@ FORMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "templates": template,
 }
 """Folder of rules/ to the turning of its JSON."""
+_MARKS = {
+    "automations": {"isActive"},
+    "segments": {"criteria", "members", "isDynamic"},
+    "campaigns": {"templateId", "settings", "abTests"},
+    "templates": {"defaultSettings"},
+}
+"""Keys that only the older form has."""
+
+
+def speaks(kind: str, data: dict[str, Any], text: str) -> bool:
+    """Say whether a file of another name than .json holds the older form: JSON with its keys."""
+    actions = data.get("actions")
+    each = actions if isinstance(actions, list) else []
+    bare = [action.get("delay") for action in each if isinstance(action, dict)]
+    if data.keys().isdisjoint(_MARKS[kind]) and not any(isinstance(d, int | float) for d in bare):
+        return False
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 FORMER: dict[str, tuple[str | int, ...]] = {
     "active": ("isActive",),
     "template": ("templateId",),

@@ -48,8 +48,18 @@ class Selection:
         return columns(features, events, askers, ordered=False)
 
 
-def selections(segments: Sequence[LiveSegment], now: datetime) -> list[Selection]:
+def selections(
+    segments: Sequence[LiveSegment],
+    now: datetime,
+    faults: dict[tuple[str, str], str] | None = None,
+) -> list[Selection]:
     """Compile segments for one instant.
+
+    Args:
+        segments: of any creators.
+        now: the instant.
+        faults: where to note, by (creator_id, id), what is wrong with those that cannot be used;
+            the others are returned all the same.
 
     Raises:
         RuleError: a segment's condition cannot be used, or segments ask for each other in a circle.
@@ -63,8 +73,14 @@ def selections(segments: Sequence[LiveSegment], now: datetime) -> list[Selection
         for name, rule in rules.items():
             # Creators with the same rules share the work: 10,000 of them have the same files.
             key = hashing.content([name, _closure(name, rules)])
-            if key not in known:
-                known[key] = select(name, rules, now)
+            try:
+                if key not in known:
+                    known[key] = select(name, rules, now)
+            except RuleError as error:
+                if faults is None:
+                    raise
+                faults[creator, name] = "; ".join(str(problem) for problem in error.problems)
+                continue
             found.append(replace(known[key], creator_id=creator, fans=rule.fans))
     return found
 

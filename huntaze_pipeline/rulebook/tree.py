@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from huntaze_pipeline.clock import duration
 from huntaze_pipeline.rulebook.fields import nearest
-from huntaze_pipeline.rulebook.language import Fault
+from huntaze_pipeline.rulebook.language import PLACE, Fault, finite
 
 Key = tuple[str | int, ...]
 _FIELD = re.compile(r"^[A-Za-z_][\w]*(\.[\w-]+){0,3}$")
@@ -86,7 +86,9 @@ def _leaf(tree: dict[str, Any], path: Key, faults: list[Fault]) -> exp.Expr | No
         faults.append(Fault(f"unknown op {op!r}{nearest(op, list(_OPS))}", path=(*path, "op")))
         return None
     try:
-        return _OPS[op](_column(tree["field"]), tree.get("value"))
+        node = _OPS[op](_column(tree["field"]), tree.get("value"))
+        node.meta[PLACE] = path
+        return node
     except (ValueError, TypeError) as error:
         faults.append(Fault(str(error), path=(*path, "value")))
         return None
@@ -103,6 +105,8 @@ def _literal(value: Any) -> exp.Expr:
     if isinstance(value, bool):
         return exp.Boolean(this=value)
     if isinstance(value, int | float):
+        if finite(repr(value)) is None:
+            raise ValueError(f"{value!r} is no number to compare with")
         number = exp.Literal.number(repr(abs(value)))
         return exp.Neg(this=number) if value < 0 else number
     if isinstance(value, datetime | date):

@@ -13,7 +13,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def validate(model: type[Model], source: Source) -> Model | None:
     """Check one file's data; faults are added to `source.problems` and None is returned."""
-    if source.problems:
+    if source.data is None:
         return None
     if not isinstance(source.data, Mapping):
         source.problems.append(source.problem((), "holds no keys; write `name: …` and so on"))
@@ -23,7 +23,7 @@ def validate(model: type[Model], source: Source) -> Model | None:
     except ValidationError as error:
         faults = error.errors(include_url=False)
         for fault in faults:
-            if not _echo(fault, faults):
+            if not _echo(fault, faults) and not _torn(source, fault):
                 _add(source, model, fault)
         return None
 
@@ -36,8 +36,13 @@ def _echo(fault: Any, faults: list[Any]) -> bool:
     )
 
 
+def _torn(source: Source, fault: Any) -> bool:
+    """Say whether a fault is about a value that could not be read, which has been told."""
+    return any(fault["loc"][: len(path)] == path for path in source.torn)
+
+
 def _add(source: Source, model: type[BaseModel], fault: Any) -> None:
-    path, kind = tuple(fault["loc"]), fault["type"]
+    path, kind = (*fault["loc"], *fault.get("ctx", {}).get("at", ())), fault["type"]
     if kind == "extra_forbidden":
         known = _keys(model, path[:-1])
         what = f"unknown key {str(path[-1])!r}{nearest(str(path[-1]), known)}"

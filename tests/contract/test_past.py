@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, text, update
 from typer.testing import CliRunner
 
 from huntaze_pipeline import cli
@@ -225,6 +225,27 @@ def test_a_replay_decides_the_same_bytes(month):
         found = replay.run(connection, past, "maya", KEPT, START, END + timedelta(hours=1))
     assert found.identical, found.text()
     assert found.same == len([d for d in month.decisions if d.source == "automation"]) > 20
+
+
+_UNREADABLE = text(
+    """
+    insert into automation_versions (creator_id, automation_id, rule_hash, body, created_at)
+    select creator_id, 'broken', 'unread',
+           jsonb_set(body, '{conditions}', '"event.value < 1e400"'), created_at
+    from automation_versions limit 1
+    """
+)
+
+
+def test_a_replay_tells_which_version_cannot_be_read_any_more_and_goes_on(month):
+    with lake.connect(month.settings) as con, month.store.worker() as connection:
+        trial = connection.begin_nested()
+        connection.execute(_UNREADABLE)
+        past = Past(con, ["maya"])
+        found = replay.run(connection, past, "maya", KEPT, START, END + timedelta(hours=1))
+        trial.rollback()
+    assert found.identical
+    assert "not decided again: automation maya/broken unread: '1e400' is no number" in found.text()
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Segments over a real lake and a real store: who is in, who came, who left, and when."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from sqlalchemy import insert, text
 
 from huntaze_pipeline.audience import export, history, preview, segments
 from huntaze_pipeline.errors import MessageError, RuleError
+from huntaze_pipeline.orchestration import ticks
 from huntaze_pipeline.rulebook import live, loader, registry
+from huntaze_pipeline.rulebook.fields import Type
+from huntaze_pipeline.rulebook.language import FUNCTIONS, Function
 from huntaze_pipeline.rulebook.live import LiveSegment
 from huntaze_pipeline.rulebook.schema import Segment
 from huntaze_pipeline.rulebook.selection import selections
@@ -101,6 +105,58 @@ def test_segments_are_built_from_segments_and_lists(store, lake):
     assert {name: d.entered for name, d in deltas.items()} == {
         "big": ["fan-1", "fan-2"], "listed": ["fan-2", "fan-3"], "both": ["fan-2"], "neither": [],
     }  # fmt: skip
+
+
+@pytest.fixture
+def live_rows(store, creator):
+    """Writes segments as an older version of the checks would have let them be live."""
+
+    def write(**wheres):
+        with store.worker() as c:
+            for name, where in wheres.items():
+                values = {"id": name, "criteria": json.dumps({"where": where}), "hash": where}
+                c.execute(_LIVE, values)
+
+    return write
+
+
+_LIVE = text(
+    "insert into segments (creator_id, id, name, criteria, rule_hash)"
+    " values ('maya', :id, :id, cast(:criteria as jsonb), :hash)"
+    " on conflict (creator_id, id) do update set criteria = excluded.criteria,"
+    " rule_hash = excluded.rule_hash"
+)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [("fan.purchases < 1e400", "no number here"), ("unforeseen(fan.purchases) > 1", "cannot be")],
+)
+def test_a_segment_that_cannot_be_evaluated_keeps_its_members_and_stops_no_other(
+    store, lake, live_rows, monkeypatch, wrong, told
+):
+    bad = Function((Type.NUMBER,), Type.NUMBER, "abs({0}, 'no')")
+    monkeypatch.setitem(FUNCTIONS, "unforeseen", bad)
+    live_rows(big="fan.lifetime_spend > 1000", near="in_segment('big')", all="fan.purchases > 0")
+    ticks.refresh(store, lake, NOON)
+    live_rows(big=wrong, all="fan.purchases > 0 and fan.lifetime_spend < 1000")
+    for hour in (1, 2):
+        said = []
+        deltas = ticks.refresh(store, lake, NOON + timedelta(hours=hour), tell=said.append)
+        assert {d.segment_id: d.size for d in deltas} == {"all": 1}
+        assert [sentence.split(" keeps")[0] for sentence in said] == [
+            "segment maya/big", "segment maya/near",
+        ]  # fmt: skip
+        assert all(told in sentence for sentence in said)
+    assert _members(store, "near") == _members(store, "big") == ["fan-1", "fan-2"]
+    live_rows(big="fan.lifetime_spend < 1000")
+    ticks.refresh(store, lake, NOON + timedelta(hours=3))
+    assert _members(store, "near") == _members(store, "big") == ["fan-3"]
+
+
+def _members(store, segment):
+    with store.tenant("maya") as c:
+        return segments.members(c, "maya", segment)
 
 
 def test_a_circle_is_refused_and_not_followed():

@@ -14,6 +14,8 @@ from huntaze_pipeline.errors import NotFoundError
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.rulebook import control, loader, registry
+from huntaze_pipeline.rulebook.fields import Type
+from huntaze_pipeline.rulebook.language import FUNCTIONS, Function
 from huntaze_pipeline.rulebook.schema import Automation, Segment
 from huntaze_pipeline.store.automations import Effect, Execution, Step
 from huntaze_pipeline.store.inflow import InboxEvent
@@ -512,3 +514,44 @@ def test_two_machines_at_once_take_each_step_once(world):
     assert [row[0] for row in world.executions()] == ["completed"] * 3
     assert len(world.rows(Effect.id)) == 6
     assert [row[0] for row in world.rows(InboxEvent.name)].count("custom:a") == 3
+
+
+@pytest.fixture
+def unforeseen(monkeypatch):
+    """A function that the checks let pass, and that DuckDB does not know."""
+    nobody = Function((Type.NUMBER,), Type.NUMBER, "no_such_function({0})")
+    monkeypatch.setitem(FUNCTIONS, "doubled", nobody)
+
+
+def test_a_rule_that_cannot_be_asked_lets_nobody_in_and_stops_no_other(world, unforeseen):
+    world.apply(HELLO)
+    hello = world.rulebook.automations["a"]
+    bad = hello.model_copy(update={"conditions": "doubled(fan.tips) > 1"})
+    with world.store.tenant("maya") as connection:
+        rules = replace(world.rulebook, automations={"a": hello, "b": bad})
+        registry.apply(connection, "maya", rules, world.now)
+    one = Event(
+        creator_id="maya", event_id="e1", name="tip", fan_id="fan-1", source="api",
+        platform="onlyfans", occurred_at=world.now,
+    )  # fmt: skip
+    with world.store.worker() as connection:
+        inbox.append(connection, [one])
+        found = reactions.react(connection, None, [one], world.rulebook.policies, world.now)
+    assert [decision.source_id for decision in found.decisions] == ["a"]
+    (fault,) = found.faults
+    assert fault.where == "automation maya/b"
+    assert "no_such_function" in fault.what
+
+
+def test_steps_of_a_rule_that_cannot_be_asked_are_held_until_it_is_mended(world, unforeseen):
+    world.apply({"wait": {"event": "purchase", "timeout": "1d"}}, HELLO)
+    world.event()
+    with world.store.worker() as connection:
+        connection.execute(text("update automations set conditions = '\"doubled(fan.tips) > 1\"'"))
+    world.now += DAY
+    with world.store.worker() as connection:
+        assert reactions.wake(connection, None, world.rulebook.policies, world.now).faults
+    assert world.history() == [(0, "wait", "held", "automation_unreadable")]
+    world.apply({"wait": {"event": "purchase", "timeout": "1d"}}, HELLO, {"tag": "a"})
+    world.wake()
+    assert world.said() == ["Hello Fan-1"]

@@ -39,6 +39,12 @@ def faults(where, scopes=("fan", "event")):
         ({"field": "fan.purchases", "op": "gtt", "value": 1}, "did you mean 'gt'"),
         ({"field": "fan.purchases", "op": "older_than", "value": 14}, "14"),
         ({"fild": "fan.purchases"}, "needs field, op and value"),
+        ("fan.purchases < 1e400", "'1e400' is no number here; a number has at most 308 digits"),
+        ("fan.purchases > -1e999", "'1e999' is no number here"),
+        ({"field": "fan.purchases", "op": ">", "value": float("nan")}, "nan is no number"),
+        ({"field": "fan.purchases", "op": "in", "value": [1, float("-inf")]}, "-inf is no number"),
+        ({"field": "fan.purchases", "value": 10**400}, "is no number to compare with"),
+        ("performed('tip', at_least => 10000000)", "a whole number from 1, at most 999999"),
         ({"field": "fan.purchases; drop table x", "value": 1}, "is no field"),
     ],
 )

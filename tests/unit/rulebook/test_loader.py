@@ -1,6 +1,7 @@
 """Rule files: every fault of every file, each with its line, column and the nearest right name."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -192,7 +193,7 @@ def test_a_missing_policy_file_and_an_unknown_folder_are_named(rules):
     (rules / "policies.yaml").unlink()
     (rules / "automation").mkdir()
     found = problems(rules)
-    assert any("policies.yaml" in p for p in found)
+    assert "rules/policies.yaml:1:1: is missing; `rules/` of the project has one" in found
     assert any("did you mean 'automations'?" in p for p in found)
 
 
@@ -200,7 +201,8 @@ def test_a_missing_policy_file_and_an_unknown_folder_are_named(rules):
     "content",
     [
         b"\xff\xfe\x00", b"a: &a [*a]", b"a: !!python/object/apply:os.system ['true']",
-        b"x: " + b"[" * 3000, b"? [a]\n: b", b"name: 2026-99-99", b"\x00", b"",
+        b"x: " + b"[" * 3000, b"[" * 100_000, b"- " * 50_000, b"? [a]\n: b", b"name: 2026-99-99",
+        b"\x00", b"",
         b"a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b]"
         b"\nd: &d [*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d]",
     ],
@@ -208,6 +210,71 @@ def test_a_missing_policy_file_and_an_unknown_folder_are_named(rules):
 def test_a_hostile_file_is_a_problem_and_never_a_traceback(rules, content):
     (rules / "segments/a.yaml").write_bytes(content)
     assert problems(rules)
+
+
+WHOLE = [
+    (
+        "automations/a.yaml",
+        "name: A\ntrigger: {event: purchase}\nconditions: fan.nosuch > 3\nactions:\n"
+        "  - {template: nosuch, delay: 3}\n  - {content: 'Hi {{ fan.frist_name }}', topic: x}\n",
+        ["3:13: unknown field 'fan.nosuch'", "5:16: unknown template 'nosuch'", "5:31: delay: 3",
+         "6:26: unknown word", "6:46: unknown topic 'x'"],
+    ),
+    (
+        "automations/a.yaml",
+        "name: A\ntrigger: {event: purchase}\nconditions:\n  all:\n"
+        "    - {field: fan.purchases, op: '>', value: abc}\n    - {field: fan.tips, op: mor}\n"
+        "steps: [{send: nosuch}, {waits: 3d}, {wait: {event: tip, timeout: 1d}, els: []}]\n",
+        ["5:15: 'fan.purchases > 'abc'' compares", "6:30: unknown op 'mor'",
+         "7:16: unknown template 'nosuch'", "7:26: unknown key 'waits'", "7:71: unknown key 'els'"],
+    ),
+    (
+        "campaigns/a.yaml",
+        "name: A\nplatforms: [email]\ntemplate: flash_sale\nvariables: {percnt: 3}\n"
+        "schedule: {start: 2027-02-29}\ntargeting: {segments: [vipp]}\n"
+        "variants: [{id: a}, {id: b}, {id: a}]\nexperiment: {metric: click, window: 48}\n",
+        ["4:13: template 'flash_sale' has no variable 'percnt'",
+         "5:19: '2027-02-29' cannot be read: day is out of range", "6:24: unknown segment 'vipp'",
+         "7:35: id: variants have different ids, not a, b, a", "8:22: metric: ", "8:37: window: "],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "content", "told"), WHOLE)
+def test_faults_of_its_shape_hide_no_other_fault_of_a_file(rules, file, content, told):
+    write(rules, file, content)
+    found = [p.removeprefix(f"rules/{file}:").replace('"', "'") for p in problems(rules)]
+    assert [f[: len(t)] for f, t in zip(found, told, strict=False)] == told
+    assert len(found) == len(told), found
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"name: A\nwhere: fan.name = '\xe9'\n", "2:20: is no UTF-8 text: the byte 0xe9"),
+        (b"name: A\nwhere: a\x07b\n", "2:9: holds the control character U+0007"),
+        (b"name: A\nwhere: &a [*a]\n", "1:1: is no valid YAML: nested too deeply, or in itself"),
+    ],
+)
+def test_what_cannot_be_read_is_told_where_it_stands(rules, content, told):
+    (rules / "segments/a.yaml").write_bytes(content)
+    assert problems(rules)[0].startswith(f"rules/segments/a.yaml:{told}")
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(rules):
+    os.mkfifo(rules / "automations/pipe.yaml")
+    (rules / "automations/d.yaml").mkdir()
+    (rules / "automations/x").mkdir()
+    write(rules, "automations/x/y.yaml", "garbage")
+    (rules / "segments/lists").mkdir()
+    write(rules, "segments/lists/press.csv", "fan-1\n")
+    write(rules, "segments/press.yaml", "name: Press\nfile: lists/press.csv\n")
+    folder = "is a folder, and no rule in it is read; rules lie in automations/ itself"
+    assert problems(rules) == [
+        f"rules/automations/d.yaml:1:1: {folder}",
+        "rules/automations/pipe.yaml:1:1: is no ordinary file; nothing is read from it",
+        f"rules/automations/x:1:1: {folder}",
+    ]
 
 
 def test_load_raises_with_everything(rules):

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from huntaze_pipeline.rulebook import facts, matching, people
+from huntaze_pipeline.rulebook.behaviour import Feature
 from huntaze_pipeline.rulebook.question import Question, holds
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -147,3 +148,32 @@ def test_a_text_that_reads_like_an_age_stays_a_text(batch, known):
     assert found
     assert set(found) <= set(batch.filter(pl.col("properties") != "{}")["position"])
     assert age not in holds(f"event.properties.size = '{same}'").sql
+
+
+UNASKABLE = (
+    Question(None, "event.nothing < 3"),
+    Question(None, "fan.name <", reads=frozenset({"fan.name"})),
+    Question(None, "CAST(event.name AS INTEGER) > 1"),
+    Question(None, "true", features=(Feature("tip", "count", None, "inf > 1"),)),
+)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("wrong", UNASKABLE)
+def test_a_question_that_cannot_be_asked_is_told_and_stops_no_other(
+    batch, known, wrong, large, monkeypatch
+):
+    monkeypatch.setattr(matching, "_MANY", 1 if large else 2_000)
+    right = asked(batch, known, *TEXTS)
+    questions = {"wrong": wrong, **{name: holds(text) for name, text in TEXTS.items()}}
+    for _ in range(2):
+        found = matching.answers(batch, known.fans, questions, known)
+        assert (found.hits, found.fans) == (right.hits, right.fans)
+        assert list(found.broken) == ["wrong"]
+        assert "cannot be asked" in found.broken["wrong"]
+
+
+def test_what_stops_every_question_is_no_fault_of_one(batch, known, monkeypatch):
+    monkeypatch.setattr(matching.relations, "source", lambda _: "(SELECT 1 AS one) AS seen")
+    with pytest.raises(duckdb.BinderException):
+        asked(batch, known, "spend", "fresh")

@@ -60,6 +60,41 @@ def test_what_is_posted_as_a_campaign_is_the_same_campaign_as_a_file(rules):
     assert problems == []
 
 
+AUTOMATION = {
+    "name": "A", "trigger": {"event": "tip"},
+    "actions": [{"type": "send_message", "delay": 0, "content": "hi"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [(1209600, 1209600), (123456.7, 123456.7), (10_000_001, 10_000_001), (1e7, 1e7), (0.5, 0.5)],
+)
+def test_a_delay_in_seconds_keeps_every_digit(rules, delay, seconds):
+    action = {"type": "send_message", "delay": delay, "content": "hi"}
+    posted = json.dumps(AUTOMATION | {"actions": [action]})
+    assert faults(rules, "automations/a.json", posted) == []
+    assert loader.load(rules).automations["a"].actions[0].delay.total_seconds() == seconds
+
+
+@pytest.mark.parametrize("kind", ["automations", "campaigns", "segments"])
+def test_json_of_older_systems_is_read_whatever_its_file_is_called(rules, kind):
+    told = {
+        "automations": AUTOMATION | {"isActive": True}, "campaigns": POSTED,
+        "segments": {"name": "S", "isDynamic": False, "members": ["f1"]},
+    }  # fmt: skip
+    assert faults(rules, f"{kind}/as_json.json", json.dumps(told[kind])) == []
+    assert faults(rules, f"{kind}/as_yaml.yaml", json.dumps(told[kind], indent=1)) == []
+    found = getattr(loader.load(rules), kind)
+    assert found["as_json"] == found["as_yaml"]
+
+
+def test_whether_it_is_active_is_true_or_false(rules):
+    (found,) = faults(rules, "automations/a.yaml", json.dumps(AUTOMATION | {"isActive": "yes"}))
+    assert "active: " in found
+    assert "not 'yes'" in found
+
+
 def test_a_list_of_fans_is_a_static_segment(rules):
     text = json.dumps({"name": "S", "isDynamic": False, "members": ["f1"], "criteria": []})
     assert faults(rules, "segments/s.json", text) == []
@@ -80,7 +115,8 @@ def test_faults_of_a_campaign_stand_where_its_json_says_it(rules):
         "campaigns/c.json:5:25", "campaigns/c.json:6:69",
     ]  # fmt: skip
     text = text.replace("2027-03-05T18:00:00Z", "tomorrow")
-    assert faults(rules, "campaigns/c.json", text)[0].startswith("campaigns/c.json:3:29: ")
+    assert faults(rules, "campaigns/c.json", text)[1].startswith("campaigns/c.json:3:29: ")
+    assert len(faults(rules, "campaigns/c.json", text)) == 6
 
 
 def test_faults_of_an_automation_and_a_segment_stand_where_their_json_says_it(rules):
@@ -89,7 +125,7 @@ def test_faults_of_an_automation_and_a_segment_stand_where_their_json_says_it(ru
   "actions": [{"type": "send_message", "delay": 0, "templateId": "wlcome"}],
   "isActive": "maybe"
 }"""
-    assert faults(rules, "automations/a.json", text)[0].startswith("automations/a.json:4:15: ")
+    assert faults(rules, "automations/a.json", text)[1].startswith("automations/a.json:4:15: ")
     found = faults(rules, "automations/a.json", text.replace('"maybe"', "true"))
     assert found[0].startswith("automations/a.json:3:67: unknown template 'wlcome'")
     (rules / "automations" / "a.json").unlink()
