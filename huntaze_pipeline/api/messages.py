@@ -31,7 +31,9 @@ class MessageRequest(shapes.Request):
         default=None, description="For e-mail"
     )
     topic: Annotated[str, Field(min_length=1, max_length=100)] = Field(
-        default="marketing", description="What the fan's consent is asked about"
+        default="marketing",
+        description="What the fan's consent is asked about. `marketing` needs it and waits for the"
+        " end of the fan's quiet hours; `service` goes at any hour",
     )
     send_at: Instant | None = Field(default=None, description="Not before; absent: now")
     expires_at: Instant | None = Field(default=None, description="Not after")
@@ -45,7 +47,7 @@ class Queued(shapes.Response):
     message_id: str
     status: Literal["queued"] = "queued"
     estimated_delivery: Moment | None
-    """When the account's limit lets it go, as it looks now."""
+    """When the account's limit and the fan's quiet hours let it go, as it looks now."""
 
 
 class StatusView(shapes.Response):
@@ -57,7 +59,7 @@ class StatusView(shapes.Response):
     attempts: int
     """Calls of the platform that were made for it."""
     reason: str | None
-    """Why it failed."""
+    """Why it failed or is held."""
 
 
 @router.post("/{platform}/messages/send", status_code=202, summary="Send a message")
@@ -86,6 +88,7 @@ def send(
         now=request.app.state.clock(),
         key=key,
         standard=request.app.state.limits,
+        policies=request.app.state.policies,
     )
     return Queued(message_id=done.message_id, estimated_delivery=done.estimated_delivery)
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -81,25 +82,30 @@ def send(
     priority: str = typer.Option("medium", help="high, medium or low."),
     platform: str = typer.Option("onlyfans", help="Where to send it."),
     subject: str | None = typer.Option(None, help="For e-mail."),
+    topic: str = typer.Option(
+        "marketing",
+        help="marketing needs the fan's consent and waits for the end of the fan's quiet hours;"
+        " service (an answer to something the fan did) goes at any hour.",
+    ),
     key: str | None = typer.Option(None, help="Idempotency key: the same key is sent once."),
     as_json: bool = JSON,
 ) -> None:
-    """Put one message in the outbox."""
+    """Put one message in the outbox. It goes when consent, quiet hours and limits allow."""
     from huntaze_pipeline.clock import system_clock
-    from huntaze_pipeline.delivery import messages, quotas
+    from huntaze_pipeline.delivery import courtesy, messages, quotas
     from huntaze_pipeline.store.session import Store
 
     body = sys.stdin.read() if content == "-" else content
     with stack.services(settings.load(), need=("postgres",)) as ready:
         accepted = messages.submit(
             Store(ready), creator, recipient, body, priority, platform=platform, subject=subject,
-            key=key, now=system_clock(), standard=quotas.read(ready.rules_dir).of,
+            topic=topic, key=key, now=system_clock(), standard=quotas.read(ready.rules_dir).of,
+            policies=courtesy.read(ready.rules_dir),
         )  # fmt: skip
     when = accepted.estimated_delivery
     _say(
         {"messageId": accepted.message_id, "status": accepted.status, "estimatedDelivery": when},
-        f"{accepted.message_id} {accepted.status}"
-        + (f", about {when:%H:%M:%S %Z}" if when else ""),
+        f"{accepted.message_id} {accepted.status}" + (f", about {_at(when)}" if when else ""),
         as_json,
     )
 
@@ -286,6 +292,14 @@ def _queue(ready: settings.Settings) -> Any:
     from huntaze_pipeline.delivery.sqs import SqsQueue
 
     return SqsQueue(ready)
+
+
+def _at(when: datetime) -> str:
+    """An instant; the day is said when it is another."""
+    from huntaze_pipeline.clock import system_clock
+
+    day = "" if when.date() == system_clock().date() else f"{when:%Y-%m-%d} "
+    return f"{day}{when:%H:%M:%S} {when.tzname()}"
 
 
 def _because(reason: str | None) -> str:

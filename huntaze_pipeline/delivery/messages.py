@@ -13,13 +13,14 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline import hashing
-from huntaze_pipeline.delivery import estimate, outbox, pauses, recipients
+from huntaze_pipeline.delivery import courtesy, estimate, outbox, pauses, recipients
 from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.platforms.directory import capabilities
 from huntaze_pipeline.delivery.quotas import STANDARD
 from huntaze_pipeline.delivery.validation import Recipient, Request, faults
 from huntaze_pipeline.errors import ConflictError, MessageError, NotFoundError
 from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.rulebook.policies import Policies
 from huntaze_pipeline.store.outflow import PUBLIC
 from huntaze_pipeline.store.session import Store
 
@@ -98,6 +99,7 @@ def submit(
     expires_at: datetime | None = None,
     key: str | None = None,
     standard: Callable[[str], Limits] = lambda _: STANDARD,
+    policies: Policies | None = None,
 ) -> Accepted:
     """Check a message and put it in the outbox.
 
@@ -119,6 +121,7 @@ def submit(
         expires_at: not after this.
         key: the caller's idempotency key; the same key and message again is the same message.
         standard: the platform's limits, for the estimate.
+        policies: what fans are spared by topic; None: nothing is asked.
 
     Raises:
         MessageError: it cannot be sent as it is; every fault is named.
@@ -137,6 +140,7 @@ def submit(
         if problems or found is None:
             raise MessageError(problems)
         decision = _decision(creator_id, request, found, now)
+        decision = courtesy.screened(connection, decision, policies, now)
         if outbox.record(connection, [decision]).known:
             return _second(connection, creator_id, request)
         limits = own(standard(platform))

@@ -36,7 +36,8 @@ def run(settings: Settings, creator: str, monkeypatch: pytest.MonkeyPatch) -> Ru
 
 
 def send(run: Run, *more: str) -> str:
-    found = run("messages", "send", "fan-1", "Hello", "-c", "maya", "--json", *more)
+    words = ("send", "fan-1", "Hello", "-c", "maya", "--topic", "service", "--json")
+    found = run("messages", *words, *more)
     return json.loads(found.stdout)["messageId"]
 
 
