@@ -21,8 +21,8 @@ _EXAMPLE = {
     "platforms": ["onlyfans", "email"],
     "templateId": "flash_sale",
     "schedule": {
-        "startDate": "2026-03-20T18:00:00Z",
-        "endDate": "2026-03-27T18:00:00Z",
+        "startDate": "2027-03-20T18:00:00Z",
+        "endDate": "2027-03-27T18:00:00Z",
         "recurring": None,
     },
     "targeting": {"segmentIds": ["engaged"]},
