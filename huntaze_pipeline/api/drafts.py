@@ -1,12 +1,13 @@
 """What a request for a campaign looks like, and how it becomes a `Draft`. Its rules are there."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, JsonValue
 
+from huntaze_pipeline.api.mending import Mended
 from huntaze_pipeline.api.shapes import Id, Name, Request, instant
 from huntaze_pipeline.campaigns.draft import Arm, Draft, Trial
 from huntaze_pipeline.clock import duration
@@ -147,8 +148,10 @@ class Experiment(Request):
     )
 
 
-class CampaignRequest(Request):
+class CampaignRequest(Mended):
     """A new campaign."""
+
+    stand_ins: ClassVar[Mapping[str, Any]] = {"name": "-", "platforms": []}
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
