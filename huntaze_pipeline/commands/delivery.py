@@ -15,6 +15,7 @@ queue_app = typer.Typer(help="The queues between the outbox and the senders.", n
 limiter_app = typer.Typer(help="What the rate limiter knows.", no_args_is_help=True)
 
 CREATOR = typer.Option(..., "--creator", "-c", help="Whose messages.")
+MESSAGE = typer.Argument(help="The message's id, as sending it told; messageId in the API.")
 JSON = typer.Option(False, "--json", help="Print JSON.")
 ALL = ("postgres", "redis", "sqs")
 
@@ -110,7 +111,7 @@ def send(
     )
 
 
-def status(message_id: str, creator: str = CREATOR, as_json: bool = JSON) -> None:
+def status(message_id: str = MESSAGE, creator: str = CREATOR, as_json: bool = JSON) -> None:
     """Show where a message is and what was tried."""
     from dataclasses import asdict
 
@@ -126,12 +127,12 @@ def status(message_id: str, creator: str = CREATOR, as_json: bool = JSON) -> Non
     _say(asdict(found), "\n".join(lines), as_json)
 
 
-def retry(message_id: str, creator: str = CREATOR) -> None:
+def retry(message_id: str = MESSAGE, creator: str = CREATOR) -> None:
     """Send again what failed, expired, was cancelled, or whose answer was lost."""
     _change("retry", message_id, creator)
 
 
-def cancel(message_id: str, creator: str = CREATOR) -> None:
+def cancel(message_id: str = MESSAGE, creator: str = CREATOR) -> None:
     """Stop a message that has not been called for yet."""
     _change("cancel", message_id, creator)
 
@@ -216,7 +217,10 @@ def drain(
     typer.echo("drained; nothing new is taken in until `huntaze queue resume --all`")
 
 
-def show(account: str, as_json: bool = JSON) -> None:
+def show(
+    account: str = typer.Argument(help="The account's id; `huntaze creators add` printed it."),
+    as_json: bool = JSON,
+) -> None:
     """Show an account's calls in the window, in flight and waiting, its next slot and pauses."""
     from dataclasses import asdict
 
