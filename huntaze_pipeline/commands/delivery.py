@@ -3,12 +3,16 @@
 import json
 import sys
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from huntaze_pipeline import settings
 from huntaze_pipeline.local import stack
+
+if TYPE_CHECKING:
+    from huntaze_pipeline.delivery.messages import Status
+    from huntaze_pipeline.store.session import Store
 
 messages_app = typer.Typer(help="Single messages.", no_args_is_help=True)
 queue_app = typer.Typer(help="The queues between the outbox and the senders.", no_args_is_help=True)
@@ -94,14 +98,13 @@ def send(
     """Put one message in the outbox. It goes when consent, quiet hours and limits allow."""
     from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.delivery import courtesy, messages, quotas
-    from huntaze_pipeline.store.session import Store
 
     body = sys.stdin.read() if content == "-" else content
     with stack.services(settings.load(), need=("postgres",)) as ready:
         accepted = messages.submit(
-            Store(ready), creator, recipient, body, priority, platform=platform, subject=subject,
-            topic=topic, key=key, now=system_clock(), standard=quotas.read(ready.rules_dir).of,
-            policies=courtesy.read(ready.rules_dir),
+            _store(ready, creator), creator, recipient, body, priority, platform=platform,
+            subject=subject, topic=topic, key=key, now=system_clock(),
+            standard=quotas.read(ready.rules_dir).of, policies=courtesy.read(ready.rules_dir),
         )  # fmt: skip
     when = accepted.estimated_delivery
     _say(
@@ -116,11 +119,10 @@ def status(message_id: str = MESSAGE, creator: str = CREATOR, as_json: bool = JS
     from dataclasses import asdict
 
     from huntaze_pipeline.delivery import messages
-    from huntaze_pipeline.store.session import Store
 
     with stack.services(settings.load(), need=("postgres",)) as ready:
-        found = messages.status(Store(ready), creator, message_id)
-    lines = [f"{found.message_id} {found.status} ({found.state}{_because(found.reason)})"]
+        found = messages.status(_store(ready, creator), creator, message_id)
+    lines = [f"{found.message_id} {found.status}{_standing(found)}"]
     for call in found.attempts:
         what = f"{call.outcome or 'no answer yet'} {call.detail or ''}"
         lines.append(f"  {call.at:%Y-%m-%d %H:%M:%S} {what}".rstrip())
@@ -224,13 +226,15 @@ def show(
     """Show an account's calls in the window, in flight and waiting, its next slot and pauses."""
     from dataclasses import asdict
 
-    from huntaze_pipeline.delivery import pauses, worker
+    from huntaze_pipeline.delivery import accounts, pauses, worker
 
     with stack.services(settings.load(), need=("postgres", "redis")) as ready:
         store, limiter, directory = worker.counters(ready)
         found = directory.of([account]).get(account)
         view = limiter.look(account)
         with store.worker() as connection:
+            if found is None and view.limits is None:
+                raise accounts.stranger(connection, account)
             held = pauses.over(connection, found.platform if found else None, account)
         limiter.close()
     if view.limits is None:
@@ -284,11 +288,10 @@ def _switch(
 def _change(action: str, message_id: str, creator: str) -> None:
     from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.delivery import messages
-    from huntaze_pipeline.store.session import Store
 
     with stack.services(settings.load(), need=("postgres",)) as ready:
         work = {"retry": messages.retry, "cancel": messages.cancel}[action]
-        work(Store(ready), creator, message_id, now=system_clock(), actor="cli")
+        work(_store(ready, creator), creator, message_id, now=system_clock(), actor="cli")
     typer.echo(f"{message_id}: {action} done")
 
 
@@ -306,8 +309,29 @@ def _at(when: datetime) -> str:
     return f"{day}{when:%H:%M:%S} {when.tzname()}"
 
 
-def _because(reason: str | None) -> str:
-    return f": {reason}" if reason else ""
+def _store(ready: settings.Settings, creator: str) -> "Store":
+    """Open the store for a creator whom it knows."""
+    from huntaze_pipeline.commands.tenant import known
+    from huntaze_pipeline.store.session import Store
+
+    store = Store(ready)
+    with store.tenant(creator) as connection:
+        known(connection, creator)
+    return store
+
+
+def _standing(found: "Status") -> str:
+    """What lies behind a status: the finer state, its reason, and the time that goes with it."""
+    from huntaze_pipeline.clock import system_clock
+
+    if found.sent_at:
+        return f" at {found.sent_at:%Y-%m-%d %H:%M:%S} UTC"
+    finer = [] if found.state == found.status else [found.state]
+    told = ": ".join([*finer, *([found.reason] if found.reason else [])])
+    text = f" ({told})" if told else ""
+    if found.state in ("held", "decided") and found.not_before > system_clock():
+        text += f", not before {found.not_before:%Y-%m-%d %H:%M} UTC"
+    return text
 
 
 def _say(value: dict[str, Any], text: str, as_json: bool) -> None:

@@ -165,7 +165,7 @@ def status(store: Store, creator_id: str, message_id: str) -> Status:
         key = {"creator": creator_id, "id": message_id}
         row = connection.execute(_STATUS, key).mappings().one_or_none()
         if row is None:
-            raise NotFoundError(f"no message {message_id}")
+            raise _missing(message_id)
         held = pauses.over(connection, row["platform"], row["account_id"])
         calls = tuple(Call(*call) for call in connection.execute(_CALLS, key))
     fields = dict(row)
@@ -215,7 +215,7 @@ def _change(
         where = "where creator_id = :creator and id = :id"
         state = connection.scalar(text(f"select state from messages {where} for update"), key)
         if state is None:
-            raise NotFoundError(f"no message {message_id}")
+            raise _missing(message_id)
         if state not in states:
             allowed = ", ".join(states)
             raise ConflictError(f"cannot {action} a message that is {state}; only {allowed}")
@@ -225,6 +225,11 @@ def _change(
                 values (:creator, :actor, :action, :target)"""),
             key | {"actor": actor, "action": f"message.{action}", "target": message_id},
         )
+
+
+def _missing(message_id: str) -> NotFoundError:
+    what = f"there is no message {message_id!r}"
+    return NotFoundError(f"{what}; the id is the one that sending it told (messageId)")
 
 
 def _decision(creator_id: str, request: Request, found: Recipient, now: datetime) -> Decision:
