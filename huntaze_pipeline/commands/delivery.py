@@ -77,7 +77,8 @@ def relay(
             signal.signal(number, lambda *_: stop.set())
         Store(ready).probe()
         moved = worker.relay_until(ready, stop, once=once)
-    typer.echo(f"{moved} messages on their way", err=True)
+    what = "1 message on its way" if moved == 1 else f"{moved} messages on their way"
+    typer.echo(what, err=True)
 
 
 def send(

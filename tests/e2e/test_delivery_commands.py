@@ -85,7 +85,7 @@ def test_a_status_says_until_when_and_since_when(run: Run, store: Store) -> None
 
 def test_the_relay_rings_and_the_queue_shows_it(run: Run, store: Store) -> None:
     send(run)
-    assert "1 messages" in run("relay", "--once").stderr
+    assert "1 message on its way" in run("relay", "--once").stderr
     with store.worker() as c:
         assert c.scalar(text("select state from messages")) == "queued"
     assert json.loads(run("queue", "stats", "--json").stdout)["dlq"]["waiting"] == 0
