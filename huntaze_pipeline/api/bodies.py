@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -66,7 +68,7 @@ class Guard:
 
 
 class StrictRequest(Request):
-    """A request whose JSON can be stored: no NaN, no NUL, no lone surrogates, not too deep."""
+    """A request whose JSON can be stored: no NaN, NUL, half surrogate, key twice; not too deep."""
 
     async def json(self) -> Any:
         """Return the parsed body.
@@ -76,8 +78,21 @@ class StrictRequest(Request):
             json.JSONDecodeError: it is no JSON.
         """
         if not hasattr(self, "_json"):
-            self._json = parse(await self.body())
+            self._json = parse(await self.body(), pairs=_once)
         return self._json
+
+    async def expect_json(self) -> None:
+        """Make sure that the body, if there is one, is said to be JSON.
+
+        Raises:
+            Refusal: it is not, as by `curl -d` without a header.
+        """
+        told = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if told == "application/json" or re.fullmatch(r"application/.+\+json", told):
+            return
+        if await self.body():
+            said = f"the body is {told[:100] or 'of no kind'}: send it with Content-Type:"
+            raise problems.Refusal(415, f"{said} application/json")
 
 
 class StrictRoute(APIRoute):
@@ -88,20 +103,27 @@ class StrictRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
-            return await handler(StrictRequest(request.scope, request.receive))
+            asked = StrictRequest(request.scope, request.receive)
+            if self.body_field is not None:
+                await asked.expect_json()
+            return await handler(asked)
 
         return strict
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, *, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]] = dict) -> Any:
     """Read JSON and check that every part of it can be stored.
+
+    Args:
+        body: the bytes.
+        pairs: makes an object of its keys and values; as it stands the last of a key wins.
 
     Raises:
         Refusal: it cannot.
         json.JSONDecodeError: it is no JSON.
     """
     try:
-        value = json.loads(body, parse_constant=_no_constant)
+        value = json.loads(body, parse_constant=_no_constant, object_pairs_hook=pairs)
     except RecursionError:
         raise _deep() from None
     except UnicodeDecodeError:
@@ -112,6 +134,15 @@ def parse(body: bytes) -> Any:
         raise _large_number() from None
     _walk(value, 1)
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object: which of two values of a key was meant, nobody can say."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+        raise problems.Refusal(400, f"the body has the key {twice[:100]!a} twice")
+    return found
 
 
 def _walk(value: Any, depth: int) -> None:

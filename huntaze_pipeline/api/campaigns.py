@@ -13,6 +13,7 @@ from huntaze_pipeline.api.drafts import CampaignRequest, StartRequest
 from huntaze_pipeline.api.keys import CreatorId
 from huntaze_pipeline.api.shapes import IdempotencyKey
 from huntaze_pipeline.campaigns import creation, forecast, lifecycle, lookup, readiness
+from huntaze_pipeline.errors import Problems
 from huntaze_pipeline.measurement import analytics
 from huntaze_pipeline.rulebook.policies import Limit
 from huntaze_pipeline.store.outflow import Cost
@@ -39,16 +40,19 @@ def create(
     """
     draft, found = body.draft()
     with request.app.state.store.tenant(creator) as connection:
-        row = creation.create(
-            connection,
-            creator,
-            draft,
-            key=key or secrets.token_hex(16),
-            now=request.app.state.clock(),
-            actor=ACTOR,
-            found=found,
-            goals={row[0] for row in request.app.state.goals.goals},
-        )
+        try:
+            row = creation.create(
+                connection,
+                creator,
+                draft,
+                key=key or secrets.token_hex(16),
+                now=request.app.state.clock(),
+                actor=ACTOR,
+                found=body.faults(found),
+                goals={row[0] for row in request.app.state.goals.goals},
+            )
+        except Problems as error:
+            raise Problems(body.faults(error.problems)) from None
         response.headers["Location"] = f"/api/campaigns/{row.id}"
         return _view(request, connection, row)
 

@@ -33,6 +33,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     404: _answer("No such thing, or it belongs to another creator."),
     409: _answer("The thing is in a state that does not allow this."),
     413: _answer("The body is too large."),
+    415: _answer("The body is not said to be JSON."),
     422: _answer("The request has faults; `errors` names every one with its field."),
     503: _answer("A server that this needs does not answer; try again."),
 }

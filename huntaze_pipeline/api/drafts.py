@@ -1,12 +1,13 @@
 """What a request for a campaign looks like, and how it becomes a `Draft`. Its rules are there."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, JsonValue
 
+from huntaze_pipeline.api.mending import Mended
 from huntaze_pipeline.api.shapes import Id, Name, Request, instant
 from huntaze_pipeline.campaigns.draft import Arm, Draft, Trial
 from huntaze_pipeline.clock import duration
@@ -21,8 +22,8 @@ _EXAMPLE = {
     "platforms": ["onlyfans", "email"],
     "templateId": "flash_sale",
     "schedule": {
-        "startDate": "2026-03-20T18:00:00Z",
-        "endDate": "2026-03-27T18:00:00Z",
+        "startDate": "2027-03-20T18:00:00Z",
+        "endDate": "2027-03-27T18:00:00Z",
         "recurring": None,
     },
     "targeting": {"segmentIds": ["engaged"]},
@@ -147,8 +148,10 @@ class Experiment(Request):
     )
 
 
-class CampaignRequest(Request):
+class CampaignRequest(Mended):
     """A new campaign."""
+
+    stand_ins: ClassVar[Mapping[str, Any]] = {"name": "-", "platforms": []}
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 

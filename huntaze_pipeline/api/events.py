@@ -1,7 +1,7 @@
 """Routes of events: facts about fans come in here, one or many, each once."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Body, Request
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
@@ -12,6 +12,7 @@ from huntaze_pipeline.api import shapes
 from huntaze_pipeline.api.bodies import StrictRoute
 from huntaze_pipeline.api.documents import ERRORS
 from huntaze_pipeline.api.keys import CreatorId
+from huntaze_pipeline.api.mending import Mended
 from huntaze_pipeline.api.shapes import Id, IdempotencyKey
 from huntaze_pipeline.errors import Problem, Problems
 from huntaze_pipeline.events import inbox
@@ -21,8 +22,10 @@ router = APIRouter(prefix="/api/events", tags=["events"], route_class=StrictRout
 MANY = 1000
 
 
-class EventRequest(shapes.Request):
+class EventRequest(Mended):
     """A fact about a fan."""
+
+    stand_ins: ClassVar[Mapping[str, Any]] = {"name": "viewed", "fanId": "-"}
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -91,9 +94,10 @@ def report(
     problems: list[Problem] = []
     events: list[Event] = []
     for index, told in enumerate(body):
-        where = str(index)
-        event = _event(told, creator, key, index, now, problems)
-        problems += [Problem(_camel(p.where), p.what) for p in faults(event, now, where)]
+        found: list[Problem] = []
+        event = _event(told, creator, key, index, now, found)
+        found += [Problem(_camel(p.where), p.what) for p in faults(event, now, str(index))]
+        problems += told.faults(found, f"{index}.")
         events.append(event)
     if problems:
         raise Problems(_unique(problems))

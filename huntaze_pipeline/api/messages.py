@@ -31,8 +31,10 @@ class MessageRequest(shapes.Request):
     subject: Annotated[str, Field(max_length=300)] | None = Field(
         default=None, description="For e-mail"
     )
-    topic: Annotated[str, Field(min_length=1, max_length=100)] = Field(
-        default="marketing", description="What the fan's consent is asked about"
+    topic: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        default=None,
+        description="What it is about, to pass that topic's gates: `marketing` needs the fan's"
+        " consent and waits for the end of the fan's quiet hours. Absent: it goes at once",
     )
     send_at: Instant | None = Field(default=None, description="Not before; absent: now")
     expires_at: Instant | None = Field(default=None, description="Not after")
@@ -46,7 +48,7 @@ class Queued(shapes.Response):
     message_id: str
     status: Literal["queued"] = "queued"
     estimated_delivery: Moment | None
-    """When the account's limit lets it go, as it looks now."""
+    """When the account's limit and the fan's quiet hours let it go, as it looks now."""
 
 
 class StatusView(shapes.Response):
@@ -58,7 +60,7 @@ class StatusView(shapes.Response):
     attempts: int
     """Calls of the platform that were made for it."""
     reason: str | None
-    """Why it failed."""
+    """Why it failed or is held."""
 
 
 @router.post("/{platform}/messages/send", status_code=202, summary="Send a message")
@@ -81,6 +83,7 @@ def send(
         Message(recipient=body.recipient_id, platform=platform, key=key, **asked),
         now=state.clock(),
         standard=state.limits,
+        policies=state.policies,
     )
     return Queued(message_id=done.message_id, estimated_delivery=done.estimated_delivery)
 

@@ -69,7 +69,7 @@ def answer(error: Exception, path: str) -> JSONResponse:
     """Return the response for any error that may come out of a handler."""
     match error:
         case RequestValidationError():
-            return _faults([_fault(e) for e in error.errors()], path)
+            return _faults([fault(e) for e in error.errors()], path)
         case Problems():
             return _faults(error.problems, path)
         case NotFoundError():
@@ -98,7 +98,7 @@ def _faults(problems: Sequence[Problem], path: str) -> JSONResponse:
     return document(422, f"{count} wrong with this request", path=path, problems=problems)
 
 
-def _fault(error: Any) -> Problem:
+def fault(error: Any) -> Problem:
     """Turn pydantic's account of a fault into ours; the input itself is not echoed."""
     place = [str(part) for part in error["loc"]]
     where = ".".join(place[1:] if len(place) > 1 and place[0] == "body" else place)

@@ -17,6 +17,7 @@ automations = typer.Typer(
 )  # fmt: skip
 Fan = Annotated[str | None, typer.Option("--fan", help="Only this fan's passages.")]
 Execution = Annotated[str | None, typer.Option("--execution", help="Only this passage.")]
+Automation = Annotated[str, typer.Argument(help="The automation's id; `huntaze automations list`.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +40,7 @@ def list_automations(creator: Creator, machine: Machine = False) -> None:
 
 
 @automations.command()
-def show(automation: str, creator: Creator, machine: Machine = False) -> None:
+def show(automation: Automation, creator: Creator, machine: Machine = False) -> None:
     """Show an automation: its steps, and how many fans rest at each."""
     from huntaze_pipeline.rulebook import history, live
 
@@ -106,7 +107,7 @@ def history(
 
 @automations.command()
 def pause(
-    automation: str,
+    automation: Automation,
     creator: Creator,
     fan: Fan = None,
     execution: Execution = None,
@@ -117,7 +118,7 @@ def pause(
 
 @automations.command()
 def resume(
-    automation: str,
+    automation: Automation,
     creator: Creator,
     fan: Fan = None,
     execution: Execution = None,
@@ -128,7 +129,7 @@ def resume(
 
 @automations.command()
 def cancel(
-    automation: str,
+    automation: Automation,
     creator: Creator,
     fan: Fan = None,
     execution: Execution = None,

@@ -15,6 +15,7 @@ campaigns = typer.Typer(
     name="campaigns", help="Campaigns: how far they are; start, pause, cancel.",
     no_args_is_help=True,
 )  # fmt: skip
+Campaign = Annotated[str, typer.Argument(help="The campaign's id; `huntaze campaigns list`.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +50,7 @@ def list_campaigns(
 
 
 @campaigns.command()
-def show(campaign: str, creator: Creator, machine: Machine = False) -> None:
+def show(campaign: Campaign, creator: Creator, machine: Machine = False) -> None:
     """Show a campaign's status, its messages by state and reason, and when they will be out."""
     from huntaze_pipeline.campaigns import eta, lookup, progress
     from huntaze_pipeline.clock import system_clock
@@ -81,7 +82,7 @@ def show(campaign: str, creator: Creator, machine: Machine = False) -> None:
 
 @campaigns.command()
 def preview(
-    campaign: str,
+    campaign: Campaign,
     creator: Creator,
     fan: Annotated[
         list[str] | None, typer.Option(help="Show this fan's message; may be repeated.")
@@ -127,7 +128,7 @@ def _standard(ready: "Settings") -> "Standard":
 
 @campaigns.command()
 def start(
-    campaign: str,
+    campaign: Campaign,
     creator: Creator,
     incomplete: Annotated[
         bool,
@@ -154,14 +155,14 @@ def start(
 
 
 @campaigns.command()
-def pause(campaign: str, creator: Creator) -> None:
+def pause(campaign: Campaign, creator: Creator) -> None:
     """Hold a campaign: nothing of it is decided or sent until it is started again."""
     _act("pause", campaign, creator)
 
 
 @campaigns.command()
 def reweigh(
-    campaign: str,
+    campaign: Campaign,
     weights: Annotated[list[str], typer.Argument(help="Arms and their new weights: a=1 b=9.")],
     creator: Creator,
 ) -> None:
@@ -184,7 +185,7 @@ def _weight(text: str) -> tuple[str, float]:
 
 
 @campaigns.command()
-def cancel(campaign: str, creator: Creator) -> None:
+def cancel(campaign: Campaign, creator: Creator) -> None:
     """End a campaign for good, with its waiting messages."""
     _act("cancel", campaign, creator)
 

@@ -2,18 +2,24 @@
 
 import json
 import sys
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from huntaze_pipeline import settings
 from huntaze_pipeline.local import stack
 
+if TYPE_CHECKING:
+    from huntaze_pipeline.delivery.messages import Status
+    from huntaze_pipeline.store.session import Store
+
 messages_app = typer.Typer(help="Single messages.", no_args_is_help=True)
 queue_app = typer.Typer(help="The queues between the outbox and the senders.", no_args_is_help=True)
 limiter_app = typer.Typer(help="What the rate limiter knows.", no_args_is_help=True)
 
 CREATOR = typer.Option(..., "--creator", "-c", help="Whose messages.")
+MESSAGE = typer.Argument(help="The message's id, as sending it told; messageId in the API.")
 JSON = typer.Option(False, "--json", help="Print JSON.")
 ALL = ("postgres", "redis", "sqs")
 
@@ -71,7 +77,8 @@ def relay(
             signal.signal(number, lambda *_: stop.set())
         Store(ready).probe()
         moved = worker.relay_until(ready, stop, once=once)
-    typer.echo(f"{moved} messages on their way", err=True)
+    what = "1 message on its way" if moved == 1 else f"{moved} messages on their way"
+    typer.echo(what, err=True)
 
 
 def send(
@@ -81,55 +88,57 @@ def send(
     priority: str = typer.Option("medium", help="high, medium or low."),
     platform: str = typer.Option("onlyfans", help="Where to send it."),
     subject: str | None = typer.Option(None, help="For e-mail."),
+    topic: str | None = typer.Option(
+        None,
+        help="What it is about: marketing needs the fan's consent and waits for the end of the"
+        " fan's quiet hours. Absent: it goes at once.",
+    ),
     key: str | None = typer.Option(None, help="Idempotency key: the same key is sent once."),
     as_json: bool = JSON,
 ) -> None:
-    """Put one message in the outbox."""
+    """Put one message in the outbox. It goes when the account's limit allows, and its topic."""
     from huntaze_pipeline.clock import system_clock
-    from huntaze_pipeline.delivery import messages, quotas
+    from huntaze_pipeline.delivery import courtesy, messages, quotas
     from huntaze_pipeline.delivery.validation import Request
-    from huntaze_pipeline.store.session import Store
 
     request = Request(
         recipient=recipient, content=sys.stdin.read() if content == "-" else content,
-        priority=priority, platform=platform, subject=subject, key=key,
+        priority=priority, platform=platform, subject=subject, topic=topic, key=key,
     )  # fmt: skip
     with stack.services(settings.load(), need=("postgres",)) as ready:
         accepted = messages.submit(
-            Store(ready), creator, request, now=system_clock(),
-            standard=quotas.read(ready.rules_dir).of,
+            _store(ready, creator), creator, request, now=system_clock(),
+            standard=quotas.read(ready.rules_dir).of, policies=courtesy.read(ready.rules_dir),
         )  # fmt: skip
     when = accepted.estimated_delivery
     _say(
         {"messageId": accepted.message_id, "status": accepted.status, "estimatedDelivery": when},
-        f"{accepted.message_id} {accepted.status}"
-        + (f", about {when:%H:%M:%S %Z}" if when else ""),
+        f"{accepted.message_id} {accepted.status}" + (f", about {_at(when)}" if when else ""),
         as_json,
     )
 
 
-def status(message_id: str, creator: str = CREATOR, as_json: bool = JSON) -> None:
+def status(message_id: str = MESSAGE, creator: str = CREATOR, as_json: bool = JSON) -> None:
     """Show where a message is and what was tried."""
     from dataclasses import asdict
 
     from huntaze_pipeline.delivery import messages
-    from huntaze_pipeline.store.session import Store
 
     with stack.services(settings.load(), need=("postgres",)) as ready:
-        found = messages.status(Store(ready), creator, message_id)
-    lines = [f"{found.message_id} {found.status} ({found.state}{_because(found.reason)})"]
+        found = messages.status(_store(ready, creator), creator, message_id)
+    lines = [f"{found.message_id} {found.status}{_standing(found)}"]
     for call in found.attempts:
         what = f"{call.outcome or 'no answer yet'} {call.detail or ''}"
         lines.append(f"  {call.at:%Y-%m-%d %H:%M:%S} {what}".rstrip())
     _say(asdict(found), "\n".join(lines), as_json)
 
 
-def retry(message_id: str, creator: str = CREATOR) -> None:
+def retry(message_id: str = MESSAGE, creator: str = CREATOR) -> None:
     """Send again what failed, expired, was cancelled, or whose answer was lost."""
     _change("retry", message_id, creator)
 
 
-def cancel(message_id: str, creator: str = CREATOR) -> None:
+def cancel(message_id: str = MESSAGE, creator: str = CREATOR) -> None:
     """Stop a message that has not been called for yet."""
     _change("cancel", message_id, creator)
 
@@ -216,7 +225,10 @@ def drain(
     typer.echo("drained; nothing new is taken in until `huntaze queue resume --all`")
 
 
-def show(account: str, as_json: bool = JSON) -> None:
+def show(
+    account: str = typer.Argument(help="The account's id; `huntaze creators add` printed it."),
+    as_json: bool = JSON,
+) -> None:
     """Show an account's calls in the window, in flight and waiting, its next slot and pauses."""
     from huntaze_pipeline.delivery import glance, worker
 
@@ -261,11 +273,10 @@ def _switch(
 def _change(action: str, message_id: str, creator: str) -> None:
     from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.delivery import messages
-    from huntaze_pipeline.store.session import Store
 
     with stack.services(settings.load(), need=("postgres",)) as ready:
         work = {"retry": messages.retry, "cancel": messages.cancel}[action]
-        work(Store(ready), creator, message_id, now=system_clock(), actor="cli")
+        work(_store(ready, creator), creator, message_id, now=system_clock(), actor="cli")
     typer.echo(f"{message_id}: {action} done")
 
 
@@ -275,8 +286,37 @@ def _queue(ready: settings.Settings) -> Any:
     return SqsQueue(ready)
 
 
-def _because(reason: str | None) -> str:
-    return f": {reason}" if reason else ""
+def _at(when: datetime) -> str:
+    """An instant; the day is said when it is another."""
+    from huntaze_pipeline.clock import system_clock
+
+    day = "" if when.date() == system_clock().date() else f"{when:%Y-%m-%d} "
+    return f"{day}{when:%H:%M:%S} {when.tzname()}"
+
+
+def _store(ready: settings.Settings, creator: str) -> "Store":
+    """Open the store for a creator whom it knows."""
+    from huntaze_pipeline.commands.tenant import known
+    from huntaze_pipeline.store.session import Store
+
+    store = Store(ready)
+    with store.tenant(creator) as connection:
+        known(connection, creator)
+    return store
+
+
+def _standing(found: "Status") -> str:
+    """What lies behind a status: the finer state, its reason, and the time that goes with it."""
+    from huntaze_pipeline.clock import system_clock
+
+    if found.sent_at:
+        return f" at {found.sent_at:%Y-%m-%d %H:%M:%S} UTC"
+    finer = [] if found.state == found.status else [found.state]
+    told = ": ".join([*finer, *([found.reason] if found.reason else [])])
+    text = f" ({told})" if told else ""
+    if found.state in ("held", "decided") and found.not_before > system_clock():
+        text += f", not before {found.not_before:%Y-%m-%d %H:%M} UTC"
+    return text
 
 
 def _say(value: dict[str, Any], text: str, as_json: bool) -> None:

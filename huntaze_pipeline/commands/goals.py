@@ -53,7 +53,7 @@ def list_(as_json: bool = JSON) -> None:
             if row[key] not in (None, "event"):
                 typer.echo(f"  {key}: {row[key]}")
         for platform, touches in row["windows"].items():
-            told = ", ".join(f"{touch} {seconds} s" for touch, seconds in touches.items())
+            told = ", ".join(f"{touch} {_span(seconds)}" for touch, seconds in touches.items())
             typer.echo(f"  {platform}: {told}")
 
 
@@ -101,6 +101,15 @@ def adopt(file: Path = typer.Argument(help="The proposed goals.")) -> None:
         f"{place / found.FILE} now declares {', '.join(names)}; `huntaze models build` computes"
         " the history by it"
     )
+
+
+def _span(seconds: float) -> str:
+    """A window as it is written in the file."""
+    from datetime import timedelta
+
+    from huntaze_pipeline.rulebook.units import written
+
+    return written(timedelta(seconds=seconds))
 
 
 def _described(name: str, goal: Any) -> dict[str, Any]:

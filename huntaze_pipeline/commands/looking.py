@@ -31,7 +31,11 @@ def register(app: typer.Typer) -> None:
     app.command("replay")(replay)
 
 
-def why(message: str, folder: Folder = None, machine: Machine = False) -> None:
+def why(
+    message: Annotated[str, typer.Argument(help="Its id; sending it, and events, tell it.")],
+    folder: Folder = None,
+    machine: Machine = False,
+) -> None:
     """Explain a message: its event, facts as of then, conditions, rule, gates, limiter, answer."""
     from huntaze_pipeline.rehearsal import why as room
     from huntaze_pipeline.rulebook.policies import load_policies
@@ -45,7 +49,7 @@ def why(message: str, folder: Folder = None, machine: Machine = False) -> None:
 
 
 def why_not(
-    fan: str,
+    fan: Annotated[str, typer.Argument(help="The fan's id.")],
     rule: Annotated[str, typer.Argument(help="An automation's id, or segments/ID.")],
     creator: Annotated[str, typer.Option("--creator", "-c", help="The creator's id.")],
     at: Annotated[datetime | None, typer.Option(help="As of this instant, UTC.")] = None,

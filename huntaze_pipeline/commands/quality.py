@@ -85,6 +85,8 @@ def history(
     if as_json:
         typer.echo(json.dumps(rows, default=str))
         return
+    if not rows:
+        typer.echo("nothing failed" if failed else "nothing was checked yet", err=True)
     for row in rows:
         sign = "ok" if row["success"] else row["severity"]
         typer.echo(

@@ -120,7 +120,7 @@ def schema(
 
 @rules.command()
 def preview(
-    template: str,
+    template: Annotated[str, typer.Argument(help="The template's id: its file's name.")],
     platform: Annotated[
         str, typer.Option(help="onlyfans, instagram, tiktok or email.")
     ] = "onlyfans",

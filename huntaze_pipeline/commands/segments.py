@@ -17,6 +17,7 @@ segments = typer.Typer(
     no_args_is_help=True,
 )  # fmt: skip
 At = Annotated[datetime | None, typer.Option(help="As of this moment (UTC unless it has a zone).")]
+Known = Annotated[str, typer.Argument(help="The segment's id; `huntaze segments list`.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -151,7 +152,7 @@ def _show(found: Any) -> None:
 
 
 @segments.command()
-def members(segment: str, creator: Creator, at: At = None) -> None:
+def members(segment: Known, creator: Creator, at: At = None) -> None:
     """Print the ids of a segment's fans, one a line."""
     from huntaze_pipeline.audience import segments as room
 
@@ -162,7 +163,7 @@ def members(segment: str, creator: Creator, at: At = None) -> None:
 
 
 @segments.command()
-def history(segment: str, creator: Creator, machine: Machine = False) -> None:
+def history(segment: Known, creator: Creator, machine: Machine = False) -> None:
     """Show a segment's definitions with their times, and who came and went, day by day (UTC)."""
     from dataclasses import asdict
 
@@ -186,7 +187,7 @@ def history(segment: str, creator: Creator, machine: Machine = False) -> None:
 
 @segments.command()
 def export(
-    segment: str,
+    segment: Known,
     target: Annotated[str, typer.Argument(help="A .csv, .parquet or .jsonl file, or s3://…")],
     creator: Creator,
     columns: Annotated[

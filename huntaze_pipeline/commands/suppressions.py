@@ -107,9 +107,8 @@ def _list(creator: str | None, everybody: bool) -> "Iterator[Connection]":
     Raises:
         NotFoundError: there is no such creator.
     """
-    from huntaze_pipeline.errors import NotFoundError
+    from huntaze_pipeline.commands.tenant import known
     from huntaze_pipeline.local import stack
-    from huntaze_pipeline.rulebook import registry
     from huntaze_pipeline.settings import load
     from huntaze_pipeline.store.session import Store
 
@@ -118,6 +117,6 @@ def _list(creator: str | None, everybody: bool) -> "Iterator[Connection]":
     with stack.services(load(), need=("postgres",)) as settings:
         store = Store(settings)
         with store.worker() if creator is None else store.tenant(creator) as connection:
-            if creator is not None and not registry.exists(connection, creator):
-                raise NotFoundError(f"there is no creator {creator!r}; see `huntaze creators list`")
+            if creator is not None:
+                known(connection, creator)
             yield connection

@@ -22,14 +22,24 @@ def tenant(creator: str) -> "Iterator[tuple[Connection, Settings]]":
     Raises:
         NotFoundError: there is no such creator.
     """
-    from huntaze_pipeline.errors import NotFoundError
     from huntaze_pipeline.local import stack
-    from huntaze_pipeline.rulebook import registry
     from huntaze_pipeline.settings import load
     from huntaze_pipeline.store.session import Store
 
     ready = stack.services(load(), need=("postgres",))
     with ready as settings, Store(settings).tenant(creator) as connection:
-        if not registry.exists(connection, creator):
-            raise NotFoundError(f"there is no creator {creator!r}; see `huntaze creators list`")
+        known(connection, creator)
         yield connection, settings
+
+
+def known(connection: "Connection", creator: str) -> None:
+    """Make sure that there is such a creator: nothing else is missing then.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    from huntaze_pipeline.errors import NotFoundError
+    from huntaze_pipeline.rulebook import registry
+
+    if not registry.exists(connection, creator):
+        raise NotFoundError(f"there is no creator {creator!r}; see `huntaze creators list`")

@@ -47,7 +47,10 @@ def list_webhooks(
 
 
 @webhooks.command()
-def retry(webhook: str, creator: Creator) -> None:
+def retry(
+    webhook: Annotated[str, typer.Argument(help="The webhook's id; `huntaze webhooks list`.")],
+    creator: Creator,
+) -> None:
     """Let a webhook that was given up be tried once more."""
     from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.webhooks import log

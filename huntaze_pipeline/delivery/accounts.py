@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.quotas import Quotas
+from huntaze_pipeline.errors import NotFoundError
 from huntaze_pipeline.store.session import Store
 
 STRICT = Limits(1, 60.0)
@@ -106,3 +108,14 @@ class Directory:
         standard = self.quotas.of(platform, id_)
         limits = Limits(count or standard.count, window or standard.window_s, platform)
         return Account(id_, creator, platform, status, limits)
+
+
+def stranger(connection: Connection, account_id: str) -> NotFoundError:
+    """Return the error for an account that is not there, with what may have been meant."""
+    rows = connection.execute(text(f"{_COLUMNS} order by id")).all()
+    mine = [row.id for row in rows if row.creator_id == account_id]
+    near = get_close_matches(account_id, [row.id for row in rows], n=1)
+    what = f"there is no account {account_id!r}"
+    if mine:
+        return NotFoundError(f"{what}; the accounts of that creator are {', '.join(mine)}")
+    return NotFoundError(f"{what}; did you mean {near[0]!r}?" if near else what)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from huntaze_pipeline.delivery import pauses
-from huntaze_pipeline.delivery.accounts import Directory
+from huntaze_pipeline.delivery.accounts import Directory, stranger
 from huntaze_pipeline.delivery.limiter import View
 from huntaze_pipeline.delivery.standby import Standby
 from huntaze_pipeline.store.session import Store
@@ -35,10 +35,16 @@ class Glance:
 
 
 def look(store: Store, limiter: Standby, directory: Directory, account_id: str) -> Glance:
-    """Look at an account, by the limiter that all senders use now."""
+    """Look at an account, by the limiter that all senders use now.
+
+    Raises:
+        NotFoundError: neither the books nor the limiter know it.
+    """
     found = directory.of([account_id]).get(account_id)
     view = limiter.look(account_id)
     with store.worker() as connection:
+        if found is None and view.limits is None:
+            raise stranger(connection, account_id)
         held = pauses.over(connection, found.platform if found else None, account_id)
     return Glance(account_id, view, held, limiter.away)
 

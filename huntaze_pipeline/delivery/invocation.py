@@ -69,7 +69,7 @@ class Function:
     def invoke(self, event: Mapping[str, Any], remaining_s: float) -> dict[str, Any]:
         """Park the notes, then work until nothing can be sent soon or the time is nearly over."""
         until = time.monotonic() + remaining_s - RESERVE_S
-        mail = sorted_out(event.get("Records", []))
+        mail = sorted_out(event.get("Records") or [])
         try:
             if mail.parcels:
                 self._parts.direct.park(mail.parcels)
@@ -97,14 +97,20 @@ class Function:
 
 
 def sorted_out(records: Sequence[Mapping[str, Any]]) -> Mail:
-    """Read the bodies of an SQS event's records."""
+    """Read the bodies of an SQS event's records, each by itself.
+
+    What has no id is not from SQS: it can neither be kept nor named in the answer.
+    """
     mail = Mail([], [], [])
     for record in records:
+        name = record.get("messageId") if isinstance(record, dict) else None
+        if not isinstance(name, str):
+            continue
         try:
-            mail.parcels.extend(decode(record["body"]))
-            mail.readable.append(record["messageId"])
+            mail.parcels.extend(decode(record.get("body", "")))
+            mail.readable.append(name)
         except ValueError:
-            mail.strange.append(record["messageId"])
+            mail.strange.append(name)
     return mail
 
 

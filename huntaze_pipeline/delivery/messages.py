@@ -13,13 +13,14 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from huntaze_pipeline import hashing
-from huntaze_pipeline.delivery import estimate, outbox, pauses, recipients
+from huntaze_pipeline.delivery import courtesy, estimate, outbox, pauses, recipients
 from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.platforms.directory import capabilities
 from huntaze_pipeline.delivery.quotas import STANDARD
 from huntaze_pipeline.delivery.validation import Recipient, Request, faults
 from huntaze_pipeline.errors import ConflictError, MessageError, NotFoundError
 from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.rulebook.policies import Policies
 from huntaze_pipeline.store import audit
 from huntaze_pipeline.store.outflow import PUBLIC
 from huntaze_pipeline.store.session import Store
@@ -90,6 +91,7 @@ def submit(
     *,
     now: datetime,
     standard: Callable[[str], Limits] = lambda _: STANDARD,
+    policies: Policies | None = None,
 ) -> Accepted:
     """Check a message and put it in the outbox.
 
@@ -102,6 +104,7 @@ def submit(
         request: the message as it was asked for.
         now: the present.
         standard: the platform's limits, for the estimate.
+        policies: the gates of a topic that the request states; None: nothing is asked.
 
     Raises:
         MessageError: it cannot be sent as it is; every fault is named.
@@ -115,6 +118,8 @@ def submit(
         if problems or found is None:
             raise MessageError(problems)
         decision = _decision(creator_id, request, found, now)
+        if request.topic is not None and policies is not None:
+            decision = courtesy.screened(connection, decision, policies, now)
         if outbox.record(connection, [decision]).known:
             return _second(connection, creator_id, request)
         limits = own(standard(request.platform))
@@ -139,7 +144,7 @@ def status(store: Store, creator_id: str, message_id: str) -> Status:
         key = {"creator": creator_id, "id": message_id}
         row = connection.execute(_STATUS, key).mappings().one_or_none()
         if row is None:
-            raise NotFoundError(f"no message {message_id}")
+            raise _missing(message_id)
         held = pauses.over(connection, row["platform"], row["account_id"])
         calls = tuple(Call(*call) for call in connection.execute(_CALLS, key))
     fields = dict(row)
@@ -189,12 +194,17 @@ def _change(
         where = "where creator_id = :creator and id = :id"
         state = connection.scalar(text(f"select state from messages {where} for update"), key)
         if state is None:
-            raise NotFoundError(f"no message {message_id}")
+            raise _missing(message_id)
         if state not in states:
             allowed = ", ".join(states)
             raise ConflictError(f"cannot {action} a message that is {state}; only {allowed}")
         connection.execute(text(f"update messages set {values} {where}"), key)
         audit.record(connection, creator_id, actor, f"message.{action}", message_id, now, {})
+
+
+def _missing(message_id: str) -> NotFoundError:
+    what = f"there is no message {message_id!r}"
+    return NotFoundError(f"{what}; the id is the one that sending it told (messageId)")
 
 
 def _decision(creator_id: str, request: Request, found: Recipient, now: datetime) -> Decision:
@@ -204,7 +214,7 @@ def _decision(creator_id: str, request: Request, found: Recipient, now: datetime
         key=str(hashing.identifier("api", creator_id, own)),
         rule_hash=_hash(request), fan_id=found.fan_id, platform=request.platform,
         account_id=found.account_id, address=found.address, content=request.content,
-        subject=request.subject, priority=request.priority, topic=request.topic,
+        subject=request.subject, priority=request.priority, topic=request.about,
         not_before=max(now, request.send_at or now), expires_at=request.expires_at,
         decided_at=now,
     )  # fmt: skip
@@ -212,7 +222,8 @@ def _decision(creator_id: str, request: Request, found: Recipient, now: datetime
 
 def _hash(request: Request) -> str:
     """What was asked for, recipient and all; the key itself plays no part."""
-    return hashing.content({k: v for k, v in asdict(request).items() if k != "key"})
+    asked = asdict(request) | {"topic": request.about}
+    return hashing.content({k: v for k, v in asked.items() if k != "key"})
 
 
 def _before(connection: Connection, creator_id: str, request: Request) -> Accepted | None:

@@ -113,7 +113,7 @@ def decode(body: str) -> list[Parcel]:
         note = json.loads(body)
         account, priority = note["account"], note["priority"]
         found = [Parcel(c, m, account, priority, at) for c, m, at in note["messages"]]
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"not a note: {error}") from None
     if priority not in BANDS or not found or not all(map(_sound, found)):
         raise ValueError("not a note: an id, the priority or an instant is wrong")
@@ -121,8 +121,14 @@ def decode(body: str) -> list[Parcel]:
 
 
 def _sound(parcel: Parcel) -> bool:
+    """Whether PostgreSQL and Redis can take it: a body may come from anybody."""
     ids = (parcel.creator_id, parcel.message_id, parcel.account_id)
-    return all(isinstance(i, str) for i in ids) and isinstance(parcel.wanted_ms, int)
+    wanted = parcel.wanted_ms
+    return all(map(_plain, ids)) and isinstance(wanted, int) and 0 <= wanted < 2**53
+
+
+def _plain(text: object) -> bool:
+    return isinstance(text, str) and not any(c < " " or "\ud800" <= c <= "\udfff" for c in text)
 
 
 class MemoryQueue:

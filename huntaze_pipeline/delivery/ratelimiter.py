@@ -13,6 +13,7 @@ from typing import Any
 
 import redis
 
+from huntaze_pipeline.delivery import bounds
 from huntaze_pipeline.delivery.limiter import Limits, Permit, StepError
 from huntaze_pipeline.delivery.passes import Answer, Pass
 from huntaze_pipeline.delivery.shards import ChangedServerError, RedisLimiter
@@ -42,27 +43,33 @@ class RateLimiter:
         *,
         namespace: str = "limiter",
         lease_s: float = 30.0,
-        longest_s: float = 60.0,
+        longest_s: float | None = None,
         shards: int = SHARDS,
         trust_empty: bool = False,
     ) -> None:
         """Use a Redis (6.2 or newer, or Valkey).
 
         Args:
-            client: the connection; it belongs to the limiter from now on.
+            client: the connection, without `decode_responses`; it belongs to the limiter from now
+                on.
             limits: of every account, or of each; asked at each decision, so they may change.
             namespace: how all keys begin.
             lease_s: longer than any call may take; a permit that is never ended counts so long.
             longest_s: the longest window in use; claims rest so long when Redis's memory is in
-                doubt.
+                doubt. Default 60, or the window of `limits` when they are the same for all and
+                longer.
             shards: hash tags over which accounts are spread; the same in every process.
             trust_empty: an empty Redis means that no call was made, instead of a lost memory.
+
+        Raises:
+            ValueError: a setting cannot be used; the message names it.
         """
-        self._shards = RedisLimiter(client, namespace=namespace, shards=shards)
+        self._count = bounds.whole("shards", shards, 1)
+        self._lease_ms = round(bounds.seconds("lease_s", lease_s) * 1000)
+        self._longest_s = bounds.longest(limits, longest_s)
+        self._rest_ms = round(self._longest_s * 1000) + self._lease_ms
         self._limits = limits if callable(limits) else lambda _: limits
-        self._lease_ms = round(lease_s * 1000)
-        self._rest_ms = round(longest_s * 1000) + self._lease_ms
-        self._count = shards
+        self._shards = RedisLimiter(bounds.binary(client), namespace=namespace, shards=shards)
         self._unknown_ms = 0 if trust_empty else self._rest_ms
         self._watch = Watch()
 
@@ -92,6 +99,7 @@ class RateLimiter:
         """Take up to this many permits of each account, all in one round trip.
 
         Raises:
+            ValueError: a number, or the limits of an account, cannot be used; none are taken then.
             StepError: Redis's clock jumped; nothing is granted for a window.
         """
         names, most = list(wanted), min(_MOST * self._count, _AT_ONCE)
@@ -144,7 +152,9 @@ class RateLimiter:
             alike[shard(name), wanted[name], limit.count, limit.window_s].append(name)
         groups: dict[int, list[_Group]] = defaultdict(list)
         for (place, number, count, window_s), members in alike.items():
-            groups[place].append((number, Limits(count, window_s), members))
+            bounds.whole("wanted", number, 0)
+            limit = bounds.limit(Limits(count, window_s), self._longest_s)
+            groups[place].append((number, limit, members))
         return groups.items()
 
     def _answers(

@@ -33,7 +33,7 @@ def find(
             _RECIPIENT,
             {
                 "creator": creator_id, "fan": request.recipient, "platform": request.platform,
-                "account": request.account_id, "topic": request.topic,
+                "account": request.account_id, "topic": request.about,
             },
         )
         .mappings()

@@ -26,14 +26,20 @@ class Request:
     """The sending account; None: the one that talks to the fan."""
     subject: str | None = None
     """For e-mail."""
-    topic: str = "marketing"
-    """What the fan's consent is asked about."""
+    topic: str | None = None
+    """What it is about: it passes that topic's gates. None: somebody's own words to this fan, which
+    only a consent to marketing that was withdrawn stops."""
     send_at: datetime | None = None
     """Not before this."""
     expires_at: datetime | None = None
     """Not after this."""
     key: str | None = None
     """The caller's idempotency key; the same key and message again is the same message."""
+
+    @property
+    def about(self) -> str:
+        """What the fan's consent is asked about."""
+        return self.topic or "marketing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,7 @@ def _allowed(request: Request, recipient: Recipient) -> list[Problem]:
         what = f"this address must not be written to ({recipient.suppressed})"
         found.append(Problem("recipientId", what))
     if recipient.consent is False:
-        what = f"the fan withdrew consent to {request.topic!r}"
+        what = f"the fan withdrew consent to {request.about!r}"
         found.append(Problem("recipientId", what))
     if recipient.account_status != "active":
         what = f"account {recipient.account_id} is {recipient.account_status}"

@@ -42,7 +42,8 @@ def summary(results: Sequence[Result], covered: Sequence[Covered]) -> str:
     failed = sum(not result.passed for result in results)
     took = sum(result.seconds for result in results)
     share = f", {coverage.total(covered):.0%} of the rules' ways" if covered else ""
-    state = f"{failed} of {len(results)} tests failed" if failed else f"{len(results)} tests passed"
+    tests = f"{len(results)} test{'s' * (len(results) != 1)}"
+    state = f"{failed} of {tests} failed" if failed else f"{tests} passed"
     return f"{state} in {took:.1f} s{share}"
 
 

@@ -121,7 +121,10 @@ def lookup(connection: Connection, message: str) -> dict[str, Any]:
     """
     row = connection.execute(_MESSAGE, {"id": message}).mappings().first()
     if row is None:
-        raise NotFoundError(f"there is no message {message!r}")
+        raise NotFoundError(
+            f"there is no message {message!r}; the id is what sending it told, and `message_id` of"
+            " its events"
+        )
     return dict(row)
 
 

@@ -158,6 +158,10 @@ class Policies:
         """Return the same policies for a run at any hour, such as a demo."""
         return Policies(self.file.model_copy(update={"quiet_hours": None}))
 
+    def without_caps(self) -> "Policies":
+        """Return the same policies without frequency caps."""
+        return Policies(self.file.model_copy(update={"caps": ()}))
+
 
 def load_policies(rules_dir: Path) -> Policies:
     """Read rules/policies.yaml.

@@ -115,12 +115,15 @@ def test_the_name_may_be_given_as_the_queues_url(lean: Settings) -> None:
     assert SqsQueue(lean.model_copy(update={"sqs_queue": url})).name == lean.sqs_queue
 
 
-def test_a_note_that_nobody_can_read_ends_in_the_dead_letter_queue(lean: Settings) -> None:
+@pytest.mark.parametrize("body", ['{"not": "a note"}', "[" * 100_000], ids=["strange", "deep"])
+def test_a_note_that_nobody_can_read_ends_in_the_dead_letter_queue(
+    lean: Settings, body: str
+) -> None:
     queue = SqsQueue(lean)
     client = queue._ready()
     url = queue._url("medium")
     client.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "0"})
-    client.send_message(QueueUrl=url, MessageBody='{"not": "a note"}', MessageGroupId="x")
+    client.send_message(QueueUrl=url, MessageBody=body, MessageGroupId="x")
     for _ in range(12):
         assert queue.receive("medium", wait_s=0) == []
     dead = next(d for d in queue.depths() if d.dead)

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from effort import seconds
@@ -53,7 +54,7 @@ def test_the_guide_s_example_runs(lean: Settings) -> None:
 
 
 def test_many_accounts_are_decided_at_once(lean: Settings) -> None:
-    limiter = make(lean, Limits(3, 60))
+    limiter = make(lean, Limits(3, 60), longest_s=60)
     answers = limiter.decide({f"a{i}": 5 for i in range(2000)})
 
     assert {len(answer.passes) for answer in answers.values()} == {3}
@@ -77,7 +78,9 @@ def test_the_window_starts_when_the_call_ends(limiter: RateLimiter) -> None:
 
 def test_every_account_gets_its_own_answer(lean: Settings) -> None:
     limits = {name: Limits(1 + n % 4, 60 + n % 3) for n, name in enumerate(map(str, range(200)))}
-    limiter = RateLimiter(connect(lean), limits.__getitem__, namespace="lib", trust_empty=True)
+    limiter = RateLimiter(
+        connect(lean), limits.__getitem__, namespace="lib", longest_s=62, trust_empty=True
+    )
     wanted = {name: 1 + n % 5 for n, name in enumerate(limits)}
 
     answers = limiter.decide(wanted)
@@ -149,6 +152,22 @@ def test_a_lower_count_holds_at_once(lean: Settings) -> None:
     assert not limiter.decide({"a": 1})["a"].passes
     limit[0] = Limits(0, LIMIT.window_s)
     assert limiter.decide({"a": 1, "b": 1})["b"] == ((), None)
+
+
+def test_a_window_longer_than_claims_rest_for_takes_no_permit(lean: Settings) -> None:
+    limits = {"a": LIMIT, "b": Limits(3, 90)}
+    limiter = RateLimiter(connect(lean), limits.__getitem__, namespace="lib", trust_empty=True)
+
+    with pytest.raises(ValueError, match=r"longest_s must be .* 90 s or more, not 60"):
+        limiter.decide({"a": 3, "b": 3})
+    assert len(limiter.decide({"a": 3})["a"].passes) == 3
+
+
+@pytest.mark.parametrize("number", [-1, 1.5, "x", None, True])
+def test_a_number_that_is_none_takes_no_permit(limiter: RateLimiter, number: Any) -> None:
+    with pytest.raises(ValueError, match="wanted must be a whole number from 0 up"):
+        limiter.decide({"b": 1, "a": number})
+    assert len(limiter.decide({"b": 3})["b"].passes) == 3
 
 
 def test_a_pass_that_was_not_used_is_free_at_once(limiter: RateLimiter) -> None:

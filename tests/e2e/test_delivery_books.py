@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +21,8 @@ from huntaze_pipeline.delivery.rollout import Rollout
 from huntaze_pipeline.delivery.validation import Request
 from huntaze_pipeline.errors import ConflictError, MessageError, NotFoundError
 from huntaze_pipeline.rulebook.decision import Decision
+from huntaze_pipeline.rulebook.policies import load_policies
+from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
 
 
@@ -288,6 +290,57 @@ def test_a_submitted_message_can_be_followed(store: Store, creator: str, clock: 
     )
     assert accepted.estimated_delivery == status.estimated_delivery
     assert status.attempts == ()
+
+
+NIGHT, MORNING = datetime(2026, 3, 2, 22, tzinfo=UTC), datetime(2026, 3, 3, 7, 30, tzinfo=UTC)
+"""23:00 and 08:30 in Paris, where the creator lives."""
+
+
+def test_a_single_message_that_says_marketing_waits_for_the_morning(
+    store: Store, creator: str, settings: Settings
+) -> None:
+    policies = load_policies(settings.rules_dir)
+    offer = hello(topic="marketing")
+    accepted = messages.submit(store, creator, offer, now=NIGHT, policies=policies)
+    status = messages.status(store, creator, accepted.message_id)
+
+    assert (status.state, status.reason, status.not_before) == ("decided", "quiet_hours", MORNING)
+    assert accepted.estimated_delivery == MORNING + timedelta(seconds=0.5)
+
+
+@pytest.mark.parametrize("topic", ["service", None])
+def test_any_other_single_message_goes_at_any_hour_without_having_asked(
+    store: Store, creator: str, settings: Settings, topic: str | None
+) -> None:
+    policies = load_policies(settings.rules_dir)
+    run(store, "delete from consents")
+    thanks = hello(topic=topic)
+    accepted = messages.submit(store, creator, thanks, now=NIGHT, policies=policies)
+
+    assert messages.status(store, creator, accepted.message_id).not_before == NIGHT
+
+
+def test_a_single_message_that_says_marketing_needs_a_yes_and_time_until_the_morning(
+    store: Store, creator: str, settings: Settings
+) -> None:
+    policies = load_policies(settings.rules_dir)
+    hasty = hello(topic="marketing", expires_at=NIGHT + timedelta(hours=1))
+
+    with pytest.raises(MessageError, match=r"expiresAt: is too early: .*2026-03-03T07:30:00"):
+        messages.submit(store, creator, hasty, now=NIGHT, policies=policies)
+    run(store, "delete from consents")
+    with pytest.raises(MessageError, match=r"never agreed to 'marketing'.*'service'"):
+        messages.submit(store, creator, hello(topic="marketing"), now=NIGHT, policies=policies)
+    assert one(store, "select count(*) from messages") == (0,)
+
+
+def test_single_messages_are_not_capped(store: Store, creator: str, settings: Settings) -> None:
+    policies, noon = load_policies(settings.rules_dir), NIGHT - timedelta(hours=10)
+    for number in range(5):
+        words = hello(content=f"{number}", topic="marketing")
+        messages.submit(store, creator, words, now=noon, policies=policies)
+
+    assert one(store, "select count(*) from messages where not_before = decided_at") == (5,)
 
 
 def test_the_same_key_is_the_same_message(store: Store, creator: str, clock: FixedClock) -> None:

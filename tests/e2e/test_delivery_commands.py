@@ -9,7 +9,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from huntaze_pipeline.cli import app
-from huntaze_pipeline.errors import HuntazeError, MessageError
+from huntaze_pipeline.errors import HuntazeError, MessageError, NotFoundError
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store.session import Store
 
@@ -36,7 +36,8 @@ def run(settings: Settings, creator: str, monkeypatch: pytest.MonkeyPatch) -> Ru
 
 
 def send(run: Run, *more: str) -> str:
-    found = run("messages", "send", "fan-1", "Hello", "-c", "maya", "--json", *more)
+    words = ("send", "fan-1", "Hello", "-c", "maya", "--json")
+    found = run("messages", *words, *more)
     return json.loads(found.stdout)["messageId"]
 
 
@@ -56,9 +57,35 @@ def test_a_message_with_faults_is_refused(run: Run) -> None:
         run("messages", "send", "nobody", "Hello", "-c", "maya")
 
 
+def test_a_creator_that_is_not_there_is_said_before_anything_else(run: Run) -> None:
+    words = (("send", "fan-1", "Hello"), ("status", "m"), ("retry", "m"), ("cancel", "m"))
+    for each in words:
+        with pytest.raises(NotFoundError, match="no creator 'nosuch'; see `huntaze creators list`"):
+            run("messages", *each, "-c", "nosuch")
+
+
+def test_a_message_that_is_not_there_is_said_with_where_ids_come_from(run: Run) -> None:
+    with pytest.raises(NotFoundError, match="'nosuch'; the id is the one that sending it told"):
+        run("messages", "status", "nosuch", "-c", "maya")
+
+
+def test_a_status_says_until_when_and_since_when(run: Run, store: Store) -> None:
+    message = send(run)
+    later = "not_before = '2100-01-02T08:30:00Z', reason = 'quiet_hours'"
+    with store.worker() as c:
+        c.execute(text(f"update messages set {later}"))
+    held = run("messages", "status", message, "-c", "maya").stdout
+    with store.worker() as c:
+        c.execute(text("update messages set state = 'sent', sent_at = '2026-03-02T12:00:00Z'"))
+    sent = run("messages", "status", message, "-c", "maya").stdout
+
+    assert "queued (decided: quiet_hours), not before 2100-01-02 08:30 UTC" in held
+    assert sent.strip() == f"{message} sent at 2026-03-02 12:00:00 UTC"
+
+
 def test_the_relay_rings_and_the_queue_shows_it(run: Run, store: Store) -> None:
     send(run)
-    assert "1 messages" in run("relay", "--once").stderr
+    assert "1 message on its way" in run("relay", "--once").stderr
     with store.worker() as c:
         assert c.scalar(text("select state from messages")) == "queued"
     assert json.loads(run("queue", "stats", "--json").stdout)["dlq"]["waiting"] == 0
@@ -68,6 +95,13 @@ def test_the_relay_rings_and_the_queue_shows_it(run: Run, store: Store) -> None:
 
 def test_the_limiter_says_when_it_knows_nothing(run: Run) -> None:
     assert "nothing was ever queued" in run("limiter", "show", "maya-onlyfans").stdout
+
+
+def test_the_limiter_tells_an_account_that_is_not_there(run: Run) -> None:
+    with pytest.raises(NotFoundError, match="did you mean 'maya-onlyfans'"):
+        run("limiter", "show", "maya-onlyfan")
+    with pytest.raises(NotFoundError, match=r"of that creator are maya-email, .*maya-tiktok"):
+        run("limiter", "show", "maya")
 
 
 def test_the_limiter_shows_what_waits(run: Run) -> None:

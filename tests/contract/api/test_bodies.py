@@ -42,6 +42,8 @@ BROKEN = [
     (b'{"value": NaN}', 400),
     (b'{"value": 1e999}', 400),
     (b'"\xff"', 400),
+    (b'{"id": "a", "id": "b"}', 400),
+    (b'{"properties": {"a": 1, "a": 1}}', 400),
     (b"{", 422),
     (b"", 422),
     (b"null", 422),
@@ -79,3 +81,32 @@ def test_unknown_paths_and_methods_are_documents_too(maya: Client) -> None:
     assert (missing.status_code, wrong.status_code) == (404, 405)
     assert wrong.headers["allow"]
     assert missing.json()["title"] == "Not Found"
+
+
+def test_a_body_that_is_not_said_to_be_json_is_not_read(maya: Client) -> None:
+    told = b'{"id": "e", "name": "viewed", "fanId": "fan-1"}'
+
+    def status(kind: str | None) -> int:
+        headers = {} if kind is None else {"Content-Type": kind}
+        return maya("POST", "/api/events", content=told, headers=headers).status_code
+
+    for kind in (None, "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "x"):
+        assert status(kind) == 415
+    for kind in ("application/json", "application/JSON; charset=utf-8", "application/ld+json"):
+        assert status(kind) == 202
+
+
+def test_a_key_that_comes_twice_is_named(maya: Client) -> None:
+    body = b'{"recipientId": "fan-1", "content": "a", "content": "b"}'
+    headers = {"Content-Type": "application/json"}
+    answer = maya("POST", "/api/onlyfans/messages/send", content=body, headers=headers)
+
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "the body has the key 'content' twice"
+
+
+def test_a_start_without_a_body_needs_no_content_type(maya: Client) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    path = f"/api/campaigns/{made(maya)}/start"
+
+    assert maya("POST", path, headers=headers).status_code == 200

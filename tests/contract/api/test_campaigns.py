@@ -36,7 +36,7 @@ def test_every_fault_of_a_campaign_is_told_at_once(maya: Client) -> None:
         "targeting": {"segmentIds": ["vip", "vp"]},
     }
 
-    assert fields(maya.post("/api/campaigns", told | {"name": "x"})) == {
+    rules = {
         "platforms.1",
         "templateId",
         "schedule.startDate",
@@ -44,7 +44,16 @@ def test_every_fault_of_a_campaign_is_told_at_once(maya: Client) -> None:
         "schedule.recurring",
         "targeting.segmentIds.1",
     }
-    assert fields(maya.post("/api/campaigns", told)) == {"name"}
+    assert fields(maya.post("/api/campaigns", told | {"name": "x"})) == rules
+    assert fields(maya.post("/api/campaigns", told | {"foo": 1})) == rules | {"name", "foo"}
+
+
+def test_a_fault_of_shape_alone_makes_no_campaign(maya: Client) -> None:
+    for extra in ({"foo": 1}, {"name": 7}, {"settings": {"foo": 1}}, {"targeting": "all"}):
+        assert len(fields(maya.post("/api/campaigns", AT_ONCE | extra))) == 1
+    for told in ([], "x", 5, None, {}):
+        assert fields(maya.post("/api/campaigns", told))
+    assert maya.get("/api/campaigns").json()["total"] == 0
 
 
 def test_fields_of_the_wrong_type_and_unknown_ones_are_named(maya: Client) -> None:
@@ -55,6 +64,7 @@ def test_fields_of_the_wrong_type_and_unknown_ones_are_named(maya: Client) -> No
         "platforms",
         "targeting.segmentIds.0",
         "colour",
+        "templateId",
     }
 
 

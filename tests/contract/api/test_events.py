@@ -55,3 +55,24 @@ def test_an_instant_needs_its_zone(maya: Client) -> None:
         assert fields(maya.post("/api/events", told | {"occurredAt": at})) == {"0.occurredAt"}
 
     assert maya.post("/api/events", told | {"occurredAt": None}).status_code == 202
+
+
+def test_every_fault_of_an_event_is_told_at_once_those_of_shape_too(maya: Client) -> None:
+    wrong = {
+        "id": "e-1", "name": "purchse", "fanId": "", "value": -5, "currency": "usd",
+        "occurredAt": "2026-11-30T10:00:00", "colour": "red",
+    }  # fmt: skip
+    fine = {"id": "e-2", "name": "viewed", "fanId": "fan-1"}
+
+    assert fields(maya.post("/api/events", [fine, wrong])) == {
+        f"1.{name}" for name in ("name", "fanId", "value", "currency", "occurredAt", "colour")
+    }
+    assert fields(maya.post("/api/events", fine | {"colour": "red"})) == {"0.colour"}
+
+
+def test_no_value_in_any_field_of_an_event_is_a_fault_of_ours(maya: Client) -> None:
+    fine = {"id": "e", "name": "viewed", "fanId": "fan-1"}
+    for field in (*fine, "value", "currency", "occurredAt", "properties", "platform"):
+        for value in ({}, [], 7, True, "", None, [[]], {"a": {"b": 1}}):
+            response = maya.post("/api/events", fine | {field: value})
+            assert response.status_code in (202, 422), (field, value, response.text)

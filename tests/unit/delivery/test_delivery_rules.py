@@ -1,5 +1,7 @@
 """Validation, estimates, rollout, notes and storable words: pure rules."""
 
+import contextlib
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -131,7 +133,13 @@ def test_priority_goes_first_until_waiting_makes_up_for_it() -> None:
     assert replace(high, wanted_ms=998).score < old.score
 
 
-@given(st.text(), st.text(), st.text(), st.sampled_from(["high", "medium", "low"]), st.integers())
+NAMES = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"]))
+BAND = st.sampled_from(["high", "medium", "low"])
+LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+SMALL = LEAF | st.lists(LEAF, max_size=4) | st.dictionaries(st.text(max_size=3), LEAF, max_size=3)
+
+
+@given(NAMES, NAMES, NAMES, BAND, st.integers(0, 2**52))
 def test_a_note_reads_as_it_was_written(c: str, m: str, a: str, band: str, at: int) -> None:
     parcels = [Parcel(c, m, a, band, at), Parcel(m, c, a, band, at + 1)]
 
@@ -141,11 +149,24 @@ def test_a_note_reads_as_it_was_written(c: str, m: str, a: str, band: str, at: i
 @pytest.mark.parametrize(
     "body",
     ["", "null", "[]", "{}", '"x"', '{"creator_id": 1, "message_id": 2, "account_id": 3,'
-     ' "priority": "high", "wanted_ms": 4}', encode([Parcel("c", "m", "a", "urgent", 1)])],
+     ' "priority": "high", "wanted_ms": 4}', encode([Parcel("c", "m", "a", "urgent", 1)]),
+     "[" * 100_000, '{"a":' * 100_000, encode([Parcel("c", "m", "a\ud800", "high", 1)]),
+     encode([Parcel("c", "m\x00", "a", "high", 1)]), encode([Parcel("c\x1e", "m", "a", "high", 1)]),
+     encode([Parcel("c", "m", "a", "high", 10**30)]), encode([Parcel("c", "m", "a", "high", -1)])],
+    ids=lambda body: body[:80],
 )  # fmt: skip
 def test_what_is_no_note_is_refused(body: str) -> None:
     with pytest.raises(ValueError):
         decode(body)
+
+
+@given(LEAF, LEAF | BAND, SMALL | st.lists(SMALL, max_size=3))
+def test_whatever_stands_in_a_body_it_is_a_note_or_refused(
+    account: object, band: object, messages: object
+) -> None:
+    for whole in (messages, {"account": account, "priority": band, "messages": messages}):
+        with contextlib.suppress(ValueError):
+            decode(json.dumps(whole))
 
 
 @pytest.mark.parametrize("account", ["maya", "über creator/1", "x" * 300, "", "\n"])

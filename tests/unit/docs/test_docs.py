@@ -110,6 +110,23 @@ def test_a_command_that_nobody_describes_is_found():
     assert unmentioned(["huntaze rules apply"], "huntaze rules applying") == ["huntaze rules apply"]
 
 
+def arguments(group, path=("huntaze",)):
+    """Return every positional argument of every command, with its help."""
+    if not hasattr(group, "commands"):
+        return {
+            f"{' '.join(path)} {p.name}": p.help for p in group.params
+            if p.param_type_name == "argument"
+        }  # fmt: skip
+    found = (arguments(sub, (*path, key)) for key, sub in group.commands.items())
+    return {name: told for one in found for name, told in one.items()}
+
+
+def test_every_argument_of_a_command_says_what_it_is():
+    found = arguments(typer.main.get_command(cli.app))
+    assert len(found) > 20
+    assert [name for name, told in found.items() if not told] == []
+
+
 def test_no_document_types_a_command_that_does_not_exist():
     groups = {name.split()[1] for name in COMMANDS}
     typed = re.findall(r"^\s*(?:`?\| `)?huntaze ([a-z-]+)", "\n".join(
@@ -205,6 +222,12 @@ def test_the_fields_that_rules_lists_are_those_of_the_code():
     for scope, known in fields.SCOPES.items():
         listed = dict(first_cells(page, f"{scope}."))
         assert listed == {f"{scope}.{name}": kind.value for name, kind in known.items()}
+
+
+def test_the_reports_that_reports_lists_are_those_that_ship():
+    table = text("docs/reports.md").partition("| report | what it shows |")[2].partition("\n\n")[0]
+    shipped = {path.stem for path in (ROOT / "dbt_like_sql/reports").glob("*.sql")}
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == shipped
 
 
 def test_the_functions_that_rules_lists_are_those_of_the_code():
