@@ -93,7 +93,7 @@ def analyze(
     there = {key: name for key, name in optional.items() if name in named or name in frame.columns}
     columns = Columns(experiment, tuple(variant), n, total, guardrail=guardrail, **there)
     config = analysis.Config(
-        alpha, tuning, bayes.Prior(0.0, prior**2) if prior else None, margin,
+        alpha, tuning, bayes.belief(prior), margin,
         min_conversions, min_recipients, design.value, srm, guardrail_margin,
     )  # fmt: skip
     config.check()
@@ -164,6 +164,7 @@ def simulate(
     """How often each rule names a winner, under peeking, delays and skewed amounts."""
     from dataclasses import asdict
 
+    from huntaze_pipeline.errors import Problem, Problems
     from huntaze_pipeline.measurement import simulation
 
     first = delay_a if delay_a is not None else delay_b
@@ -177,7 +178,11 @@ def simulate(
         from huntaze_pipeline.reports import drawing, ready
 
         drawn = drawing.stack([ready.rules(rows, false=lift == 0, alpha=alpha)], 760)
-        chart.write_text(drawn.svg("Winners by rule"), encoding="utf-8")
+        try:
+            chart.write_text(drawn.svg("Winners by rule"), encoding="utf-8")
+        except OSError as error:
+            what = f"cannot be written: {error.strerror}"
+            raise Problems([Problem(f"--chart {chart}", what)]) from error
     if as_json:
         _print_json({"scenario": asdict(scenario), "rules": rows})
         return
