@@ -88,7 +88,7 @@ def analyze(
         experiment, tuple(variant), n, total, squares, control, look, weight, guardrail
     )
     config = analysis.Config(
-        alpha, tuning, bayes.Prior(0.0, prior**2) if prior else None, margin,
+        alpha, tuning, bayes.belief(prior), margin,
         min_conversions, min_recipients, design.value, srm, guardrail_margin,
     )  # fmt: skip
     frame = counts.read(file)
@@ -158,6 +158,7 @@ def simulate(
     """How often each rule names a winner, under peeking, delays and skewed amounts."""
     from dataclasses import asdict
 
+    from huntaze_pipeline.errors import Problem, Problems
     from huntaze_pipeline.measurement import simulation
 
     first = delay_a if delay_a is not None else delay_b
@@ -171,7 +172,11 @@ def simulate(
         from huntaze_pipeline.reports import drawing, ready
 
         drawn = drawing.stack([ready.rules(rows, false=lift == 0, alpha=alpha)], 760)
-        chart.write_text(drawn.svg("Winners by rule"), encoding="utf-8")
+        try:
+            chart.write_text(drawn.svg("Winners by rule"), encoding="utf-8")
+        except OSError as error:
+            what = f"cannot be written: {error.strerror}"
+            raise Problems([Problem(f"--chart {chart}", what)]) from error
     if as_json:
         _print_json({"scenario": asdict(scenario), "rules": rows})
         return

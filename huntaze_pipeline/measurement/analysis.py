@@ -175,7 +175,7 @@ def _verdicts(
     """State, winner and why, of every experiment: the first of these that holds.
 
     A wrong split; a winner at the first look that has one (or the harm that it does); too little at
-    the last look; no difference; none.
+    the last look, or a row that cannot be read at any; no difference; none.
     """
     experiment = np.repeat(np.arange(len(first)), last - first + 1)
     worst = np.maximum.reduceat(srm_e, first)
@@ -183,15 +183,19 @@ def _verdicts(
     found = np.flatnonzero((facts.best >= 0) & facts.enough)
     block = np.full(len(first), -1, dtype=np.intp)
     block[experiment[found[::-1]]] = found[::-1]  # written last: each experiment's first
-    arm = np.where(block >= 0, facts.best[block], -1)
+    names = [counts.experiments[n] for n in last.tolist()] if counts.unread else []
+    unread = np.array([name in counts.unread for name in names] or [False] * len(last))
+    arm = np.where((block >= 0) & ~unread, facts.best[block], -1)
     harmed = (arm >= 0) & facts.harmed[arm]
-    cases = [invalid, harmed, arm >= 0, ~facts.enough[last], facts.equal[last]]
+    cases = [invalid, harmed, arm >= 0, ~facts.enough[last] | unread, facts.equal[last]]
     code = np.select(cases, range(len(cases)), len(cases))
     states = np.array(_ORDER, dtype=object)[code].tolist()
     winners: list[str | None] = [None] * len(first)
     reasons = np.array(_reasons(config), dtype=object)[code].tolist()
     for n in np.flatnonzero(code == 2).tolist():
         winners[n] = counts.variants[arm[n]]
+    for n in np.flatnonzero(unread & ~invalid).tolist():
+        reasons[n] = f"no verdict: {counts.unread[names[n]]} could not be used"
     for n in np.flatnonzero(code == 1).tolist():
         reasons[n] = f"{counts.variants[arm[n]]} wins, but {reasons[n]}"
     wrong = np.flatnonzero(invalid)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from huntaze_pipeline.errors import Problem, Problems
 from huntaze_pipeline.measurement.effects import Effect
 from huntaze_pipeline.measurement.moments import Array
 
@@ -18,6 +19,19 @@ class Prior:
 
     mean: float = 0.0
     variance: float = 0.3**2
+
+
+def belief(deviation: float | None) -> Prior | None:
+    """Return the prior around no lift with this standard deviation; None for none.
+
+    Raises:
+        Problems: it is not above zero.
+    """
+    if deviation is None:
+        return None
+    if not deviation > 0:
+        raise Problems([Problem("prior", f"is {deviation:g}: must be above zero")])
+    return Prior(0.0, deviation**2)
 
 
 @dataclass(frozen=True, slots=True)

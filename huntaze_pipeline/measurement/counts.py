@@ -14,13 +14,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from huntaze_pipeline.errors import ImportFileError, Problem
-from huntaze_pipeline.measurement import rows
+from huntaze_pipeline.measurement import doubts, rows
 from huntaze_pipeline.measurement.moments import Array
 from huntaze_pipeline.measurement.rows import Columns
 
 MOST_ARMS = 100
 Duplicates = Literal["number", "sum", "refuse"]
-_TRUE = ("true", "1", "1.0", "yes", "y", "t", "control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,9 @@ class Counts:
     problems: list[Problem] = field(default_factory=list)
     dropped: int = 0
     """Rows left out."""
+    unread: dict[str, str] = field(default_factory=dict)
+    """Experiments with a row that was left out, and the first such row: what is left of them can
+    be shown, not decided."""
 
     @property
     def lengths(self) -> NDArray[np.intp]:
@@ -90,13 +92,23 @@ def load(frame: pl.DataFrame, columns: Columns, duplicates: Duplicates = "number
         ImportFileError: a named column is missing, or no experiment is left.
     """
     table = rows.typed(frame, columns)
-    good, problems = rows.checked(table)
-    good, more = _labelled(good, columns, duplicates)
-    good, rest = _comparable(good)
+    right, problems = rows.checked(table)
+    labelled, more = _labelled(right, columns, duplicates)
+    good, rest = _comparable(labelled)
     problems += more + rest
     if good.is_empty():
         raise ImportFileError(problems or [Problem("file", "holds no rows")])
-    return _arranged(good, problems, len(table) - len(good))
+    kept = labelled if duplicates == "refuse" else right
+    return _arranged(good, problems, len(table) - len(good), _unread(table, kept))
+
+
+def _unread(table: pl.DataFrame, kept: pl.DataFrame) -> dict[str, str]:
+    """Each experiment's first row that was left out; not an arm that was to get nobody."""
+    lost = table.join(kept, on="row", how="anti", maintain_order="left")
+    meant = lost.filter(((pl.col("n") != 0) | (pl.col("weight") != 0)).fill_null(True))
+    found = meant.group_by("experiment", maintain_order=True).first()
+    places = zip(found["row"], found["experiment"], found["variant"], strict=True)
+    return {place[1]: rows.place(*place) for place in places}
 
 
 def _labelled(
@@ -157,7 +169,9 @@ def _comparable(table: pl.DataFrame) -> tuple[pl.DataFrame, list[Problem]]:
     return table.filter((arms >= 2) & (arms <= MOST_ARMS)), problems
 
 
-def _arranged(table: pl.DataFrame, problems: list[Problem], dropped: int) -> Counts:
+def _arranged(
+    table: pl.DataFrame, problems: list[Problem], dropped: int, unread: dict[str, str]
+) -> Counts:
     table, more = _ordered(table)
     block = table.select(pl.struct("experiment", "look").rle_id()).to_series().to_numpy()
     starts = np.flatnonzero(np.diff(block, prepend=-1))
@@ -177,6 +191,7 @@ def _arranged(table: pl.DataFrame, problems: list[Problem], dropped: int) -> Cou
         guardrail=table["guardrail"].to_numpy(),
         problems=problems + more,
         dropped=dropped,
+        unread=unread,
     )
 
 
@@ -185,7 +200,7 @@ def _ordered(table: pl.DataFrame) -> tuple[pl.DataFrame, list[Problem]]:
 
     An arm keeps its place and its role in all looks, or pairs could not be followed over them.
     """
-    flag = pl.col("control").str.strip_chars().str.to_lowercase().is_in(_TRUE)
+    flag = doubts.mark().is_in(doubts.YES)
     named = pl.col("control") == pl.col("variant")
     arm = ("experiment", "variant")
     chosen = table.with_columns(
@@ -195,23 +210,5 @@ def _ordered(table: pl.DataFrame) -> tuple[pl.DataFrame, list[Problem]]:
         pl.col("look").cast(pl.Float64, strict=False).alias("_l"),
     )
     order = chosen.sort("_e", "_l", "look", ~pl.col("first"), "_v", nulls_last=True)
-    problems = _doubtful(order)
+    problems = doubts.of(order)
     return order.drop("_e", "_v", "_l", "first"), problems
-
-
-def _doubtful(table: pl.DataFrame) -> list[Problem]:
-    """What is kept but looks wrong: several controls, counts that fall from look to look."""
-    controls = pl.col("variant").filter(pl.col("first")).n_unique().alias("controls")
-    several = table.group_by("experiment", maintain_order=True).agg(controls)
-    fall = pl.col("n") < pl.col("n").shift(1).over("experiment", "variant")
-    fallen = table.filter(fall).group_by("experiment", maintain_order=True).first()
-    return [
-        Problem(f"experiment {name}", f"names {number} controls: the first one is taken")
-        for name, number in several.filter(pl.col("controls") > 1).rows()
-    ] + [
-        Problem(
-            rows.place(row["row"], row["experiment"], row["variant"]),
-            f"n falls at look {row['look']}: looks must hold cumulative counts",
-        )
-        for row in fallen.rows(named=True)
-    ]

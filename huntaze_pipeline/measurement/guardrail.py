@@ -75,10 +75,10 @@ def _edge(x: Array, n: Array, far: Array, near: Array, alpha: Array) -> Array:
     """Bisect between a rate that may be excluded (far) and one that is not (near)."""
     from scipy.special import betaln, xlog1py, xlogy
 
-    mixture = betaln(PRIOR[0] + x, PRIOR[1] + n - x) - betaln(*PRIOR)
-    for _ in range(60):
+    mixture = betaln(PRIOR[0] + x, PRIOR[1] + n - x) - betaln(*PRIOR) + np.log(alpha)
+    for _ in range(40):
         middle = (far + near) / 2
-        out = mixture - xlogy(x, middle) - xlog1py(n - x, -middle) >= -np.log(alpha)
+        out = mixture >= xlogy(x, middle) + xlog1py(n - x, -middle)
         far, near = np.where(out, middle, far), np.where(out, near, middle)
     return far
 

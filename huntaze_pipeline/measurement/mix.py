@@ -119,7 +119,8 @@ def _report(joined: _Sums, found: Paths, rules: Rules, worth: Worth) -> dict[str
             "stderr": dict(zip(found.channels, values.error.tolist(), strict=True)),
         },
         "influenced": _priced(joined.influenced),
-        "rules": {key: str(value) for key, value in asdict(rules).items()},
+        "rules": asdict(rules)
+        | {name: getattr(rules, name).total_seconds() for name in ("lookback", "half_life")},
         "notes": _notes(nulls, chain.channels, joined.strangers if not reached else None),
     }
 

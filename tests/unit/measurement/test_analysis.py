@@ -37,6 +37,31 @@ def test_two_good_arms_that_tie_leave_no_winner():
     assert (entry["state"], entry["winner"]) == ("no_winner", None)
 
 
+@pytest.mark.parametrize(
+    "third", [("e", "c", 1000, -1), ("e", "c", 0, 0), ("e", "c", 10, 900), ("e", None, 1000, 100)]
+)
+def test_an_experiment_with_a_row_that_is_left_out_has_no_winner(third):
+    entry = one([("e", "a", 1000, 100), ("e", "b", 1000, 150), third])
+    assert (entry["state"], entry["winner"]) == ("insufficient_data", None)
+    assert entry["reason"].startswith("no verdict: row 3 (experiment e")
+
+
+def test_a_row_left_out_at_any_look_leaves_no_winner_and_other_experiments_theirs():
+    rows = [*looks(0.05, 0.065), ("e", "c", 1000, 1001, 1), ("f", "a", 5000, 250, 1)]
+    found = judge([*rows, ("f", "b", 5000, 350, 1)], look="look")
+    assert found.states == ["insufficient_data", "winner"]
+
+
+def test_a_wrong_split_is_told_before_a_row_that_is_left_out():
+    rows = [("e", "a", 5000, 250), ("e", "b", 4000, 350), ("e", "c", 0, 0)]
+    assert one(rows)["state"] == "invalid_srm"
+
+
+def test_an_arm_that_was_to_get_nobody_may_have_nobody():
+    rows = [("e", "a", 1000, 100, 1), ("e", "b", 1000, 150, 1), ("e", "c", 0, 0, 0)]
+    assert one(rows, weight="weight")["winner"] == "b"
+
+
 def test_a_wrong_split_makes_every_result_invalid():
     entry = one([("e", "a", 5000, 250), ("e", "b", 4000, 350)])
     assert entry["state"] == "invalid_srm"

@@ -177,3 +177,26 @@ def test_nothing_left_is_an_error_with_every_reason():
     with pytest.raises(ImportFileError) as caught:
         load([arm("a", "x", 0, 0), arm("a", "y", 10, 99)])
     assert len(caught.value.problems) == 2
+
+
+def test_a_control_that_is_no_arm_is_told():
+    rows = [arm("a", v, 100, 9, control=c) for v, c in (("x", "z"), ("y", "no"))]
+    found = load(rows, Columns(control="control"))
+    assert list(map(str, found.problems)) == ["experiment a: its control 'z' is none of its arms"]
+    named = [arm("a", v, 100, 9, control="B") for v in "AB"]
+    assert load(named, Columns(control="control")).problems == []
+
+
+@pytest.mark.parametrize(
+    ("weights", "what"),
+    [((None, 1.0), "without a weight: an equal split is taken"), ((0.0, 0.0), "zero only")],
+)
+def test_weights_from_which_no_split_follows_are_told(weights, what):
+    rows = [arm("a", v, 100, 9, weight=w) for v, w in zip("xy", weights, strict=True)]
+    assert what in str(load(rows, Columns(weight="weight")).problems[0])
+
+
+def test_refused_duplicates_leave_an_experiment_without_a_verdict():
+    rows = [arm("a", v, 100, 9) for v in "xxyz"]
+    assert load(rows, duplicates="refuse").unread == {"a": "row 1 (experiment a, variant x)"}
+    assert load(rows, duplicates="sum").unread == {}

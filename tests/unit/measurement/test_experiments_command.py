@@ -30,12 +30,18 @@ def arms(tmp_path):
 def test_analyze_prints_every_experiment_as_strict_json(arms):
     found = load("experiments", "analyze", arms)
     assert [(e["experiment_id"], e["state"], e["winner"]) for e in found["experiments"]] == [
-        ("one", "winner", "b"), ("two", "no_winner", None),
+        ("one", "winner", "b"), ("two", "insufficient_data", None),
     ]  # fmt: skip
     assert found["problems"] == [
         {"where": "row 5 (experiment two, variant c)", "what": "n is 0: must be above 0"}
     ]
     assert found["summary"]["by_state"]["winner"] == 1
+
+
+def test_a_prior_that_is_no_spread_is_refused(arms):
+    for prior in (0, -1):
+        result = run("experiments", "analyze", arms, "--prior", prior)
+        assert f"prior: is {prior}: must be above zero" in str(result.exception)
 
 
 def test_analyze_prints_a_table_for_people(arms):
@@ -95,6 +101,12 @@ def test_simulate_prints_rates_and_draws_them(tmp_path):
     assert (tmp_path / "rules.svg").read_text().startswith("<svg")
 
 
+def test_a_chart_that_cannot_be_written_says_why(tmp_path):
+    chart = tmp_path / "nowhere" / "x.svg"
+    result = run("experiments", "simulate", "--runs", 20, "--chart", chart)
+    assert f"--chart {chart}: cannot be written: No such file" in str(result.exception)
+
+
 @pytest.fixture
 def journeys(tmp_path):
     (tmp_path / "touches.csv").write_text(
@@ -129,6 +141,9 @@ def test_attribution_of_paths_gives_the_published_removal_effects(tmp_path):
     assert found["chain_probability"] == pytest.approx(0.8)
     assert found["removal_effects"] == pytest.approx({"google": 0.75, "mailing": 0.5})
     assert "time_decay" not in found["models"]
+    assert found["rules"] == {
+        "lookback": 2_592_000, "half_life": 604_800, "position": [0.4, 0.2, 0.4], "collapse": False,
+    }  # fmt: skip
 
 
 def test_attribution_prints_a_table_for_people(journeys):
