@@ -131,6 +131,32 @@ def test_every_live_event_comes_into_the_lake_once(
     assert ids(con) == ["a", "b", "c", "d"]
 
 
+def test_a_live_click_knows_when_somebody_elses_message_was_sent(
+    store: Store, creator: str, con: DuckDBPyConnection
+) -> None:
+    def say(name: str, event_id: str, message: str, second: int) -> None:
+        at = NOON.replace(second=second)
+        told = Event(
+            creator_id="maya", event_id=event_id, name=name, fan_id="fan-1", occurred_at=at,
+            source="api", message_id=message,
+        )  # fmt: skip
+        with store.worker() as connection:
+            inbox.append(connection, [told])
+
+    say("clicked", "before", "m2", 9)
+    pull.inbox(store, con)
+    say("sent", "s1", "m1", 0)
+    say("sent", "s2", "m2", 0)
+    say("clicked", "with", "m1", 1)
+    pull.inbox(store, con)
+    say("clicked", "after", "m1", 2)
+    pull.inbox(store, con)
+    found = con.execute(
+        "select event_id, second(message_sent_at) from lake.raw.events where name = 'clicked'"
+    ).fetchall()
+    assert sorted(found) == [("after", 0), ("before", None), ("with", 0)]
+
+
 def test_an_event_that_a_file_brought_first_is_not_pulled_again(
     store: Store, creator: str, con: DuckDBPyConnection
 ) -> None:
