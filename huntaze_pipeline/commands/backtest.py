@@ -73,6 +73,7 @@ def backtest(
         if kind == "automations":
             rules = versions.automations(past, settings, book, name, live)
             found, told = _automation(past, book, rules, start, end), showing.text
+            _silent(found, rules[0])
         elif kind == "campaigns":
             scripts = versions.campaigns(past, settings, book, name, start, live)
             found, told = _campaign(past, book, scripts, start, end, at), showing.mailing
@@ -160,6 +161,17 @@ def _automation(
     entered = room.entered(past, rules, start)
     trial = room.automation(past, rules, book.policies, start, end, entered)
     return meaning.summary(past, trial, rules[0].id, book.policies)
+
+
+def _silent(found: dict[str, Any], rule: "LiveAutomation") -> None:
+    """Say on stderr why nothing triggers what listens to a segment that was not live then."""
+    segment = rule.rule.trigger.properties.get("segment")
+    if segment is not None and found.get("events") == 0:
+        told = (
+            f"nobody was told of segment {segment!r} in this period: a segment that was not live"
+            f" has no past. `huntaze rules backtest segments/{segment}` says who would have moved"
+        )
+        typer.echo(told, err=True)
 
 
 def _campaign(
