@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from huntaze_pipeline.rehearsal.past import Past
+    from huntaze_pipeline.rulebook.live import LiveAutomation
     from huntaze_pipeline.rulebook.loader import Rulebook
     from huntaze_pipeline.settings import Settings
 
@@ -71,6 +72,7 @@ def backtest(
         if kind == "automations":
             rules = versions.automations(past, settings, book, name, live)
             found = review.automation(past, rules, book.policies, start, end)
+            _silent(found, rules[0])
         elif kind == "campaigns":
             scripts = versions.campaigns(past, settings, book, name, start, live)
             found = review.campaign(past, scripts, book.policies, start, end, once=at is not None)
@@ -152,6 +154,17 @@ def _possible(kind: str, at: datetime | None, chart: Path | None) -> None:
         )
     if chart is not None and kind == "segments":
         raise typer.BadParameter("--chart draws messages, and a segment sends none")
+
+
+def _silent(found: dict[str, Any], rule: "LiveAutomation") -> None:
+    """Say on stderr why nothing triggers what listens to a segment that was not live then."""
+    segment = rule.rule.trigger.properties.get("segment")
+    if segment is not None and found.get("events") == 0:
+        told = (
+            f"nobody was told of segment {segment!r} in this period: a segment that was not live"
+            f" has no past. `huntaze rules backtest segments/{segment}` says who would have moved"
+        )
+        typer.echo(told, err=True)
 
 
 def _utc(at: datetime) -> datetime:

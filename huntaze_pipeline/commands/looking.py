@@ -58,8 +58,13 @@ def why_not(
     machine: Machine = False,
 ) -> None:
     """Say which "no" kept a fan from a rule first, and when it could be a yes."""
+    from huntaze_pipeline.errors import NotFoundError
+    from huntaze_pipeline.rehearsal import backtest
+
     moment = _utc(at) if at else _now()
     with _looking() as (connection, past, settings):
+        if not backtest.creators(past, [creator]):
+            raise NotFoundError(f"there is no creator {creator!r}; see `huntaze creators list`")
         past.creators = [creator]
         past.open(moment + timedelta(microseconds=1))
         place = folder or settings.rules_dir
@@ -82,6 +87,7 @@ def _asked(
     from huntaze_pipeline.errors import NotFoundError
     from huntaze_pipeline.rehearsal import whynot
     from huntaze_pipeline.rulebook import live, loader
+    from huntaze_pipeline.rulebook.fields import nearest
 
     creator, fan, rule, moment, event = asked
     name = rule.rpartition("/")[2]
@@ -90,11 +96,15 @@ def _asked(
         if name not in every:
             raise NotFoundError(f"no segment {name!r} is live for {creator}")
         return whynot.segment(past, every[name], fan, moment)
-    here = [a for a in live.automations(connection, [creator], []) if a.id == name]
+    running = live.automations(connection, [creator], [])
+    here = [a for a in running if a.id == name]
     if not here:
         book = loader.load(folder)
         if name not in book.automations:
-            raise NotFoundError(f"there is no automation {name!r}, live or in {folder}")
+            hint = nearest(name, {*book.automations, *(a.id for a in running)})
+            if name in book.segments:
+                hint = f"; it is a segment: write segments/{name}"
+            raise NotFoundError(f"there is no automation {name!r}, live or in {folder}{hint}")
         here = [book_automation(book, creator, name)]
     return whynot.automation(connection, past, here[0], fan, moment, event)
 

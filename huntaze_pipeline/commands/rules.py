@@ -122,8 +122,11 @@ def schema(
 def preview(
     template: Annotated[str, typer.Argument(help="The template's id: its file's name.")],
     platform: Annotated[
-        str, typer.Option(help="onlyfans, instagram, tiktok or email.")
-    ] = "onlyfans",
+        str | None,
+        typer.Option(
+            help="onlyfans, instagram, tiktok or email; default: the first of the template's."
+        ),
+    ] = None,
     locale: Annotated[str, typer.Option(help="en, fr, es, …")] = "en",
     name: Annotated[str | None, typer.Option(help="The fan's name.")] = None,
     fan: Annotated[str | None, typer.Option(help="A fan of --creator, by id.")] = None,
@@ -138,9 +141,11 @@ def preview(
     who = {"name": name, "first_name": name.split()[0]} if name and name.strip() else {}
     if fan is not None:
         who = _profile(creator, fan) | who
-    shown = room.preview(
-        loader.load(rules_folder(folder)), template, platform, who.get("locale") or locale, fan=who
-    )
+    book = loader.load(rules_folder(folder))
+    if platform is None:
+        known = book.templates.get(template)
+        platform = known.platforms[0] if known else "onlyfans"
+    shown = room.preview(book, template, platform, who.get("locale") or locale, fan=who)
     if machine:
         text = {"subject": shown.subject, "body": shown.body, "locale": shown.locale}
         typer.echo(json.dumps(text, ensure_ascii=False))

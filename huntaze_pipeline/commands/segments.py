@@ -10,6 +10,8 @@ import typer
 from huntaze_pipeline.commands.tenant import Creator, Machine, tenant
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from huntaze_pipeline.rulebook.live import LiveSegment
 
 segments = typer.Typer(
@@ -151,6 +153,15 @@ def _show(found: Any) -> None:
         typer.echo("  " + "  ".join(str(value) for value in row.values() if value is not None))
 
 
+def _evaluated(connection: "Connection", creator: str, segment: str) -> None:
+    """Say on stderr that a segment is empty because nobody has evaluated it yet."""
+    from huntaze_pipeline.audience import history as room
+
+    if not room.versions(connection, creator, segment):
+        told = f"{segment} is not evaluated yet; `huntaze segments refresh` does it now"
+        typer.echo(told, err=True)
+
+
 @segments.command()
 def members(segment: Known, creator: Creator, at: At = None) -> None:
     """Print the ids of a segment's fans, one a line."""
@@ -160,6 +171,7 @@ def members(segment: Known, creator: Creator, at: At = None) -> None:
         room.require(connection, creator, segment)
         for fan in room.members(connection, creator, segment, _moment(at)):
             typer.echo(fan)
+        _evaluated(connection, creator, segment)
 
 
 @segments.command()
@@ -174,6 +186,7 @@ def history(segment: Known, creator: Creator, machine: Machine = False) -> None:
         audience.require(connection, creator, segment)
         versions = room.versions(connection, creator, segment)
         days = room.days(connection, creator, segment)
+        _evaluated(connection, creator, segment)
     if machine:
         told = {"versions": [asdict(v) for v in versions], "days": [asdict(d) for d in days]}
         typer.echo(json.dumps(told, default=str))

@@ -94,9 +94,10 @@ def always_valid(groups: Sequence[Group], alpha: Array, tuning: Array) -> list[l
     found = paired(groups)
     effect = _effect(groups, found)
     level, size = alpha[found.owner], tuning[found.owner]
-    e = sequential.evalue(effect, level, size)
+    ready = sequential.ready(effect)
+    e = np.where(ready, sequential.evalue(effect, level, size), np.nan)
     width = sequential.halfwidth(effect.variance, effect.n, level, size)
-    width = np.where(sequential.ready(effect), width, np.inf)
+    width = np.where(ready, width, np.inf)
     return found.rows(effect, e, effect.estimate - width, effect.estimate + width, len(groups))
 
 

@@ -50,8 +50,8 @@ def compare(
     return arms, Pairs(
         block, first, second, absolute, relative,
         fixed.welch(absolute, alpha), fixed.welch(relative, alpha), fixed.fieller(a, b, alpha),
-        _running(sequential.sequence(absolute, alpha, tuning), keys),
-        _running(sequential.sequence(relative, alpha, tuning), keys),
+        _running(sequential.sequence(absolute, alpha, tuning), keys, sequential.ready(absolute)),
+        _running(sequential.sequence(relative, alpha, tuning), keys, sequential.ready(absolute)),
         belief.chance_to_win, belief.mean, belief.interval(alpha),
     )  # fmt: skip
 
@@ -82,12 +82,17 @@ def _keys(counts: Counts, block: Index, first: Index, second: Index) -> pl.DataF
     })  # fmt: skip
 
 
-def _running(now: Interval, keys: pl.DataFrame | None) -> Interval:
-    """Intersect the intervals and keep the smallest p-value of the looks so far."""
+def _running(now: Interval, keys: pl.DataFrame | None, ready: NDArray[np.bool_]) -> Interval:
+    """Intersect the intervals and keep the smallest p-value of the looks so far that count.
+
+    A single look is shown as it is.
+    """
     if keys is None:
         return now
     over = ["experiment", "a", "b"]
-    table = keys.with_columns(low=now.low, high=now.high, p=now.p_value).fill_nan(None)
+    counted = (np.where(ready, part, np.nan) for part in (now.low, now.high, now.p_value))
+    table = keys.with_columns(**dict(zip(("low", "high", "p"), counted, strict=True)))
+    table = table.fill_nan(None)
     ran = table.select(
         pl.col("low").cum_max().forward_fill().over(over),
         pl.col("high").cum_min().forward_fill().over(over),

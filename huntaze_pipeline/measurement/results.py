@@ -15,7 +15,7 @@ _NO_SPREAD = "the values of both arms do not vary: no test is possible"
 _ONE = "an arm has one recipient: its variance is unknown"
 _FEW = (
     f"an arm has fewer than {sequential.LEAST:g} conversions (or recipients without one) or too few"
-    " amounts: an always-valid interval would be infinite"
+    " amounts for looks at any time"
 )
 _EMPTY = "the intervals of the looks do not overlap: the effect changed over time"
 _OPEN = "a bound is infinite or the mean of the baseline cannot be told apart from zero"
@@ -150,7 +150,8 @@ def _reasons(analysis: Analysis) -> tuple[list[str], list[str], list[str]]:
     found = analysis.pairs
     plain = np.where(np.isfinite(found.absolute.variance), _NO_SPREAD, _ONE)
     ratio = np.where(analysis.arms.mean[found.a] == 0, _NO_BASE, plain)
-    few = np.where(sequential.ready(found.absolute), ratio, _FEW)
+    small = (found.absolute.variance > 0) & ~sequential.ready(found.absolute)
+    few = np.where(small, _FEW, ratio)
     return plain.tolist(), ratio.tolist(), few.tolist()
 
 

@@ -5,8 +5,7 @@ ever misses the truth stays at alpha. It guards against noise from peeking, not 
 only recipients whose own window has passed.
 
 The promise is asymptotic: it holds for looks from the first one at which the arms' means are about
-normal. A look before that says nothing: its interval is infinite, so that it can neither decide nor
-narrow a running intersection.
+normal. Looks before that are not `ready`: whoever decides, or intersects looks, leaves them out.
 """
 
 import numpy as np
@@ -40,14 +39,14 @@ def sequence(
     One-sided sequences use the tighter one-sided mixture (eq. 134); their p-value is found by
     widening alpha until zero is inside and is capped just below one half.
     """
-    enough = ready(effect)
+    varied = effect.variance > 0
     if side == "two":
         width = halfwidth(effect.variance, effect.n, alpha, tuning)
-        width = np.where(enough, width, np.inf)
+        width = np.where(varied, width, np.inf)
         p_value = np.minimum(1.0, 1 / evalue(effect, alpha, tuning))
         return Interval(effect.estimate - width, effect.estimate + width, p_value)
     scale = _one_sided_scale(effect.n, alpha, tuning)
-    width = np.where(enough, _one_sided(effect.variance, scale, alpha), np.inf)
+    width = np.where(varied, _one_sided(effect.variance, scale, alpha), np.inf)
     open_end = np.full_like(width, np.inf)
     if side == "greater":
         return Interval(effect.estimate - width, open_end, _tail(effect, effect.estimate, scale))
@@ -73,7 +72,7 @@ def evalue(effect: Effect, alpha: float | Array = 0.05, tuning: float | Array = 
     scale = effect.n * rho(alpha, tuning) ** 2
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         square = effect.estimate**2 / effect.variance
-        square = np.where(ready(effect), square, np.nan)
+        square = np.where(effect.variance > 0, square, np.nan)
         return np.exp(np.minimum(square * scale / (2 * (scale + 1)), 700)) / np.sqrt(scale + 1)
 
 
@@ -95,4 +94,4 @@ def _tail(effect: Effect, gain: Array, scale: Array) -> Array:
         middle = (low + high) / 2
         outside = gain > _one_sided(effect.variance, scale, middle)
         low, high = np.where(outside, low, middle), np.where(outside, middle, high)
-    return np.where(ready(effect), high, np.nan)
+    return np.where(effect.variance > 0, high, np.nan)

@@ -16,6 +16,7 @@ from huntaze_pipeline.rehearsal import looking
 from huntaze_pipeline.rehearsal.past import Past
 from huntaze_pipeline.rulebook.conditions import parse
 from huntaze_pipeline.rulebook.explanation import Part, explain
+from huntaze_pipeline.rulebook.fields import SEGMENT_EVENTS
 from huntaze_pipeline.rulebook.live import LiveAutomation, LiveSegment
 from huntaze_pipeline.rulebook.question import triggered
 
@@ -90,8 +91,15 @@ def automation(
         return _no(told, "fan", "unknown_fan: there is no such fan", yes_if="the fan is imported")
     event = _event(past, rule, fan, at, event_id)
     if event is None:
-        name = rule.rule.trigger.event
-        return _no(told, "event", f"no {name!r} of this fan is known", yes_if=f"a {name} comes in")
+        name, segment = rule.rule.trigger.event, rule.rule.trigger.properties.get("segment")
+        if name not in SEGMENT_EVENTS or segment is None:
+            return _no(
+                told, "event", f"no {name!r} of this fan is known", yes_if=f"{name} comes in"
+            )
+        verb = "came into" if name == SEGMENT_EVENTS[0] else "left"
+        because = f"the fan never {verb} segment {segment!r} since its first evaluation"
+        because += ", which tells nobody"
+        return _no(told, "event", because, yes_if=f"{name} of {segment!r} comes in")
     told.event = event
     rows = [dict(row) for row in connection.execute(_ENTRIES, values).mappings()]
     mine = [row for row in rows if row["event_id"] == event["event_id"]]
@@ -221,7 +229,7 @@ def _again(
         at = last["entered_at"] + entry.every
         return _no(
             told, "entry", f"enters every {entry.every} at most, last at {since}", yes_at=at,
-            yes_if=f"a {rule.rule.trigger.event} comes in then",
+            yes_if=f"{rule.rule.trigger.event} comes in then",
         )  # fmt: skip
     if entry.per:
         return _no(told, "entry", f"enters once for each {entry.per}, last at {since}",

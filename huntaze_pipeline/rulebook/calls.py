@@ -22,6 +22,7 @@ from huntaze_pipeline.rulebook.language import (
     FUNCTIONS,
     NAMED,
     SPECIAL,
+    finite,
     quote,
 )
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 Sql = tuple[str, Type]
 _LONGEST = timedelta(days=36_500)
+_BUCKETS = 1_000_000
 _DIGITS = 6
 """Of the largest number of events that a behaviour may be asked for."""
 
@@ -61,6 +63,8 @@ def _plain(compiler: "Compiler", name: str, node: exp.Expr) -> Sql:
     if len(given) != len(function.takes):
         takes = f"{len(function.takes)} value{'s'[: len(function.takes) > 1]}"
         return compiler.fault(f"{name} takes {takes}, not {len(given)}", node, kind=function.gives)
+    if name == "bucket" and compiler.declared is not None:
+        _buckets(compiler, given[0])
     values = [
         compiler.expect(compiler.visit(each), kind, each)[0]
         for each, kind in zip(given, function.takes, strict=True)
@@ -69,6 +73,17 @@ def _plain(compiler: "Compiler", name: str, node: exp.Expr) -> Sql:
     if name in AGES and compiler.of_row(given[0]):
         compiler.taken[sql] = None
     return sql, function.gives
+
+
+def _buckets(compiler: "Compiler", node: exp.Expr) -> None:
+    """Where files are checked, tell of a number of buckets that is none."""
+    inner = node.this if isinstance(node, exp.Neg) else node
+    number = None if is_text(inner) or not isinstance(inner, exp.Literal) else finite(inner.name)
+    if number is None:
+        return
+    if inner is not node or not number.is_integer() or not 1 <= number <= _BUCKETS:
+        what = f"bucket takes a whole number from 1, at most {_BUCKETS}: bucket(100) < 10"
+        compiler.fault(what, node)
 
 
 def _in_segment(compiler: "Compiler", node: exp.Expr, given: list[exp.Expr]) -> Sql:

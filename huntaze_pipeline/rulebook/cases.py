@@ -8,7 +8,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from huntaze_pipeline.clock import duration
 from huntaze_pipeline.events.envelope import MONEY
@@ -28,18 +28,33 @@ START = datetime(2027, 3, 1, 12, tzinfo=UTC)
 """When a test begins that does not say: Monday noon, UTC."""
 SOMEBODY = "ada"
 """The fan of a test that names none."""
+_YEARS = (1970, 2200)
+_LONGEST = timedelta(days=36_500)
 FanId = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 def _when(value: Any) -> Any:
     """Read a duration since the start, an instant, or (without a zone) the fan's own clock."""
     if isinstance(value, str) and re.match(r"^\d{4}-\d\d-\d\d", value):
-        return datetime.fromisoformat(value)
+        return _in_time(datetime.fromisoformat(value))
     if isinstance(value, str):
-        return duration(value)
+        return _short(duration(value))
     if isinstance(value, datetime | timedelta):
-        return value
+        return _in_time(value) if isinstance(value, datetime) else _short(value)
     raise ValueError(f"{value!r}: write a time since the start (36h) or 2027-03-02T09:00:00Z")
+
+
+def _in_time(value: datetime) -> datetime:
+    """Keep clear of the calendar's ends: days before and after must still have a name."""
+    if not _YEARS[0] <= value.year <= _YEARS[1]:
+        raise ValueError(f"{value.isoformat()}: tests play between {_YEARS[0]} and {_YEARS[1]}")
+    return value
+
+
+def _short(value: timedelta) -> timedelta:
+    if value > _LONGEST:
+        raise ValueError(f"{value.days} days: a test spans at most {_LONGEST.days}")
+    return value
 
 
 def _texts(value: Any) -> Any:
@@ -69,7 +84,7 @@ class Person(Strict):
     """Topic to answer; topics that are not named are agreed to."""
     suppressed: Platforms = ()
     """Platforms where the address must not be written to."""
-    last_inbound: Duration | None = None
+    last_inbound: Annotated[Duration, AfterValidator(_short)] | None = None
     """How long before the start the fan wrote last."""
 
 
@@ -114,7 +129,7 @@ class Happening(Strict):
 class Past(Happening):
     """Something that happened before the test begins; no rule reacts to it."""
 
-    ago: Duration
+    ago: Annotated[Duration, AfterValidator(_short)]
 
     @model_validator(mode="after")
     def _before(self) -> "Past":
@@ -204,7 +219,7 @@ class Setting(Strict):
     """What every test says: its name, its clock, its fans, what was and what happens."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    clock: Instant = START
+    clock: Annotated[Instant, AfterValidator(_in_time)] = START
     creator: dict[Literal["name", "zone", "currency"], str] = Field(default_factory=dict)
     fans: dict[FanId, Cast] = Field(default_factory=lambda: {SOMEBODY: Cast()})
     before: tuple[Past, ...] = ()

@@ -7,6 +7,7 @@ A node, function or field that is not listed is a fault. Calls of functions are 
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from difflib import get_close_matches
 
 from sqlglot import exp
 
@@ -23,6 +24,7 @@ from huntaze_pipeline.rulebook.language import (
     finite,
     quote,
 )
+from huntaze_pipeline.store.people import PLATFORMS
 
 Sql = tuple[str, Type]
 _COMPARE = {
@@ -132,7 +134,7 @@ class Compiler:
         if name not in SCOPES[scope] or len(parts) > 2:
             below = [OPEN[scope]] if scope in OPEN else []
             known = [f"{scope}.{f}" for f in (*SCOPES[scope], *below)]
-            return self.fault(f"unknown field {text!r}{nearest(text, known)}", node, text)
+            return self.fault(f"unknown field {text!r}{_near(name, known)}", node, text)
         self.reads.add(f"{scope}.{name}")
         return f'{scope}."{name}"', SCOPES[scope][name]
 
@@ -177,6 +179,8 @@ class Compiler:
         self, left: Sql, b: exp.Expr, right: Sql, a: exp.Expr, node: exp.Expr
     ) -> tuple[str, str]:
         """Bring two values to one type, or say that they cannot be compared."""
+        self._named_platform(left, b)
+        self._named_platform(right, a)
         if Type.NULL in (left[1], right[1]):
             if isinstance(a, exp.Null) or isinstance(b, exp.Null):
                 self.fault("nothing equals null; write `is null` or `is not null`", node, "null")
@@ -187,6 +191,14 @@ class Compiler:
         if left[1] is not right[1] and Type.NULL not in (left[1], right[1]):
             self.fault(f"{_excerpt(node)} compares {_named(left[1])} with {_named(right[1])}", a)
         return left[0], right[0]
+
+    def _named_platform(self, value: Sql, other: exp.Expr) -> None:
+        """Where files are checked, tell of a platform that there is not."""
+        asked = value[0] in ('event."platform"', 'counted."platform"')
+        if not asked or self.declared is None or not calls.is_text(other):
+            return
+        if other.name not in PLATFORMS:
+            self.fault(f"unknown platform {other.name!r}{nearest(other.name, PLATFORMS)}", other)
 
     def instant(self, value: Sql, node: exp.Expr, other: Sql) -> Sql:
         """Read a text literal beside a time as an instant, and a date beside a time as midnight."""
@@ -309,6 +321,14 @@ def _near_field(text: str, known: list[str]) -> str:
     """Find the field even when its scope was left out."""
     by_name = {name.split(".", 1)[1]: name for name in reversed(known)}
     return nearest(by_name.get(text.lower(), text), known)
+
+
+def _near(name: str, known: list[str]) -> str:
+    """Find the field by its own name: the scope before it is alike in all of them."""
+    by_name = {field.split(".", 1)[1]: field for field in known}
+    close = get_close_matches(name, by_name, n=1, cutoff=0.6)
+    listed = "; known: " + ", ".join(sorted(known)[:20])
+    return f"; did you mean {by_name[close[0]]!r}?" if close else listed
 
 
 class Counted(Compiler):

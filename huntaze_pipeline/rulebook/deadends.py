@@ -18,6 +18,20 @@ from huntaze_pipeline.rulebook.schema import Trigger
 _FLIPPED: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.GT: exp.LT, exp.LT: exp.GT, exp.GTE: exp.LTE, exp.LTE: exp.GTE, exp.EQ: exp.EQ,
 }  # fmt: skip
+_OPPOSITE: dict[type[exp.Expr], type[exp.Expr]] = {
+    exp.GT: exp.LTE, exp.LT: exp.GTE, exp.GTE: exp.LT, exp.LTE: exp.GT, exp.EQ: exp.NEQ,
+    exp.NEQ: exp.EQ,
+}  # fmt: skip
+_COUNTS = tuple(
+    f"fan.{fact}"
+    for fact in (
+        "lifetime_spend", "purchases", "tips", "messages_received", "messages_opened",
+        "messages_clicked",
+    )
+)  # fmt: skip
+"""Fields that are never negative."""
+_SIZES = ("abs", "count", "length")
+"""Functions that give nothing negative."""
 _SIGNS: dict[type[exp.Expr], Callable[[Any, Any], bool]] = {
     exp.EQ: operator.eq, exp.NEQ: operator.ne, exp.GT: operator.gt, exp.GTE: operator.ge,
     exp.LT: operator.lt, exp.LTE: operator.le,
@@ -35,6 +49,15 @@ class _Bounds:
     values: set[str] | None = None
     null: bool | None = None
     said: list[str] = field(default_factory=list)
+    nature: str = ""
+    """What it is anyway, where that is a bound."""
+
+    @property
+    def why(self) -> list[str]:
+        """What was said of it; its nature where no condition goes beyond that."""
+        ends = self.low <= 0 or self.nature.endswith(f"below {self.high:g}")
+        nature = [self.nature] if self.nature and ends else []
+        return [*nature, *dict.fromkeys(self.said)]
 
     @property
     def empty(self) -> bool:
@@ -58,13 +81,17 @@ def contradiction(conditions: Iterable[Condition], trigger: Trigger | None = Non
         if trigger.platform:
             told = f"the trigger is on {', '.join(trigger.platform)}"
             _know(known, "event.platform", set(trigger.platform), told)
+    held: dict[str, bool] = {}
     for condition in conditions:
         for part in _parts(condition.node):
             if _false(part):
                 return f"{_text(part)} is never true"
+            asked = part.this if isinstance(part, exp.Not) else part
+            if held.setdefault(_text(asked), asked is part) is not (asked is part):
+                return f"{_text(asked)} and not {_text(asked)} are never true together"
             place = _learn(known, part)
             if place is not None and known[place].empty:
-                return f"{' and '.join(dict.fromkeys(known[place].said))} are never true together"
+                return f"{' and '.join(known[place].why)} are never true together"
     return None
 
 
@@ -93,8 +120,27 @@ def _parts(node: exp.Expr | None) -> Iterator[exp.Expr]:
     elif isinstance(node, exp.And):
         yield from _parts(node.this)
         yield from _parts(node.expression)
+    elif isinstance(node, exp.Not):
+        yield from _denied(node)
     elif node is not None:
         yield node
+
+
+def _denied(node: exp.Not) -> Iterator[exp.Expr]:
+    """Yield what must hold so that a negation does; what has no value fulfils neither."""
+    inner = node.this
+    while isinstance(inner, exp.Paren):
+        inner = inner.this
+    if isinstance(inner, exp.Not):
+        yield from _parts(inner.this)
+    elif isinstance(inner, exp.Or):
+        yield from _denied(exp.Not(this=inner.this.copy()))
+        yield from _denied(exp.Not(this=inner.expression.copy()))
+    elif type(inner) in _OPPOSITE:
+        both = inner.this.copy(), inner.expression.copy()
+        yield _OPPOSITE[type(inner)](this=both[0], expression=both[1])
+    else:
+        yield exp.Not(this=inner.copy())
 
 
 def _false(node: exp.Expr) -> bool:
@@ -158,7 +204,7 @@ def _compared(known: dict[str, _Bounds], part: exp.Expr) -> str | None:
         return None
     if isinstance(value, str):
         return _know(known, place, {value}, _text(part)) if kind is exp.EQ else None
-    bounds = known.setdefault(place, _Bounds())
+    bounds = known.setdefault(place, _within(left, place))
     bounds.said.append(_text(part))
     if kind in (exp.GT, exp.GTE, exp.EQ) and (value, kind is exp.GT) > (
         bounds.low, bounds.strict_low,
@@ -171,6 +217,16 @@ def _compared(known: dict[str, _Bounds], part: exp.Expr) -> str | None:
     return place
 
 
+def _within(node: exp.Expr, place: str) -> _Bounds:
+    """Return between what an expression always lies, whatever is asked of it."""
+    called = str(node.this).lower() if isinstance(node, exp.Anonymous) else ""
+    if called == "bucket" and isinstance(size := _literal(node.expressions[0]), float) and size > 0:
+        return _Bounds(0.0, size, strict_high=True, nature=f"{place} lies from 0 to below {size:g}")
+    if place in _COUNTS or called in _SIZES:
+        return _Bounds(low=0.0, nature=f"{place} is never negative")
+    return _Bounds()
+
+
 def _know(known: dict[str, _Bounds], place: str, values: set[str], said: str) -> str:
     bounds = known.setdefault(place, _Bounds())
     bounds.values = values if bounds.values is None else bounds.values & values
@@ -179,4 +235,4 @@ def _know(known: dict[str, _Bounds], place: str, values: set[str], said: str) ->
 
 
 def _text(node: exp.Expr) -> str:
-    return node.sql(dialect="duckdb").replace('"', "")
+    return node.sql(dialect="duckdb", normalize_functions=False).replace('"', "")

@@ -59,6 +59,12 @@ class QuietHours(Strict):
     start: TimeOfDay
     end: TimeOfDay
 
+    @model_validator(mode="after")
+    def _some(self) -> "QuietHours":
+        if self.start == self.end:
+            raise ValueError("start and end are the same; leave quiet_hours out for none")
+        return self
+
 
 PERIODS = ("day", "week", "month")
 """Of the fan's own calendar; a week begins on Monday."""

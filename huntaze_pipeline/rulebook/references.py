@@ -5,6 +5,7 @@ and steps without effect by `deadends`, what a platform carries is `carriage`'s.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from huntaze_pipeline.rulebook import (
@@ -94,6 +95,7 @@ class Checker:
 
     def campaigns(self, name: str, rule: Campaign, source: Source) -> None:
         """Check one campaign."""
+        self.lifetime(rule.expires_after, (), source)
         self.topic(rule.topic, ("topic",), source)
         goals = self.draft.goals
         if rule.goal and goals is not None and rule.goal not in goals:
@@ -132,6 +134,7 @@ class Checker:
 
     def templates(self, name: str, rule: Template, source: Source) -> None:
         """Check one template."""
+        self.lifetime(rule.settings.expires_after, ("settings",), source)
         self.topic(rule.settings.topic, ("settings", "topic"), source)
         names = {variable.name for variable in rule.variables}
         for reserved in sorted(names & set(templates.WORDS)):
@@ -196,6 +199,12 @@ class Checker:
             what = f"unknown {kind[:-1]} {name!r}{nearest(name, names)}"
             source.problems.append(source.problem(path, what, name))
         return False
+
+    def lifetime(self, value: timedelta | None, path: Path, source: Source) -> None:
+        """Tell of messages that are too old as soon as they are written."""
+        if value is not None and value <= timedelta(0):
+            what = "expires_after must be longer than nothing, or no message is ever sent"
+            source.problems.append(source.problem((*path, "expires_after"), what))
 
     def topic(self, name: str | None, path: Path, source: Source) -> None:
         """Check that a topic is declared."""

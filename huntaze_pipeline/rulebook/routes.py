@@ -43,6 +43,7 @@ def _trigger(checker: "Checker", trigger: Trigger, source: Source) -> None:
         for event in trigger.silence.event:
             if stranger := checker.declared.stranger(event):
                 source.problems.append(source.problem(("trigger", "silence", "event"), stranger))
+    checker.lifetime(trigger.expires_after, ("trigger",), source)
     for key in ("entered", "left", "segment"):
         if name := getattr(trigger, key):
             checker.known("segments", name, ("trigger", key), source)
@@ -100,6 +101,7 @@ def _step(
     if step.send is not None:
         inner = path if op.delay is not None else (*path, "send")
         checker.topic(step.send.topic, (*inner, "topic"), source)
+        checker.lifetime(step.send.expires_after, inner, source)
         _send(checker, step.send, inner, source, rule)
         asked_ = [*own, *([asked] if asked else [])]
         _cold(checker, op, inner, source, rule, asked_, program)

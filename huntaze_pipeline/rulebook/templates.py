@@ -29,10 +29,11 @@ WORDS: dict[str, tuple[str, ...]] = {
 """What a template may say, besides its own variables and `fan.attributes`, `event.properties`."""
 SURE = ("fan.id", *(f"{scope}.{w}" for scope in ("creator", "campaign") for w in WORDS[scope]))
 """Words that always have a value."""
-_FILTERS = (
-    "capitalize", "default", "first", "int", "join", "last", "length", "lower", "money", "round",
-    "title", "trim", "truncate", "upper",
-)  # fmt: skip
+_FILTERS = {
+    "capitalize": 0, "default": 2, "first": 0, "int": 2, "join": 2, "last": 0, "length": 0,
+    "lower": 0, "money": 0, "round": 2, "title": 0, "trim": 1, "truncate": 4, "upper": 0,
+}  # fmt: skip
+"""With how many values each takes, at most."""
 _TESTS = ("defined", "none", "even", "odd")
 _SYNTAX = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Const,
@@ -125,9 +126,19 @@ def _node(node: nodes.Node, names: tuple[str, ...]) -> list[Fault]:
         return [Fault(f"unknown word {node.name!r}{nearest(node.name, names)}", node.name)]
     if isinstance(node, nodes.Filter) and node.name not in _FILTERS:
         return [Fault(f"unknown filter {node.name!r}{nearest(node.name, _FILTERS)}", node.name)]
+    if isinstance(node, nodes.Filter) and (told := _overfed(node)):
+        return [Fault(told, node.name)]
     if isinstance(node, nodes.Test) and node.name not in _TESTS:
         return [Fault(f"unknown test {node.name!r}{nearest(node.name, _TESTS)}", node.name)]
     return _attribute(node) if isinstance(node, nodes.Getattr) else []
+
+
+def _overfed(node: nodes.Filter) -> str | None:
+    """Say what is wrong with the number of values that a filter is given, if anything."""
+    given, most = len(node.args) + len(node.kwargs), _FILTERS[node.name]
+    if given <= most and node.dyn_args is None and node.dyn_kwargs is None:
+        return None
+    return f"{node.name} takes {f'at most {most} values' if most else 'no values'}, not {given}"
 
 
 def _attribute(node: nodes.Getattr) -> list[Fault]:

@@ -44,9 +44,22 @@ def _duration(value: Any) -> timedelta:
     return duration(value)
 
 
+_MEANT = {
+    **dict.fromkeys(
+        ("subscriber", "subscribe", "subscription", "follower", "follow"), "subscribed"
+    ),
+    **dict.fromkeys(("unsubscribe", "unfollow", "cancelled", "churned"), "unsubscribed"),
+    **dict.fromkeys(("order", "sale", "bought", "payment", "purchased"), "purchase"),
+    **dict.fromkeys(("message", "reply", "message_received"), "replied"),
+}
+"""What others call events, where the spelling leads to the wrong one."""
+
+
 def _event(value: Any) -> Any:
     if isinstance(value, str) and not known_name(value):
-        raise ValueError(f"unknown event {value!r}{nearest(value, NAMES)} (or custom:word)")
+        meant = _MEANT.get(value.lower().removeprefix("new_").removesuffix("s"))
+        hint = f"; did you mean {meant!r}?" if meant else nearest(value, NAMES)
+        raise ValueError(f"unknown event {value!r}{hint} (or custom:word)")
     return value
 
 

@@ -44,6 +44,8 @@ STEPS = [
         "the trigger is tip and event.name = 'purchase' are never true together",
     ),
     ("- send: {content: hi, platform: instagram}", "4:33", "is a cold message: instagram"),
+    ("- send: {content: hi, topic: service, expires_after: 0s}", "4:54", "longer than nothing"),
+    ("- send: {content: '{{ event.value | money(3) }}', topic: service}", "4:37", "money takes no"),
     ("- send: {content: hi, platform: email}", "4:19", "email needs a `subject`"),
     ("- send: {content: hi, subject: x, platform: onlyfans}", "4:32", "onlyfans has no subject"),
     ("- send: {content: " + "a" * 1001 + "}", "4:19", "instagram takes 1000; name the `platform`"),
@@ -73,6 +75,17 @@ def test_a_step_that_cannot_work_is_told_in_its_place(rules, steps, place, told)
         ("performed('tip') and count('purchase', where => properties.n > 1 and properties.m = 1) "
          "> 2", "4:93", "not declared in fields.yaml"),
         ("fan.attributes.citty = 'Paris'", "4:28", "did you mean 'city'?"),
+        ("event.platform = 'onlyfan'", "4:31", "unknown platform 'onlyfan'; did you mean"),
+        ("performed('tip', where => platform in ('email', 'tiktop'))", "4:62", "'tiktok'?"),
+        ("fan.nosuch > 3", "4:13", "unknown field 'fan.nosuch'; known: fan.attributes"),
+        ("bucket(0) = 0", "4:20", "bucket takes a whole number from 1"),
+        ("bucket(-5) < 3", "4:21", "bucket takes a whole number from 1"),
+        ("bucket(10) = 10", "4:13", "bucket(10) lies from 0 to below 10 and bucket(10) = 10 are"),
+        ("bucket(10) < 0", "4:13", "bucket(10) < 0 are never true together: nobody ever enters"),
+        ("fan.tips < 0", "4:13", "fan.tips is never negative and fan.tips < 0 are never true"),
+        ("in_segment('vip') and not in_segment('vip')", "4:13",
+         "in_segment('vip') and not in_segment('vip') are never true together"),
+        ("not fan.tips > 3 and fan.tips = 5", "4:13", "fan.tips <= 3 and fan.tips = 5 are never"),
         ("fan.attributes.age > 3 and fan.purchases > 5 and fan.purchases < 3", "4:13",
          "fan.purchases > 5 and fan.purchases < 3 are never true together: nobody ever enters"),
     ],
@@ -188,7 +201,7 @@ def test_a_trigger_names_segments_and_properties_that_there_are(rules):
     assert "did you mean 'segment'?" in problems(rules, automation_a=text % "segmnt: vip")[0]
 
 
-VALUE = st.sampled_from([None, -1.0, 0.0, 2.0, 2.5, 3.0])
+VALUE = st.sampled_from([None, 0.0, 1.0, 2.0, 2.5, 3.0])
 PART = st.one_of(
     st.builds(
         lambda f, o, v: f"fan.{f} {o} {v}",
@@ -198,6 +211,9 @@ PART = st.one_of(
     st.builds(lambda v: f"{v} < fan.purchases", st.sampled_from([0, 3])),
     st.sampled_from(
         ["fan.purchases is null", "fan.tips between 2 and 3", "fan.locale in ('en', 'fr')",
+         "not fan.purchases > 2", "not (fan.purchases = 1 or fan.tips >= 3)",
+         "not not fan.tips < 2",
+         "not fan.locale is null",
          "fan.locale = 'en'", "not (fan.locale = 'fr')", "fan.locale = 'fr' or fan.tips = 2",
          "fan.purchases is not null", "1 = 1", "fan.tips > -1"]
     ),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -212,21 +213,45 @@ def test_a_hostile_file_is_a_problem_and_never_a_traceback(rules, content):
     assert problems(rules)
 
 
+TESTS = """name: A
+trigger: {event: new_subscriber}
+actions: [{content: hi}]
+tests:
+  - {name: a, clock: "0001-01-01T00:00:00Z", expect: []}
+  - {name: b, clock: "9999-12-31T23:59:59Z", before: [{event: replied, ago: 999999d}], expect: []}
+  - {name: c, events: [{event: replied, at: 999999d}], expect: [], until: "9999-12-31"}
+"""
+
+
+def test_a_test_keeps_clear_of_the_ends_of_the_calendar(rules):
+    write(rules, "automations/a.yaml", TESTS)
+    found = [p.removeprefix("rules/automations/a.yaml:") for p in problems(rules)]
+    assert found[0].startswith("2:18: event: unknown event 'new_subscriber'; did you mean 'subscr")
+    assert [p.split(": ")[0] for p in found[1:]] == ["5:22", "6:22", "6:77", "7:45", "7:75"]
+
+
+def test_quiet_hours_have_a_length(rules):
+    text = (rules / "policies.yaml").read_text("utf-8")
+    changed = re.sub(r"quiet_hours: .*", 'quiet_hours: {start: "08:30", end: "08:30"}', text)
+    write(rules, "policies.yaml", changed)
+    assert "start and end are the same" in problems(rules)[0]
+
+
 WHOLE = [
     (
         "automations/a.yaml",
         "name: A\ntrigger: {event: purchase}\nconditions: fan.nosuch > 3\nactions:\n"
         "  - {template: nosuch, delay: 3}\n  - {content: 'Hi {{ fan.frist_name }}', topic: x}\n",
         ["3:13: unknown field 'fan.nosuch'", "5:16: unknown template 'nosuch'", "5:31: delay: 3",
-         "6:26: unknown word", "6:46: unknown topic 'x'"],
+         "6:26: unknown word", "6:49: unknown topic 'x'"],
     ),
     (
         "automations/a.yaml",
         "name: A\ntrigger: {event: purchase}\nconditions:\n  all:\n"
         "    - {field: fan.purchases, op: '>', value: abc}\n    - {field: fan.tips, op: mor}\n"
         "steps: [{send: nosuch}, {waits: 3d}, {wait: {event: tip, timeout: 1d}, els: []}]\n",
-        ["5:15: 'fan.purchases > 'abc'' compares", "6:30: unknown op 'mor'",
-         "7:16: unknown template 'nosuch'", "7:26: unknown key 'waits'", "7:71: unknown key 'els'"],
+        ["5:15: 'fan.purchases > 'abc'' compares", "6:29: unknown op 'mor'",
+         "7:16: unknown template 'nosuch'", "7:26: unknown key 'waits'", "7:72: unknown key 'els'"],
     ),
     (
         "campaigns/a.yaml",
