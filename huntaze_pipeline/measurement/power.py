@@ -1,11 +1,13 @@
 """How many recipients a test needs, and what it can find. Plans only: nothing here judges a test.
 
-Three designs: one look at the end (fixed), looks at twenty steps (group sequential,
-O'Brien–Fleming), and the always-valid interval, looked at twenty times too. Counts are recipients
-per arm of a two-arm test of equal sizes. Variances are each arm's own, as in the tests that decide;
-calculators that take the baseline's for both (Evan Miller's) promise too much for rare outcomes.
+Four designs: one look at the end, as published calculators plan it (fixed) and as Welch's test
+decides it (welch); looks at twenty steps (group sequential, O'Brien–Fleming); the always-valid
+interval, looked at twenty times too. Counts are recipients per arm of two arms of equal sizes.
+Variances are each arm's own, as in the tests that decide; without an effect `fixed` takes the
+baseline's for both (Evan Miller's calculator), which promises too much for rare outcomes.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,8 +19,8 @@ from huntaze_pipeline.errors import Problem, Problems
 from huntaze_pipeline.measurement import bayes, sequential, spending
 from huntaze_pipeline.measurement.effects import Effect
 
-Design = Literal["fixed", "group_sequential", "always_valid"]
-DESIGNS: tuple[Design, ...] = ("fixed", "group_sequential", "always_valid")
+Design = Literal["fixed", "group_sequential", "always_valid", "welch"]
+DESIGNS: tuple[Design, ...] = ("fixed", "group_sequential", "always_valid", "welch")
 _MOST = 1e12
 _SURE = 37.0
 """Expected events that bring the 25 which an always-valid look takes, in 98 of 100 tests."""
@@ -44,6 +46,13 @@ class Question:
         if self.deviation is not None:
             return 2 * self.deviation**2
         return sum(rate * (1 - rate) for rate in (self.baseline, self.baseline + self.effect))
+
+    @property
+    def calm(self) -> float:
+        """Variance of one recipient of each arm without an effect, added up."""
+        if self.deviation is not None:
+            return 2 * self.deviation**2
+        return 2 * self.baseline * (1 - self.baseline)
 
     @property
     def events(self) -> float:
@@ -83,12 +92,15 @@ def recipients(question: Question, design: Design = "fixed") -> float:
     from scipy.special import ndtri
 
     check(question)
-    drift = float(-ndtri(question.alpha / 2) + ndtri(question.power))
-    fixed = question.variance * drift**2 / question.effect**2
+    sure, found = float(-ndtri(question.alpha / 2)), float(ndtri(question.power))
     if design == "fixed":
-        return fixed
+        spread = sure * math.sqrt(question.calm) + found * math.sqrt(question.variance)
+        return spread**2 / question.effect**2
+    welch = question.variance * (sure + found) ** 2 / question.effect**2
+    if design == "welch":
+        return welch
     if design == "group_sequential":
-        return fixed * inflation(question.alpha, question.power)
+        return welch * inflation(question.alpha, question.power)
     return _root(lambda n: achieved(question, n, "always_valid") - question.power, 2.0)
 
 
@@ -123,8 +135,9 @@ def achieved(question: Question, n: float, design: Design = "fixed") -> float:
     from scipy.special import ndtr, ndtri
 
     drift = abs(question.effect) / float(np.sqrt(question.variance / n))
-    if design == "fixed":
-        bound = float(-ndtri(question.alpha / 2))
+    if design in ("fixed", "welch"):
+        ratio = question.calm / question.variance if design == "fixed" else 1.0
+        bound = float(-ndtri(question.alpha / 2)) * math.sqrt(ratio)
         return float(ndtr(drift - bound) + ndtr(-drift - bound))
     times = (np.arange(spending.STEPS) + 1) / spending.STEPS
     if design == "group_sequential":

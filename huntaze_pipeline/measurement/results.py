@@ -118,7 +118,7 @@ def _arms(analysis: Analysis) -> list[dict[str, Any]]:
 
 def _pairs(analysis: Analysis) -> list[dict[str, Any]]:
     found, names = analysis.pairs, analysis.counts.variants
-    plain, ratio, few = _reasons(analysis)
+    plain, ratio = _reasons(analysis)
     fixed_absolute = _tested(found.absolute, found.fixed_absolute, plain)
     fixed_relative = _tested(found.relative, found.fixed_relative, ratio)
     for entry, low, high in zip(fixed_relative, *map(numbers, found.fieller), strict=True):
@@ -126,7 +126,9 @@ def _pairs(analysis: Analysis) -> list[dict[str, Any]]:
         if low is None and "reason" not in entry:
             entry["reason"] = _OPEN
     always = zip(
-        _bounds(found.valid_absolute, few), _bounds(found.valid_relative, few), strict=True
+        _bounds(found.valid_absolute, _unready(analysis, plain)),
+        _bounds(found.valid_relative, _unready(analysis, ratio)),
+        strict=True,
     )
     rows = zip(
         found.a.tolist(), found.b.tolist(), fixed_absolute, fixed_relative, always,
@@ -145,14 +147,19 @@ def _pairs(analysis: Analysis) -> list[dict[str, Any]]:
     ]
 
 
-def _reasons(analysis: Analysis) -> tuple[list[str], list[str], list[str]]:
-    """Why a pair's test, ratio or always-valid interval cannot be had, where it cannot."""
+def _reasons(analysis: Analysis) -> tuple[list[str], list[str]]:
+    """Why a pair's difference or ratio cannot be tested, where it cannot."""
     found = analysis.pairs
     plain = np.where(np.isfinite(found.absolute.variance), _NO_SPREAD, _ONE)
     ratio = np.where(analysis.arms.mean[found.a] == 0, _NO_BASE, plain)
-    small = (found.absolute.variance > 0) & ~sequential.ready(found.absolute)
-    few = np.where(small, _FEW, ratio)
-    return plain.tolist(), ratio.tolist(), few.tolist()
+    return plain.tolist(), ratio.tolist()
+
+
+def _unready(analysis: Analysis, reasons: list[str]) -> list[str]:
+    """The same of looks at any time, which need more recipients."""
+    found = analysis.pairs.absolute
+    small = (found.variance > 0) & ~sequential.ready(found)
+    return np.where(small, _FEW, reasons).tolist()
 
 
 def _tested(effect: Effect, interval: Interval, reasons: list[str]) -> list[dict[str, Any]]:

@@ -158,7 +158,17 @@ def test_a_look_without_variance_decides_nothing_and_narrows_nothing():
 def test_an_interval_that_cannot_be_had_yet_says_what_is_missing():
     pair = one([("e", "a", 1, 0), ("e", "b", 1, 1)])["pairs"][0]
     assert pair["always_valid"]["absolute"]["ci"] is None
+    assert "do not vary" in pair["always_valid"]["absolute"]["reason"]
+    small = [("e", v, n, s, k) for k, n in ((1, 50), (2, 60)) for v, s in (("a", 9), ("b", 20))]
+    pair = one(small, look="look")["pairs"][0]
+    assert pair["always_valid"]["absolute"]["ci"] is None
     assert "fewer than 25 conversions" in pair["always_valid"]["absolute"]["reason"]
+
+
+def test_a_single_look_is_shown_however_small_it_is():
+    pair = one([("e", "a", 83, 5), ("e", "b", 99, 12)])["pairs"][0]
+    low, high = pair["always_valid"]["absolute"]["ci"]
+    assert low < 0 < high
 
 
 @pytest.mark.parametrize("total", [200, 300])

@@ -90,7 +90,7 @@ def test_fans_that_never_meet_are_told():
     bought = pl.DataFrame({"fan_id": ["1.0"], "ts": ["2026-03-02"], "value": ["5"]})
     seen, _ = records.touches(touches, Fields())
     won, _ = records.conversions(bought, Fields())
-    (note,) = mix.from_touches(seen, won, Rules())["notes"]
+    (note,) = mix.from_slices([(seen, won)], Rules())["notes"]
     assert "such as '1', conversions such as '1.0'" in note
 
 

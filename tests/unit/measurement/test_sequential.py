@@ -64,6 +64,14 @@ def test_the_sequence_is_tightest_near_its_tuning():
     assert ratio[1] == min(ratio)
 
 
+@pytest.mark.parametrize("side", ["two", "greater", "lesser"])
+def test_a_look_whose_arms_do_not_vary_says_nothing(side):
+    arms = moments.binary(1, 0), moments.binary(1, 1)
+    found = sequential.sequence(effects.absolute(*arms), side=side)
+    assert (found.low[0], found.high[0]) == (-np.inf, np.inf)
+    assert np.isnan(found.p_value[0])
+
+
 @pytest.mark.parametrize(
     ("a", "b"),
     [
@@ -73,13 +81,11 @@ def test_the_sequence_is_tightest_near_its_tuning():
         (moments.general(500, 500, 500), moments.general(500, 5000, 90_000)),
     ],
 )
-@pytest.mark.parametrize("side", ["two", "greater", "lesser"])
-def test_a_look_whose_arms_are_not_about_normal_says_nothing(a, b, side):
-    found = sequential.sequence(effects.absolute(a, b), side=side)
-    assert (found.low[0], found.high[0]) == (-np.inf, np.inf)
-    assert np.isnan(found.p_value[0])
+def test_a_look_whose_arms_are_not_about_normal_is_not_ready(a, b):
+    assert not sequential.ready(effects.absolute(a, b))[0]
 
 
 def test_values_that_cancel_out_count_by_their_recipients():
     effect = effects.absolute(moments.general(3000, 0, 3000), moments.general(3000, 900, 3000))
+    assert sequential.ready(effect)[0]
     assert sequential.sequence(effect).low[0] > 0

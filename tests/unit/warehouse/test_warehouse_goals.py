@@ -4,7 +4,7 @@ import pytest
 
 from huntaze_pipeline.errors import ModelError
 from huntaze_pipeline.warehouse import declarations, rates
-from huntaze_pipeline.warehouse.goals import declared, load
+from huntaze_pipeline.warehouse.goals import declared
 
 
 def goals(folder: Path, windows: str) -> Path:
@@ -15,7 +15,7 @@ def goals(folder: Path, windows: str) -> Path:
 
 
 def test_windows_become_seconds(tmp_path: Path) -> None:
-    found = load(goals(tmp_path, "{default: {clicked: 5d}, email: {opened: 90m}}"))
+    found = declared(goals(tmp_path, "{default: {clicked: 5d}, email: {opened: 90m}}")).windows
     assert [tuple(window) for window in found] == [
         ("purchase", "*", "clicked", 432_000),
         ("purchase", "email", "opened", 5_400),
@@ -23,7 +23,7 @@ def test_windows_become_seconds(tmp_path: Path) -> None:
 
 
 def test_without_a_file_nothing_earns_credit(tmp_path: Path) -> None:
-    assert load(tmp_path) == []
+    assert declared(tmp_path).windows == ()
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_without_a_file_nothing_earns_credit(tmp_path: Path) -> None:
 )
 def test_a_fault_names_the_file(tmp_path: Path, windows: str) -> None:
     with pytest.raises(ModelError, match=r"goals\.yaml"):
-        load(goals(tmp_path, windows))
+        declared(goals(tmp_path, windows))
 
 
 FAULTY = """
