@@ -47,6 +47,10 @@ local function finish(calls, call, made, ago)
   while start and start % SIZE ~= 1 do start = string.find(calls, call, start + 1, true) end
   if start then
     local before, after = string.sub(calls, 1, start - 1), string.sub(calls, start + SIZE)
+    -- Mostly all others have ended, and before.
+    if made and after == '' and string.sub(before, -2) == '\0\0' and entry(before, size(before)) <= at then
+      return before .. pack(at, 0)
+    end
     calls = before .. after
   elseif struct.unpack('>I6', call) > now then
     return calls
