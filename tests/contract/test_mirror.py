@@ -52,6 +52,7 @@ def test_a_changed_row_replaces_its_copy(
     assert zones(con) == before | {"fan-1": "Asia/Tokyo"}
 
 
+@pytest.mark.slow
 def test_a_message_that_waited_for_a_winner_is_there_once(
     store: Store, creator: str, con: DuckDBPyConnection
 ) -> None:

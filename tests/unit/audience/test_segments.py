@@ -128,6 +128,7 @@ _LIVE = text(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [("fan.purchases < 1e400", "no number here"), ("unforeseen(fan.purchases) > 1", "cannot be")],

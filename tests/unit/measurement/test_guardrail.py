@@ -69,6 +69,7 @@ def test_arms_that_share_no_epoch_have_no_finite_bounds_and_unknown_events_none(
     assert guardrail.bounds([unknown], np.array([0.05]), np.array([True])) == [{}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "margin"), [(0.0, 0.01), (0.002, 0.01), (0.02, 0.01), (0.3, 0.01)]
 )

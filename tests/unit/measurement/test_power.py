@@ -37,6 +37,7 @@ DECIDED = ("welch", "group_sequential", "always_valid")
 RULES = ("fixed, last look only", "group sequential (Lan-DeMets)", "always valid")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("baseline", "effect"), [(0.05, 0.01), (0.9, 0.05), (0.2, 0.05), (0.05, -0.02), (0.02, 0.03)]
 )
@@ -56,6 +57,7 @@ def test_twenty_looks_find_what_the_documented_simulation_finds():
     assert found == pytest.approx([0.784, 0.765, 0.403], abs=5e-4)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(st.floats(0.01, 0.99), st.floats(-0.9, 0.9).filter(lambda x: abs(x) > 0.01))
 def test_no_design_needs_fewer_recipients_than_one_look(baseline, effect):
