@@ -20,8 +20,9 @@ from huntaze_pipeline.delivery.rollout import Rollout
 from huntaze_pipeline.store import outflow
 from huntaze_pipeline.store.session import Store
 
-BATCH = 4000
-"""Rows per transaction, at most: a sender that meets a note before its row is committed waits."""
+BATCH = 12_000
+"""Rows per transaction, at most: a sender that meets a note before its row is committed waits, and
+so does who wants to cancel one. Half a second's work; many, so that a note has several messages."""
 HOLD_S = 30.0
 """Rows of a paused campaign, automation or account are looked at again after this long."""
 

@@ -14,7 +14,7 @@ from huntaze_pipeline.delivery.stamina import AWAY, growing
 
 TURN = 2000
 """Rows a turn: few, so that the first ones go soon."""
-FULL = 4000
+FULL = 12_000
 """Rows per turn while there are more, many of each account: a full note costs no more."""
 SET_S = 15.0
 """How often the clock is set."""

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from huntaze_pipeline.warehouse.journal import Feed
 from huntaze_pipeline.warehouse.task import Task
 
+_MOST = 0.5
+"""Above this share of a table's rows all of them are written anew."""
+_FEW = 10_000
+"""So many rows are always written alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -17,7 +22,7 @@ class Change:
     came: int
     left: int
     ids: str | None = None
-    """A SELECT of the lake's own ids of the rows that go; None when none do."""
+    """A SELECT of the lake's own ids of the rows that go; None when none do, or all."""
 
 
 def keep(task: Task, *rows: str) -> str:
@@ -41,9 +46,7 @@ def find(task: Task, fresh: str, there: str) -> Change:
         fresh: a SELECT of the rows computed anew; the task checks them first.
         there: the rows that they stand for (`keep`).
     """
-    made = task.journal.table("fresh", task.model.name)
-    task.con.execute(f"create or replace temp table {made} as {fresh}")
-    task.check(made)
+    made = _made(task, fresh)
     all_made, all_there = count(task, made), count(task, there)
     if not all_there:  # as on every new day: nothing to compare with
         return Change(Feed(f"(select {task.names} from {made})", None), all_made, 0)
@@ -58,10 +61,34 @@ def find(task: Task, fresh: str, there: str) -> Change:
     return Change(Feed(came_rows, left_rows), came, left, ids)
 
 
+def most(task: Task, keys: str) -> bool:
+    """Say whether a relation of keys names most rows of the table, and many."""
+    number = count(task, keys)
+    return number > _FEW and number > _MOST * count(task, task.table)
+
+
+def replace(task: Task, fresh: str) -> Change:
+    """Put the whole computed anew in the place of all that is there.
+
+    Where most rows are others anyway, telling them from the rest costs more than writing it.
+    """
+    made = _made(task, fresh)
+    feed = Feed(f"(select {task.names} from {made})", task.journal.before(task.model.name))
+    return Change(feed, count(task, made), count(task, task.table))
+
+
 def count(task: Task, table: str) -> int:
     """Return how many rows there are."""
     row = task.con.execute(f"select count(*) from {table}").fetchone()
     return int(row[0]) if row else 0
+
+
+def _made(task: Task, fresh: str) -> str:
+    """Compute rows anew and check them; return where they are."""
+    made = task.journal.table("fresh", task.model.name)
+    task.con.execute(f"create or replace temp table {made} as {fresh}")
+    task.check(made)
+    return made
 
 
 def _changed(task: Task, made: str, there: str) -> str:

@@ -10,11 +10,6 @@ from huntaze_pipeline.warehouse import changes, differences, merges, raw, stretc
 from huntaze_pipeline.warehouse.differences import Change
 from huntaze_pipeline.warehouse.task import Task
 
-_MOST = 0.5
-"""Above this share of a table's keys everything is built anew: one pass beats many."""
-_FEW = 10_000
-"""So many keys are always computed alone."""
-
 
 def possible(task: Task) -> bool:
     """Say whether the change can be taken in without building anew: only drivers changed.
@@ -48,7 +43,7 @@ def compare(task: Task) -> tuple[Change, str]:
 
 
 def _keys(task: Task) -> tuple[Change, str] | None:
-    """Compute the rows of the changed keys again; not when they are most of the table."""
+    """Compute the rows of the changed keys again; of all keys when they are most of the table."""
     con, part = task.con, task.part
     parts = [
         f"select {task.own(part.reads[read])} from {task.side(read, base, rows)}"
@@ -56,9 +51,11 @@ def _keys(task: Task) -> tuple[Change, str] | None:
         for rows in task.feed(base).sides
     ]
     con.execute(f"create or replace temp table _keys as {' union '.join(parts)}")
-    keys = differences.count(task, "_keys")
-    if keys > _FEW and keys > _MOST * differences.count(task, task.table):
-        return None
+    if differences.most(task, "_keys"):
+        if not task.journal.together:
+            return None  # in as many parts as the memory asks for
+        fresh = f"select {task.names} from ({task.sql()})"
+        return differences.replace(task, fresh), merges.EVERYWHERE
     limited = {
         read: f"(select r.* from {task.relation(read)} r semi join _keys k on "
         + " and ".join(f"r.{how.key.get(n, n)} is not distinct from k.{n}" for n in part.key)

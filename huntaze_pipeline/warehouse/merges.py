@@ -19,6 +19,8 @@ def take(task: Task) -> tuple[Change, str] | None:
     less = any(feed.left is not None for feed in feeds.values())
     if less and not _taken_back(task, feeds):
         return None
+    if task.part.near is None and differences.most(task, "_more"):
+        return differences.replace(task, _put(task, task.table, "_more", less)), EVERYWHERE
     near = _near(task)
     there = differences.keep(task, *_there(task, near))
     found = differences.find(task, _fresh(task, there, less), there)
@@ -98,10 +100,15 @@ def _fresh(task: Task, there: str, less: bool) -> str:
     if not less and 2 * differences.count(task, there) < differences.count(task, "_more"):
         alone = f"{more} anti join {there} t on {task.same('t', 'k')}"
         more = f"{more} semi join {there} t on {task.same('t', 'k')}"
-    both = f"(select {task.names} from {there} union all {more})"
-    key = ", ".join(task.part.key)
-    put = f"select {_merged(task)} from {both} group by {key}{_alive(task) if less else ''}"
+    put = _put(task, there, f"({more})", less)
     return f"{put} union all {alone}" if alone else put
+
+
+def _put(task: Task, there: str, more: str, less: bool) -> str:
+    """Merge two relations; with `less`, rows of which nothing is left are gone."""
+    both = f"(select {task.names} from {there} union all select {task.names} from {more})"
+    key = ", ".join(task.part.key)
+    return f"select {_merged(task)} from {both} group by {key}{_alive(task) if less else ''}"
 
 
 def _merged(task: Task) -> str:

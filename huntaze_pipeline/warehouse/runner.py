@@ -8,6 +8,7 @@ failure is reported at the end with the model and what was wrong.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import duckdb
@@ -42,18 +43,15 @@ def build(
         ModelError: some could not be built, with the reason of each; the rest are published.
     """
     models = project.select(select)
-    if not full and _complete(con, project, models):
-        try:
+    if not full:
+        # Else one by one: the others are built all the same, and the fault is told.
+        with suppress(duckdb.Error, Broken, Apart):
             return _together(con, project, models, progress)
-        except (duckdb.Error, Broken, Apart):
-            # One by one the others are built all the same, and the fault is told.
-            return _apart(con, project, models, progress, full)
     return _apart(con, project, models, progress, full)
 
 
-def _complete(con: DuckDBPyConnection, project: Project, models: Sequence[Model]) -> bool:
+def _complete(seen: Survey, project: Project, models: Sequence[Model]) -> bool:
     """Say whether every table and view is there, made by the SQL of today."""
-    seen = changes.survey(con)
     return all(
         model.name in seen.states
         and seen.states[model.name].version == changes.version(project, model)
@@ -71,6 +69,8 @@ def _together(
     journal = Journal(con, together=True)
 
     def work() -> list[Built]:
+        if not _complete(journal.look(), project, models):
+            raise Apart
         works = [Turn(con, project, model, False, journal) for model in models]
         built = []
         for model, task in zip(models, works, strict=True):

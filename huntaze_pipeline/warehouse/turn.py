@@ -137,8 +137,9 @@ class Turn:
     def _publish(self, change: Change, where: str) -> None:
         """Write the rows that differ; nothing at all when none do."""
         table = f"lake.{self.model.name}"
-        if change.ids:
-            self.con.execute(f"delete from {table} t where {where} and t.rowid in ({change.ids})")
+        if change.left:
+            some = f" and t.rowid in ({change.ids})" if change.ids else ""
+            self.con.execute(f"delete from {table} t where {where}{some}")
         if change.came:
             names = ", ".join(f'"{column}"' for column in self.model.header.columns)
             self.con.execute(

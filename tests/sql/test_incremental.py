@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from huntaze_pipeline.settings import load
-from huntaze_pipeline.warehouse import lake, models, parts, runner
+from huntaze_pipeline.warehouse import differences, lake, models, parts, runner
 
 PROJECT = models.load(load().models_dir)
 START = datetime(2026, 3, 20, tzinfo=UTC)  # days on both sides of a change to summer time
@@ -121,11 +121,17 @@ def tables(con: DuckDBPyConnection) -> dict[str, list[str]]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(event, min_size=1, max_size=30), st.lists(change, max_size=6))
+@given(
+    st.lists(event, min_size=1, max_size=30), st.lists(change, max_size=6), st.sampled_from((0, 99))
+)
 def test_taking_in_what_is_new_ends_where_building_anew_ends(
-    events: list[dict[str, Any]], changes: list[dict[str, Any]]
+    events: list[dict[str, Any]], changes: list[dict[str, Any]], few: int
 ) -> None:
-    with TemporaryDirectory() as folder, lake.private(Path(folder)) as con:
+    with (
+        TemporaryDirectory() as folder,
+        lake.private(Path(folder)) as con,
+        patch.object(differences, "_FEW", few),  # 0: a table of which most changes is replaced
+    ):
         found(con)
         runner.build(con, PROJECT)
         for portion in range(PORTIONS):

@@ -7,7 +7,7 @@ import pytest
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.errors import ModelError
-from huntaze_pipeline.warehouse import lake, models, runner
+from huntaze_pipeline.warehouse import differences, lake, models, runner
 
 DAILY = """/* ---
 description: What was paid, by day.
@@ -160,6 +160,41 @@ def test_only_rows_that_differ_are_written(con: DuckDBPyConnection, tmp_path: Pa
 
     assert written in ([("delete", 1), ("insert", 1)],
                        [("update_postimage", 1), ("update_preimage", 1)])  # fmt: skip
+
+
+RICH = """/* ---
+description: Fans who paid, with what they paid in units.
+grain: [fan_id]
+owner: team:data
+materialization: incremental
+incremental:
+  key: [fan_id]
+  reads: {marts.numbers: {}}
+columns:
+  fan_id: VARCHAR | the fan
+  units: DOUBLE | paid
+--- */
+select fan_id, micros / 1e6 as units from ref('marts.numbers')
+"""
+
+
+def test_a_table_of_which_most_changes_is_written_anew_and_its_readers_follow(
+    con: DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(differences, "_FEW", 0)
+    project(tmp_path, TOTALS)
+    found = project(tmp_path, RICH, "rich")
+    pay(con, *HISTORY, ("x", "gone", "2026-01-02 10:00:00Z", 3))
+    runner.build(con, found)
+    pay(con, *[(f"new{n}", f"f{n}", "2026-01-21 10:30:00Z", 7) for n in range(3)])
+    con.execute("delete from lake.raw.events where event_id = 'x'")
+    built = runner.build(con, found)
+    grown = rows(con), con.execute("from lake.marts.rich order by all").fetchall()
+    runner.build(con, found, full=True)
+
+    assert [(one.how, one.came, one.left) for one in built] == [("incremental", 3, 4)] * 2
+    assert grown == (rows(con), con.execute("from lake.marts.rich order by all").fetchall())
+    assert [row[0] for row in grown[1]] == ["f0", "f1", "f2"]
 
 
 def test_rows_that_left_are_taken_out_of_sums(con: DuckDBPyConnection, tmp_path: Path) -> None:
