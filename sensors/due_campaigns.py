@@ -2,15 +2,13 @@
 
 import dagster as dg
 
-from huntaze_pipeline.orchestration import ticks
+from huntaze_pipeline.orchestration import ticks, watch
 from huntaze_pipeline.orchestration.resources import Rooms
-from huntaze_pipeline.orchestration.shift import EVERY_S, SHIFTS, Job, Tell, Work
+from huntaze_pipeline.orchestration.shift import Job, Tell, Work
 from huntaze_pipeline.orchestration.ticks import Lake
 
 
-@dg.sensor(
-    minimum_interval_seconds=EVERY_S,
-    default_status=dg.DefaultSensorStatus.RUNNING,
+@watch.sensor(
     description="Starts campaigns that are due: audience, gates, variants, messages as rows.",
 )
 def due_campaigns(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
@@ -20,8 +18,6 @@ def due_campaigns(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipR
     def work(lake: Lake, tell: Tell) -> Work:
         return lambda: ticks.start(store, lake, policies, rooms.clock(), tell)
 
-    drained = SHIFTS.tick(
-        "due_campaigns", Job(rooms.lake, work), context.log.warning, linger=rooms.linger_s,
-        pause_s=1.0,
-    )  # fmt: skip
-    return dg.SkipReason(f"{drained.done} decisions in {drained.rounds} rounds")
+    return watch.keep(
+        context, rooms, "due_campaigns", Job(rooms.lake, work), "decisions", pause_s=1.0
+    )

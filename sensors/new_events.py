@@ -2,15 +2,13 @@
 
 import dagster as dg
 
-from huntaze_pipeline.orchestration import ticks
+from huntaze_pipeline.orchestration import ticks, watch
 from huntaze_pipeline.orchestration.resources import Rooms
-from huntaze_pipeline.orchestration.shift import EVERY_S, SHIFTS, Job, Tell, Work
+from huntaze_pipeline.orchestration.shift import Job, Tell, Work
 from huntaze_pipeline.orchestration.ticks import Lake
 
 
-@dg.sensor(
-    minimum_interval_seconds=EVERY_S,
-    default_status=dg.DefaultSensorStatus.RUNNING,
+@watch.sensor(
     description="Lets automations react to new events of the inbox, within a second.",
 )
 def new_events(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
@@ -21,8 +19,6 @@ def new_events(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReas
         ticks.count(store, lake)
         return lambda: ticks.react(store, lake, policies, rooms.clock(), tell)
 
-    drained = SHIFTS.tick(
-        "new_events", Job(rooms.lake, work), context.log.warning, linger=rooms.linger_s,
-        pause_s=0.05,
-    )  # fmt: skip
-    return dg.SkipReason(f"{drained.done} events read in {drained.rounds} rounds")
+    return watch.keep(
+        context, rooms, "new_events", Job(rooms.lake, work), "events read", pause_s=0.05
+    )

@@ -4,14 +4,12 @@ from contextlib import nullcontext
 
 import dagster as dg
 
-from huntaze_pipeline.orchestration import ticks
+from huntaze_pipeline.orchestration import ticks, watch
 from huntaze_pipeline.orchestration.resources import Rooms
-from huntaze_pipeline.orchestration.shift import EVERY_S, SHIFTS, Job, Tell, Work
+from huntaze_pipeline.orchestration.shift import Job, Tell, Work
 
 
-@dg.sensor(
-    minimum_interval_seconds=EVERY_S,
-    default_status=dg.DefaultSensorStatus.RUNNING,
+@watch.sensor(
     description="Delivers webhooks, signed; what fails is tried again, later and later.",
 )
 def webhooks(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason:
@@ -24,7 +22,6 @@ def webhooks(context: dg.SensorEvaluationContext, rooms: Rooms) -> dg.SkipReason
     def work(_: None, tell: Tell) -> Work:
         return lambda: ticks.post(store, key, rooms.clock(), tell)
 
-    drained = SHIFTS.tick(
-        "webhooks", Job(nullcontext, work), context.log.warning, linger=rooms.linger_s, pause_s=0.5
+    return watch.keep(
+        context, rooms, "webhooks", Job(nullcontext, work), "webhooks tried", pause_s=0.5
     )
-    return dg.SkipReason(f"{drained.done} webhooks tried in {drained.rounds} rounds")
