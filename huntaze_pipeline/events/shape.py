@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Literal
 
 from huntaze_pipeline.clock import zones
+from huntaze_pipeline.currency import CURRENCIES
 from huntaze_pipeline.events import projection
-from huntaze_pipeline.events.envelope import CURRENCIES, CUSTOM, FUTURE, LIMIT_MICROS, NAMES
+from huntaze_pipeline.events.envelope import CUSTOM, FUTURE, LIMIT_MICROS, NAMES
 from huntaze_pipeline.events.mapping import EventSpec, Mapping, Value
 from huntaze_pipeline.events.projection import Scope
 from huntaze_pipeline.sql import quoted

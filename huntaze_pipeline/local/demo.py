@@ -20,13 +20,13 @@ import httpx
 from sqlalchemy import text
 
 from huntaze_pipeline import hashing
-from huntaze_pipeline.api import keys
 from huntaze_pipeline.clock import system_clock
 from huntaze_pipeline.events import mapping as mappings
 from huntaze_pipeline.events.importer import Importer
 from huntaze_pipeline.local import instance, stack, stage, summary
 from huntaze_pipeline.rulebook import loader, registry
 from huntaze_pipeline.settings import PACKAGE, Settings
+from huntaze_pipeline.store import creators
 from huntaze_pipeline.store.outflow import FINAL
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse import lake
@@ -98,7 +98,7 @@ class Demo:
         self.say("setting up the creator, the rules and the simulator", None)
         rulebook = loader.load(self.settings.rules_dir)
         with self.store.worker() as connection:
-            key = keys.add(
+            key = creators.add(
                 connection, CREATOR, name="Complete Journey", zone="America/New_York",
                 currency="USD",
             )  # fmt: skip

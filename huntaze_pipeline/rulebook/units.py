@@ -18,7 +18,8 @@ from pydantic import (
 )
 
 from huntaze_pipeline.clock import duration
-from huntaze_pipeline.events.envelope import CURRENCIES, NAMES, known_name
+from huntaze_pipeline.currency import CURRENCIES
+from huntaze_pipeline.events.envelope import NAMES, known_name
 from huntaze_pipeline.rulebook.fields import nearest
 from huntaze_pipeline.store.people import PLATFORMS
 

@@ -6,7 +6,6 @@ roles. `huntaze_app` sees the rows of the creator named by the transaction and o
 sender, sensors, lake loader), never for a request. Both own nothing and bypass nothing.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -20,6 +19,7 @@ from sqlalchemy.pool import NullPool
 from huntaze_pipeline.errors import SettingsError, StoreError
 from huntaze_pipeline.settings import Settings
 from huntaze_pipeline.store import volley
+from huntaze_pipeline.store.creators import digest
 
 _UNREADY = ('role "', 'relation "')
 """How PostgreSQL's answer begins when a role or a table is missing."""
@@ -123,12 +123,12 @@ class Store:
         Nobody is known yet: row-level security shows this transaction, which names no creator, the
         one row whose key the transaction names. The condition says the same once more.
         """
-        digest = hashlib.sha256(api_key.encode()).hexdigest()
+        key_hash = digest(api_key)
         with self._begin("huntaze_app", "") as connection:
             connection.execute(
-                text("select set_config('huntaze.key_hash', :hash, true)"), {"hash": digest}
+                text("select set_config('huntaze.key_hash', :hash, true)"), {"hash": key_hash}
             )
-            return connection.scalar(_HOLDER, {"hash": digest})
+            return connection.scalar(_HOLDER, {"hash": key_hash})
 
     @contextmanager
     def _begin(

@@ -21,9 +21,9 @@ from pydantic import (
 
 from huntaze_pipeline import source
 from huntaze_pipeline.clock import duration
+from huntaze_pipeline.currency import CURRENCIES
 from huntaze_pipeline.errors import ModelError, Problem
 from huntaze_pipeline.events.envelope import (
-    CURRENCIES,
     LIMIT_MICROS,
     MICROS,
     MONEY,

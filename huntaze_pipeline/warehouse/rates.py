@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from huntaze_pipeline import source
+from huntaze_pipeline.currency import CURRENCIES
 from huntaze_pipeline.errors import ModelError, Problem
-from huntaze_pipeline.events.envelope import CURRENCIES
 
 FILE = "rates.yaml"
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from huntaze_pipeline.api import app, keys
+from huntaze_pipeline.api import app
 from huntaze_pipeline.campaigns import reactions
 from huntaze_pipeline.cli import app as cli
 from huntaze_pipeline.delivery import outbox
@@ -16,6 +16,7 @@ from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.local import stack
 from huntaze_pipeline.rulebook.policies import load_policies
+from huntaze_pipeline.store import creators
 
 RULES = Path(__file__).parents[2] / "rules"
 SEED = {
@@ -40,7 +41,7 @@ STEPS = {
 def call(settings, store, creator, clock):
     service = app.create(settings, clock)
     with store.worker() as connection:
-        key = keys.rotate(connection, creator)
+        key = creators.rotate(connection, creator)
 
     def request(method, path, told=None, **options):
         async def answer():

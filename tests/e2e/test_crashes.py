@@ -26,12 +26,12 @@ import yaml
 from sqlalchemy import insert, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from huntaze_pipeline.api import keys
 from huntaze_pipeline.clock import system_clock
 from huntaze_pipeline.local import fleet, keeper, stack, stage
 from huntaze_pipeline.local.folder import Folder
 from huntaze_pipeline.rulebook import loader, registry
 from huntaze_pipeline.settings import Settings, load
+from huntaze_pipeline.store import creators
 from huntaze_pipeline.store.outflow import FINAL
 from huntaze_pipeline.store.people import PLATFORMS, Account, Fan, Identity
 from huntaze_pipeline.store.session import Store
@@ -259,7 +259,7 @@ def populate(store: Store, settings: Settings) -> str:
     owner = {"creator_id": "ana"}
     numbers = range(FANS)
     with store.worker() as c:
-        key = keys.add(c, "ana", name="Ana", zone="Europe/Paris", currency="USD")
+        key = creators.add(c, "ana", name="Ana", zone="Europe/Paris", currency="USD")
         c.execute(
             insert(Account),
             [owner | {"id": account(n), "platform": PLATFORMS[n % 4], "handle": account(n),

@@ -8,10 +8,11 @@ from caller import AT_ONCE, NOW, SECRET, Client, made, paid, touch
 from pydantic import SecretStr
 from sqlalchemy import insert
 
-from huntaze_pipeline.api import app, keys
+from huntaze_pipeline.api import app
 from huntaze_pipeline.clock import FixedClock
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.settings import Settings
+from huntaze_pipeline.store import creators
 from huntaze_pipeline.store.outflow import Cost
 from huntaze_pipeline.store.planning import CampaignTemplate
 from huntaze_pipeline.store.segments import Segment
@@ -28,7 +29,7 @@ def service(settings: Settings, clock: FixedClock) -> Iterator[Any]:
 @pytest.fixture
 def maya(service: Any, store: Store, creator: str) -> Client:
     with store.worker() as c:
-        key = keys.rotate(c, creator)
+        key = creators.rotate(c, creator)
         for name, platforms in (("flash_sale", ["onlyfans", "email"]), ("teaser", ["onlyfans"])):
             row = {"creator_id": creator, "id": name, "name": name, "category": "sale"}
             row |= {"content": {}, "platforms": platforms, "rule_hash": "x", "updated_at": NOW}
@@ -41,7 +42,7 @@ def maya(service: Any, store: Store, creator: str) -> Client:
 @pytest.fixture
 def bo(service: Any, store: Store) -> Client:
     with store.worker() as c:
-        return Client(service, keys.add(c, "bo", name="Bo", zone="UTC", currency="USD"))
+        return Client(service, creators.add(c, "bo", name="Bo", zone="UTC", currency="USD"))
 
 
 @pytest.fixture

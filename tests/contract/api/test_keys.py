@@ -5,7 +5,7 @@ from typing import Any
 from caller import Client, made, message
 from sqlalchemy import insert
 
-from huntaze_pipeline.api import keys
+from huntaze_pipeline.store import creators
 from huntaze_pipeline.store.outflow import Message
 from huntaze_pipeline.store.session import Store
 
@@ -27,7 +27,7 @@ def test_the_key_may_come_in_either_header(maya: Client) -> None:
 
 def test_an_old_key_stops_working_when_it_is_rotated(maya: Client, store: Store) -> None:
     with store.worker() as c:
-        keys.rotate(c, "maya")
+        creators.rotate(c, "maya")
 
     assert maya.get("/api/campaigns").status_code == 401
 
