@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection, Row, func, select
 
-from huntaze_pipeline.api import views
+from huntaze_pipeline.api import figures, previews, views
 from huntaze_pipeline.api.bodies import StrictRoute
 from huntaze_pipeline.api.documents import ERRORS
 from huntaze_pipeline.api.drafts import CampaignRequest, StartRequest
@@ -38,7 +38,7 @@ def create(
 
     Every fault of the request is told at once, each with its field.
     """
-    draft, found = body.draft()
+    draft, unread = body.draft()
     with request.app.state.store.tenant(creator) as connection:
         try:
             row = creation.create(
@@ -48,7 +48,7 @@ def create(
                 key=key or secrets.token_hex(16),
                 now=request.app.state.clock(),
                 actor=ACTOR,
-                found=body.faults(found),
+                found=body.faults(unread),
                 goals={row[0] for row in request.app.state.goals.goals},
             )
         except Problems as error:
@@ -87,7 +87,7 @@ def preview(
     fan: Annotated[
         list[str] | None, Query(max_length=20, description="Show the messages of these fans")
     ] = None,
-) -> views.PreviewView:
+) -> previews.PreviewView:
     """Return who would get a campaign, who would not and why, when it is out and what it costs.
 
     The decisions are made for the whole audience, gates and all, and thrown away. Segments are as
@@ -97,12 +97,12 @@ def preview(
     with state.store.tenant(creator) as connection:
         row = lookup.get(connection, creator, campaign_id)
         with forecast.facts(state.settings, connection, row) as lake:
-            found = forecast.of(
+            foreseen = forecast.of(
                 connection, row, state.policies, state.clock(),
                 lambda *names: _limit(state.policies.limit(*names)),
                 lake=lake, fans=fan or (),
             )  # fmt: skip
-    return views.preview(row.id, found)
+    return previews.preview(row.id, foreseen)
 
 
 @router.post("/{campaign_id}/start", summary="Start or resume a campaign")
@@ -157,7 +157,7 @@ def numbers(
     by: Annotated[Literal["day", "hour"], Query(description="What a line of the timeline is")] = (
         "day"
     ),
-) -> views.AnalyticsView:
+) -> figures.AnalyticsView:
     """Return what has come of a campaign so far: in total, by platform, arm, segment and time.
 
     Live and provisional (`settled` is false): purchases may still come. An impression is a
@@ -170,27 +170,29 @@ def numbers(
     with state.store.tenant(creator) as connection:
         row = lookup.get(connection, creator, campaign_id)
         currency = _currency(connection, creator)
-        found = analytics.facts(connection, creator, [campaign_id], state.goals, state.bots)
+        facts = analytics.facts(connection, creator, [campaign_id], state.goals, state.bots)
         parts = analytics.shares(connection, creator, campaign_id, state.goals, state.bots)
-        cost = connection.scalar(
-            select(func.coalesce(func.sum(Cost.amount_micros), 0)).where(
-                Cost.creator_id == creator,
-                Cost.campaign_id == campaign_id,
-                Cost.currency == currency,
-            )
-        )
-    return views.analytics(
+        cost = _cost(connection, creator, campaign_id, currency)
+    return figures.analytics(
         row,
-        analytics.analyse(found, currency, parts),
+        analytics.analyse(facts, currency, parts),
         currency=currency,
-        cost_micros=int(cost or 0),
+        cost_micros=cost,
         as_of=now,
         by=by,
     )
 
 
-def _limit(found: Limit) -> tuple[int, float]:
-    return found.count, found.window_s
+def _limit(limit: Limit) -> tuple[int, float]:
+    return limit.count, limit.window_s
+
+
+def _cost(connection: Connection, creator: str, campaign_id: str, currency: str) -> int:
+    """What a campaign is known to have cost in a currency, in micro-units."""
+    paid = select(func.coalesce(func.sum(Cost.amount_micros), 0)).where(
+        Cost.creator_id == creator, Cost.campaign_id == campaign_id, Cost.currency == currency
+    )
+    return int(connection.scalar(paid) or 0)
 
 
 def _act(
@@ -216,8 +218,8 @@ def _views(
         return []
     state = request.app.state
     now = state.clock()
-    found = analytics.facts(connection, creator, ids, state.goals, state.bots)
-    totals = analytics.totals(found, _currency(connection, creator))
+    facts = analytics.facts(connection, creator, ids, state.goals, state.bots)
+    totals = analytics.totals(facts, _currency(connection, creator))
     tests = lookup.experiments(connection, creator, ids)
     return [
         views.campaign(row, totals.get(row.id), tests.get(row.id, ()), as_of=now) for row in rows

@@ -172,8 +172,8 @@ class CampaignRequest(Mended):
         A text that is no instant or no duration is a fault like any other: it is told together with
         those that only the domain can see.
         """
-        found: list[Problem] = []
-        start = _read(self.schedule.start_date, _start, "schedule.startDate", found)
+        unread: list[Problem] = []
+        start = _read(self.schedule.start_date, _start, "schedule.startDate", unread)
         draft = Draft(
             name=self.name,
             type=self.type,
@@ -182,16 +182,16 @@ class CampaignRequest(Mended):
             start_at=start if isinstance(start, datetime) else None,
             start_day=None if isinstance(start, datetime) else start,
             local_time=self.schedule.local_time,
-            end_at=_read(self.schedule.end_date, instant, "schedule.endDate", found),
+            end_at=_read(self.schedule.end_date, instant, "schedule.endDate", unread),
             recurring=self.schedule.recurring,
             segments=tuple(self.targeting.segment_ids),
             excluded=tuple(self.targeting.exclude_segment_ids),
             cap=self.targeting.cap,
             settings=self.settings.model_dump(mode="json", exclude_none=True),
-            trial=_trial(self.ab_tests[0], found) if self.ab_tests else None,
+            trial=_trial(self.ab_tests[0], unread) if self.ab_tests else None,
         )
-        _read(self.settings.expires_after, duration, "settings.expiresAfter", found)
-        return draft, found
+        _read(self.settings.expires_after, duration, "settings.expiresAfter", unread)
+        return draft, unread
 
 
 def _start(text: str) -> datetime | date:
@@ -199,10 +199,10 @@ def _start(text: str) -> datetime | date:
     return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else instant(text)
 
 
-def _trial(test: Experiment, found: list[Problem]) -> Trial:
+def _trial(test: Experiment, unread: list[Problem]) -> Trial:
     arms = (Arm(v.id, v.weight, v.template_id, v.variables) for v in test.variants)
-    window = _read(test.window, duration, "abTests.0.window", found)
-    maximum = _read(test.maximum, duration, "abTests.0.maximum", found)
+    window = _read(test.window, duration, "abTests.0.window", unread)
+    maximum = _read(test.maximum, duration, "abTests.0.maximum", unread)
     return Trial(
         arms=tuple(arms),
         metric=test.metric,
@@ -218,7 +218,7 @@ def _trial(test: Experiment, found: list[Problem]) -> Trial:
 
 
 def _read(
-    text: str | None, reader: Callable[[str], T], where: str, found: list[Problem]
+    text: str | None, reader: Callable[[str], T], where: str, unread: list[Problem]
 ) -> T | None:
     """Read a text, or note why it cannot be read."""
     if text is None:
@@ -226,7 +226,7 @@ def _read(
     try:
         return reader(text)
     except ValueError as error:
-        found.append(Problem(where, str(error)))
+        unread.append(Problem(where, str(error)))
     except OverflowError:
-        found.append(Problem(where, f"{text!r} is too long"))
+        unread.append(Problem(where, f"{text!r} is too long"))
     return None
