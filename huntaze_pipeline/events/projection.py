@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from huntaze_pipeline.events.envelope import MICROS
-from huntaze_pipeline.events.mapping import Mapping, Value
+from huntaze_pipeline.events.mapping import Mapping
+from huntaze_pipeline.events.parts import Value
 from huntaze_pipeline.events.source import Table
 from huntaze_pipeline.sql import identifier, quoted
 

@@ -12,9 +12,10 @@ from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.errors import ImportFileError, Problem
 from huntaze_pipeline.events import shape
-from huntaze_pipeline.events.mapping import EventSpec, Mapping, Value
+from huntaze_pipeline.events.field import Field
+from huntaze_pipeline.events.mapping import Mapping
+from huntaze_pipeline.events.parts import EventSpec, Value
 from huntaze_pipeline.events.projection import Scope
-from huntaze_pipeline.events.shape import Field
 from huntaze_pipeline.events.source import Table
 from huntaze_pipeline.quality.suite import Suite
 from huntaze_pipeline.sql import identifier, quoted

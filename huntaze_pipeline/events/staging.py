@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from huntaze_pipeline.events import rows, shape, sifting
-from huntaze_pipeline.events.mapping import EventSpec, Mapping
+from huntaze_pipeline.events.field import Field
+from huntaze_pipeline.events.mapping import Mapping
+from huntaze_pipeline.events.parts import EventSpec
 from huntaze_pipeline.events.projection import Scope
 from huntaze_pipeline.events.rows import Reading
-from huntaze_pipeline.events.shape import Field
 from huntaze_pipeline.quality.sieve import Holding
 from huntaze_pipeline.sql import quoted
 
