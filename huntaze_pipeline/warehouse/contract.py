@@ -73,15 +73,19 @@ def grain(con: DuckDBPyConnection, model: Model, relation: str) -> list[str]:
 def _lost(con: DuckDBPyConnection, model: Model, relation: str) -> list[str]:
     """Look for NULL in the columns that name a row: such a row has no name."""
     names = [name for name in model.header.grain if name not in model.header.optional]
-    if not names:
-        return []
-    counts = ", ".join(f"count(*) - count({name})" for name in names)
-    found = con.execute(f"select {counts} from {relation}").fetchone() or ()
+    lost = _counted(con, relation, {name: f"count(*) - count({name})" for name in names})
     return [
-        f"grain: column {name} is NULL in {lost} rows (where NULL is meant: `optional: [{name}]`)"
-        for name, lost in zip(names, found, strict=True)
-        if lost
+        f"grain: column {name} is NULL in {rows} rows (where NULL is meant: `optional: [{name}]`)"
+        for name, rows in lost.items()
     ]
+
+
+def _counted(con: DuckDBPyConnection, relation: str, wrong: dict[str, str]) -> dict[str, int]:
+    """Count the wrong rows of each column in one pass; columns that have none are left out."""
+    if not wrong:
+        return {}
+    counts = con.execute(f"select {', '.join(wrong.values())} from {relation}").fetchone() or ()
+    return {name: count for name, count in zip(wrong, counts, strict=True) if count}
 
 
 def grouped(model: Model) -> bool:
@@ -101,25 +105,21 @@ def grouped(model: Model) -> bool:
 def numbers(con: DuckDBPyConnection, model: Model, relation: str) -> list[str]:
     """Look for infinity and not-a-number: what a division by zero leaves behind."""
     floats = [column.name for column in model.columns if column.type in _FLOATS]
-    if not floats:
-        return []
-    counts = ", ".join(f'count(*) filter (not isfinite("{name}"))' for name in floats)
-    found = con.execute(f"select {counts} from {relation}").fetchone() or ()
+    wrong = {name: f'count(*) filter (not isfinite("{name}"))' for name in floats}
     return [
-        f"column {name} is no finite number in {bad} rows: was it divided by zero? (nullif(x, 0))"
-        for name, bad in zip(floats, found, strict=True)
-        if bad
+        f"column {name} is no finite number in {rows} rows: was it divided by zero? (nullif(x, 0))"
+        for name, rows in _counted(con, relation, wrong).items()
     ]
 
 
 def audits(con: DuckDBPyConnection, model: Model, relation: str) -> dict[str, list[dict[str, Any]]]:
     """Run the header's own audits on new rows; return the bad rows of each that found some."""
-    found = {}
+    failed = {}
     for name, sql in model.header.audits.items():
         bad = rows(con, f"with this as (from {relation}) {sql}")
         if bad:
-            found[name] = bad
-    return found
+            failed[name] = bad
+    return failed
 
 
 def rows(con: DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
