@@ -11,7 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from huntaze_pipeline.delivery import intents
 from huntaze_pipeline.delivery.closing import Call, Closing
@@ -117,7 +117,7 @@ class Sender:
                 wake = self._o.poll_s if claimed.wake_s is None else claimed.wake_s
                 await asyncio.sleep(min(self._o.poll_s, max(0.001, wake)))
 
-    async def _room(self) -> tuple[int, bool]:
+    async def _room(self) -> "_Room":
         """Wait for free calls; return how many, and whether they are for high messages alone.
 
         A quarter of all makes a batch worth its commit. While the processor cannot keep up, one
@@ -125,16 +125,22 @@ class Sender:
         whatever else was begun. For high messages there are places beyond.
         """
         batch, began = max(1, self._o.concurrency // 4), time.monotonic()
-        while (room := self._free(batch)) < batch and not self._halt.is_set():
+        while (free := self._free(batch)) < batch and not self._halt.is_set():
             waited = time.monotonic() - began
-            most = self._o.concurrency + self._o.reserve
-            beyond = min(self._o.reserve, most - self._closing.active)
-            if beyond > 0 and (self._urgent.is_set() or waited > LOOK_S):
-                return beyond, True
-            if room > 0 and waited > 0.05:
+            beyond = self._beyond(waited)
+            if beyond > 0:
+                return _Room(beyond, urgent=True)
+            if free > 0 and waited > 0.05:
                 break
             await asyncio.sleep(0.005)
-        return max(1, min(room, batch) if self._lag_s > LATE_S else room), False
+        return _Room(max(1, min(free, batch) if self._lag_s > LATE_S else free), urgent=False)
+
+    def _beyond(self, waited: float) -> int:
+        """How many high messages may be called for now, beyond all others."""
+        if not (self._urgent.is_set() or waited > LOOK_S):
+            return 0
+        most = self._o.concurrency + self._o.reserve
+        return min(self._o.reserve, most - self._closing.active)
 
     def _free(self, batch: int) -> int:
         most = self._o.concurrency if self._lag_s <= LATE_S else 2 * batch
@@ -261,6 +267,14 @@ class Sender:
         error = None if task.cancelled() else task.exception()
         if error is not None and not self._fault.done():
             self._fault.set_exception(error)
+
+
+class _Room(NamedTuple):
+    """Calls that may be begun."""
+
+    calls: int
+    urgent: bool
+    """They are for high messages alone."""
 
 
 def _ranks(grants: list[Grant]) -> list[list[Grant]]:
