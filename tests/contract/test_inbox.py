@@ -1,11 +1,10 @@
-import json
 from datetime import UTC, datetime, timedelta
 
+import outgoing
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from huntaze_pipeline.delivery import intents, results
 from huntaze_pipeline.events import inbox
 from huntaze_pipeline.events.envelope import Event
 from huntaze_pipeline.store import checkpoints
@@ -52,7 +51,7 @@ def test_an_event_comes_back_as_it_was_sent(store: Store, creator: str) -> None:
 
 
 def test_an_event_about_a_message_gets_what_it_does_not_name(store: Store, creator: str) -> None:
-    _messages(store, creator, 2)
+    outgoing.queued(store, creator, 2)
     sent = [
         event(1),
         event(2, message_id="1"),
@@ -67,29 +66,6 @@ def test_an_event_about_a_message_gets_what_it_does_not_name(store: Store, creat
     assert places == [
         nothing, ("email", "maya-email", "c"), ("tiktok", "maya-email", "mine"), nothing
     ]  # fmt: skip
-
-
-def test_the_messages_of_a_batch_are_found_without_reading_all(store: Store, creator: str) -> None:
-    _messages(store, creator, 9_000)
-    rows = json.dumps([{"creator_id": creator, "id": str(n), "handle": ""} for n in range(10)])
-    asked = {"asked": rows, "rows": "[]", "now": NOON, "worker": "w", "lease": 1, "books": False}
-    with store.worker() as connection:
-        for statement in (inbox._COMPLETE, intents._CLAIM, results._COMMIT):
-            plan = connection.execute(text(f"explain {statement.text}"), asked).scalars().all()
-            reads = [line for line in plan if " on messages" in line and "Update" not in line]
-            assert reads
-            assert all("pk_messages" in line for line in reads), plan
-
-
-def _messages(store: Store, creator: str, number: int) -> None:
-    with store.worker() as connection:
-        connection.execute(text(
-            "insert into messages (creator_id, id, source, source_id, fan_id, occurrence, platform,"
-            " account_id, address, content, state, not_before, idempotency_key, decided_at)"
-            f" select '{creator}', n::text, 'campaign', 'c', 'fan-1', n::text, 'email',"
-            f" '{creator}-email', 'a', 'Hi', 'queued', now(), n::text, now()"
-            f" from generate_series(1, {number}) n"
-        ))  # fmt: skip
 
 
 def test_a_tenant_cannot_write_events_of_another_creator(store: Store, creator: str) -> None:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from huntaze_pipeline.delivery import outbox
+from huntaze_pipeline.delivery.outbox import Recorded
 from huntaze_pipeline.local import stack
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.settings import Settings
@@ -53,10 +54,27 @@ def spread(names: Sequence[str], each: int, **changes: Any) -> list[Decision]:
     ]
 
 
+def record(store: Store, *decisions: Decision) -> Recorded:
+    """Write decisions to the outbox."""
+    with store.worker() as c:
+        return outbox.record(c, decisions)
+
+
+def look(store: Store, query: str) -> Any:
+    """The one row of a query, as the machinery sees it."""
+    with store.worker() as c:
+        return c.execute(text(query)).one()
+
+
+def run(store: Store, statement: str) -> None:
+    """Change something behind everybody's back."""
+    with store.worker() as c:
+        c.execute(text(statement))
+
+
 def decide(store: Store, *decisions: Decision) -> list[str]:
     """Record decisions; return their messages' ids."""
-    with store.worker() as c:
-        outbox.record(c, decisions)
+    record(store, *decisions)
     return [made.message_id for made in decisions]
 
 
