@@ -10,8 +10,8 @@ from huntaze_pipeline.settings import version
 
 ROOMS = (
     "demo", "local", "store", "ingest", "warehouse", "quality", "report", "rules", "segments",
-    "automations", "webhooks", "campaigns", "suppressions", "experiments", "goals", "delivery",
-    "monitoring", "api", "simulator", "looking", "chaos",
+    "automations", "webhooks", "campaigns", "suppressions", "experiments", "attribution", "goals",
+    "delivery", "queues", "monitoring", "api", "simulator", "looking", "chaos",
 )  # fmt: skip
 
 app = typer.Typer(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from huntaze_pipeline import settings
+from huntaze_pipeline.commands import figures
 
 if TYPE_CHECKING:
     from huntaze_pipeline.warehouse.goals import Declared
@@ -44,7 +45,7 @@ def list_(as_json: bool = JSON) -> None:
     place = settings.load().rules_dir
     rows = [_described(name, goal) for name, goal in found.known(place).items()]
     if as_json:
-        _print_json(rows)
+        figures.strict(rows)
         return
     for row in rows:
         how = "named by the event" if row["named"] else row["model"]
@@ -80,7 +81,7 @@ def compare(
         stale = proposal.stale(con, project)
         credits = proposal.compare(con, project, proposed)
     if as_json:
-        _print_json(_compared(proposed, credits) | {"stale": stale})
+        figures.strict(_compared(proposed, credits) | {"stale": stale})
         return
     _show(credits)
     if stale:
@@ -159,9 +160,3 @@ def _show(credits: "list[Credit]") -> None:
 def _line(goal: str, who: str, old: int, new: int, currency: str | None) -> None:
     money = " ".join(f"{micros / 1e6:>14,.2f}" for micros in (old, new, new - old))
     typer.echo(f"{goal[:12]:12} {who[:34]:34} {money} {currency or ''}".rstrip())
-
-
-def _print_json(value: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(value, allow_nan=False, ensure_ascii=False))
