@@ -42,9 +42,9 @@ def channel_effects(rooms: Rooms) -> dg.MaterializeResult:
     """Compute the models over whole paths, for `marts.fct_channel_credits` to share out by."""
     with rooms.lake() as lake:
         rows = channels.publish(lake)
-        told = channels.summary(lake)
+        summary = channels.summary(lake)
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": rows, "effects": dg.MetadataValue.md(told)}
+        metadata={"dagster/row_count": rows, "effects": dg.MetadataValue.md(summary)}
     )
 
 

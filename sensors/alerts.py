@@ -14,16 +14,16 @@ from huntaze_pipeline.warehouse import bots, goals
 )
 def alerts(rooms: Rooms) -> dg.SkipReason:
     """Push once a minute; a push that failed is made up by the next one."""
-    found = rooms.settings
+    given = rooms.settings
     with rooms.doorbell() as bell:
         sent = pusher.push(
             rooms.store,
-            cloudwatch.connect(found),
-            alarms.load(found.rules_dir).namespace,
+            cloudwatch.connect(given),
+            alarms.load(given.rules_dir).namespace,
             now=rooms.clock(),
-            goals=goals.declared(found.rules_dir),
-            bots=bots.load(found.rules_dir),
+            goals=goals.declared(given.rules_dir),
+            bots=bots.load(given.rules_dir),
             queue=bell.queue,
-            open_circuits=circuits.states(found, rooms.store),
+            open_circuits=circuits.states(given, rooms.store),
         )
     return dg.SkipReason(f"{sent} metrics pushed")

@@ -174,11 +174,11 @@ def executions(
     """Return passages with every step, newest first; nothing of it is ever overwritten."""
     with request.app.state.store.tenant(creator) as connection:
         history.automation(connection, creator, automation_id)
-        found, total = history.journeys(
+        journeys, total = history.journeys(
             connection, creator, automation_id=automation_id, fan_id=fan_id, state=state,
             limit=limit, offset=offset,
         )  # fmt: skip
-    shown = [JourneyView.model_validate(asdict(one)) for one in found]
+    shown = [JourneyView.model_validate(asdict(one)) for one in journeys]
     return JourneyPage(executions=shown, total=total, limit=limit, offset=offset)
 
 

@@ -46,8 +46,8 @@ class Guard:
             await response(scope, receive, send)
 
     def _counted(self, scope: Scope, receive: Receive) -> Receive:
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        if not told.isdigit() or int(told) > self.max_bytes:
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self.max_bytes:
             raise self._large()
         seen = 0
 
@@ -87,11 +87,11 @@ class StrictRequest(Request):
         Raises:
             Refusal: it is not, as by `curl -d` without a header.
         """
-        told = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if told == "application/json" or re.fullmatch(r"application/.+\+json", told):
+        media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media == "application/json" or re.fullmatch(r"application/.+\+json", media):
             return
         if await self.body():
-            said = f"the body is {told[:100] or 'of no kind'}: send it with Content-Type:"
+            said = f"the body is {media[:100] or 'of no kind'}: send it with Content-Type:"
             raise problems.Refusal(415, f"{said} application/json")
 
 
@@ -138,11 +138,11 @@ def parse(body: bytes, *, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object: which of two values of a key was meant, nobody can say."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
         raise problems.Refusal(400, f"the body has the key {twice[:100]!a} twice")
-    return found
+    return members
 
 
 def _walk(value: Any, depth: int) -> None:

@@ -93,11 +93,11 @@ def report(
     now = request.app.state.clock()
     problems: list[Problem] = []
     events: list[Event] = []
-    for index, told in enumerate(body):
-        found: list[Problem] = []
-        event = _event(told, creator, key, index, now, found)
-        found += [Problem(_camel(p.where), p.what) for p in faults(event, now, str(index))]
-        problems += told.faults(found, f"{index}.")
+    for index, asked in enumerate(body):
+        wrong: list[Problem] = []
+        event = _event(asked, creator, key, index, now, wrong)
+        wrong += [Problem(_camel(p.where), p.what) for p in faults(event, now, str(index))]
+        problems += asked.faults(wrong, f"{index}.")
         events.append(event)
     if problems:
         raise Problems(_unique(problems))
@@ -107,38 +107,38 @@ def report(
 
 
 def _event(
-    told: EventRequest, creator: str, key: str | None, index: int, now: Any, found: list[Problem]
+    asked: EventRequest, creator: str, key: str | None, index: int, now: Any, wrong: list[Problem]
 ) -> Event:
-    identity = told.id or (
+    identity = asked.id or (
         str(hashing.identifier(creator, "event", key, str(index))) if key else None
     )
     if identity is None:
         said = "is missing: give an id, or send an Idempotency-Key, so that a retry counts once"
-        found.append(Problem(f"{index}.id", said))
+        wrong.append(Problem(f"{index}.id", said))
     return Event(
         creator_id=creator,
         event_id=identity or "missing",
-        name=told.name,
-        fan_id=told.fan_id,
-        occurred_at=told.occurred_at or now,
+        name=asked.name,
+        fan_id=asked.fan_id,
+        occurred_at=asked.occurred_at or now,
         source="api",
-        platform=told.platform,
-        account_id=told.account_id,
-        campaign_id=told.campaign_id,
-        message_id=told.message_id,
-        value_micros=_money(told.value, f"{index}.value", found),
-        currency=told.currency,
-        properties=told.properties,
+        platform=asked.platform,
+        account_id=asked.account_id,
+        campaign_id=asked.campaign_id,
+        message_id=asked.message_id,
+        value_micros=_money(asked.value, f"{index}.value", wrong),
+        currency=asked.currency,
+        properties=asked.properties,
     )
 
 
-def _money(value: float | str | None, where: str, found: list[Problem]) -> int | None:
+def _money(value: float | str | None, where: str, problems: list[Problem]) -> int | None:
     if value is None:
         return None
     try:
         return micros(value)
     except ValueError as error:
-        found.append(Problem(where, str(error)))
+        problems.append(Problem(where, str(error)))
         return None
 
 

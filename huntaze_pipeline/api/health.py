@@ -62,11 +62,11 @@ def ready(request: Request, response: Response) -> Health:
     """Ask every server; 503 without PostgreSQL, `degraded` when only sending is slowed down."""
     checks = request.app.state.checks()
     response.status_code = 200 if health.ready(checks) else 503
-    found = {
+    dependencies = {
         name: Dependency(ok=c.ok, detail=c.detail, milliseconds=c.milliseconds)
         for name, c in checks.items()
     }
-    return Health(status=health.status(checks), version=version(), dependencies=found)
+    return Health(status=health.status(checks), version=version(), dependencies=dependencies)
 
 
 @router.get("/health/live", summary="Is the process alive?")

@@ -31,11 +31,11 @@ class Mended(Request):
             if not isinstance(data, dict) or not all(fault["loc"] for fault in faults):
                 raise
             try:
-                found = read(cls._without(data, [fault["loc"] for fault in faults]))
+                mended = read(cls._without(data, [fault["loc"] for fault in faults]))
             except ValidationError:
                 raise error from None
-            found._faults = [problems.fault(fault) for fault in faults]
-            return found
+            mended._faults = [problems.fault(fault) for fault in faults]
+            return mended
 
     @classmethod
     def _without(cls, data: dict[str, Any], places: Sequence[tuple[int | str, ...]]) -> Any:

@@ -117,9 +117,9 @@ def _ours(error: Exception, path: str) -> JSONResponse:
     reference = secrets.token_hex(6)
     # A database error's text repeats the statement's values: content and addresses stay out of
     # logs.
-    told = type(error).__name__ if isinstance(error, SQLAlchemyError) else repr(error)
+    fault = type(error).__name__ if isinstance(error, SQLAlchemyError) else repr(error)
     frames = "".join(traceback.format_tb(error.__traceback__))
-    _log.error("%s failed (reference %s): %s\n%s", path, reference, told, frames)
+    _log.error("%s failed (reference %s): %s\n%s", path, reference, fault, frames)
     if away:
         detail = f"a server that this needs does not answer; try again (reference {reference})"
         return document(503, detail, path=path, headers={"Retry-After": "5"})

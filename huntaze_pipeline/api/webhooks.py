@@ -64,8 +64,8 @@ async def receive(
     """
     body = await request.body()
     _verify(request.app.state.settings.webhook_secret, body, signature)
-    told = _read(body)
-    done = await run_in_threadpool(_accept, request, told)
+    items = _read(body)
+    done = await run_in_threadpool(_accept, request, items)
     return Received(
         new=done.new,
         known=done.known,
@@ -90,17 +90,17 @@ def _verify(secret: Any, body: bytes, signature: str | None) -> None:
 
 def _read(body: bytes) -> list[dict[str, Any]]:
     try:
-        told = parse(body)
+        document = parse(body)
     except json.JSONDecodeError as error:
         raise Refusal(400, f"the body is no JSON: {error.msg}") from None
-    found = told.get("receipts") if isinstance(told, dict) else None
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+    items = document.get("receipts") if isinstance(document, dict) else None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise Refusal(422, 'write {"receipts": [{…}, …]}')
-    if len(found) > MANY:
-        raise Refusal(413, f"{len(found)} receipts: send at most {MANY:,} at a time")
-    return found
+    if len(items) > MANY:
+        raise Refusal(413, f"{len(items)} receipts: send at most {MANY:,} at a time")
+    return items
 
 
-def _accept(request: Request, told: list[dict[str, Any]]) -> receipts.Accepted:
+def _accept(request: Request, items: list[dict[str, Any]]) -> receipts.Accepted:
     with request.app.state.store.worker() as connection:
-        return receipts.accept(connection, told, request.app.state.clock())
+        return receipts.accept(connection, items, request.app.state.clock())

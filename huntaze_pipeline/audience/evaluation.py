@@ -195,11 +195,11 @@ def question(group: Group, now: datetime, where: str = "", facts: str = FACTS) -
 
 def _shared(predicates: Sequence[str], moved: Mapping[str, str], as_of: str) -> list[str]:
     """Write the columns of moving values for the values, where these stand in brackets."""
-    found = list(predicates)
+    texts = list(predicates)
     for value in sorted(moved, key=len, reverse=True):
         if as_of in value and _bracketed(value.replace(as_of, "")):
-            found = [text.replace(value, moved[value]) for text in found]
-    return found
+            texts = [text.replace(value, moved[value]) for text in texts]
+    return texts
 
 
 def _bracketed(text: str) -> bool:

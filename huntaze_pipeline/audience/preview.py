@@ -110,10 +110,10 @@ def members(
         WarehouseError: the facts about the fans were never built.
     """
     _gather(connection, lake, creator_id, segments, now)
-    found: dict[str, set[str]] = {segment.id: set() for segment in segments}
+    inside: dict[str, set[str]] = {segment.id: set() for segment in segments}
     for name, fan in lake.execute("select segment_id, fan_id from _previewed").fetchall():
-        found[name].add(fan)
-    return found
+        inside[name].add(fan)
+    return inside
 
 
 def _gather(
@@ -190,5 +190,5 @@ def _overlaps(
             f" where m.segment_id = {quoted(name)} group by 1"
         ).fetchall()
     )
-    found = [Overlap(n, sizes.get(n, 0), shared.get(n, 0)) for n in names if n != name]
-    return sorted(found, key=lambda o: (-o.shared, o.segment_id))
+    overlaps = [Overlap(n, sizes.get(n, 0), shared.get(n, 0)) for n in names if n != name]
+    return sorted(overlaps, key=lambda o: (-o.shared, o.segment_id))

@@ -154,8 +154,8 @@ def refresh(
     connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     standing.prepare(lake)
     number = int(checkpoints.take(connection, _READER).get("number", 0))
-    found = _Refresh(connection, lake, segments, now, faults)
-    return found.run(number, whole)
+    turn = _Refresh(connection, lake, segments, now, faults)
+    return turn.run(number, whole)
 
 
 class _Refresh:
@@ -246,14 +246,14 @@ class _Refresh:
 
     def _lists(self) -> dict[Name, tuple[list[str], list[str]]]:
         """Bring static segments in line with their lists."""
-        found: dict[Name, tuple[list[str], list[str]]] = {}
+        listed: dict[Name, tuple[list[str], list[str]]] = {}
         for segment in self.segments:
             if segment.fans is not None:
                 came, left, size = lists.reconcile(self.connection, segment, self.now)
                 name = segment.creator_id, segment.id
-                found[name] = came, left
+                listed[name] = came, left
                 self.bases[name] = size - len(came) + len(left)
-        return found
+        return listed
 
     def _moves(self) -> set[Name]:
         """Gather in `_moves` who comes and goes; return the segments with another definition."""

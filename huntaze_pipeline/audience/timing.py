@@ -84,8 +84,8 @@ def next_at(edges: Iterable[Edge], as_of: str, columns: Mapping[str, str]) -> st
 def _span(value: str, rate: float, limits: set[float]) -> str:
     """Return the seconds until the value passes the next of its limits."""
     pad = _PAD * rate
-    found = _first(value, "<" if rate > 0 else ">", sorted(limits, reverse=rate < 0), pad)
-    return f"(({found} - {value}) / {rate!r}::DOUBLE)"
+    edge = _first(value, "<" if rate > 0 else ">", sorted(limits, reverse=rate < 0), pad)
+    return f"(({edge} - {value}) / {rate!r}::DOUBLE)"
 
 
 def _first(value: str, sign: str, limits: list[float], pad: float, last: str = "NULL") -> str:

@@ -103,22 +103,24 @@ def faults(draft: Draft, known: Known, now: datetime) -> list[Problem]:
 
 
 def _identity(draft: Draft) -> list[Problem]:
-    found: list[Problem] = []
+    problems: list[Problem] = []
     if not draft.name.strip():
-        found.append(Problem("name", "is empty"))
+        problems.append(Problem("name", "is empty"))
     if not draft.type.strip():
-        found.append(Problem("type", "is empty; write what kind of campaign it is: broadcast"))
+        problems.append(Problem("type", "is empty; write what kind of campaign it is: broadcast"))
     if not draft.platforms:
-        found.append(Problem("platforms", f"is empty; one or more of {', '.join(PLATFORMS)}"))
+        problems.append(Problem("platforms", f"is empty; one or more of {', '.join(PLATFORMS)}"))
     for index, platform in enumerate(draft.platforms):
         if platform not in PLATFORMS:
-            found.append(Problem(f"platforms.{index}", _unknown("platform", platform, PLATFORMS)))
+            problems.append(
+                Problem(f"platforms.{index}", _unknown("platform", platform, PLATFORMS))
+            )
         elif platform in draft.platforms[:index]:
-            found.append(Problem(f"platforms.{index}", f"{platform} is named twice"))
+            problems.append(Problem(f"platforms.{index}", f"{platform} is named twice"))
     priority = draft.settings.get("priority")
     if priority is not None and priority not in PRIORITIES:
-        found.append(Problem("settings.priority", _unknown("priority", priority, PRIORITIES)))
-    return found
+        problems.append(Problem("settings.priority", _unknown("priority", priority, PRIORITIES)))
+    return problems
 
 
 def _content(draft: Draft, known: Known) -> list[Problem]:
@@ -148,16 +150,16 @@ def _words(draft: Draft, known: Known) -> list[Problem]:
              f"abTests.0.variants.{index}.variables")
             for index, arm in enumerate(draft.trial.arms)
         ]  # fmt: skip
-    found: list[Problem] = []
+    problems: list[Problem] = []
     for template, given, where in uses:
         names = known.variables.get(template or "")
         if names is None:
             continue
         lacking = [n for n, needed in sorted(names.items()) if needed and given.get(n) is None]
-        found += [Problem(where, f"template {template} needs {n!r}") for n in lacking]
+        problems += [Problem(where, f"template {template} needs {n!r}") for n in lacking]
         extra = [n for n in sorted(given) if n not in names]
-        found += [Problem(f"{where}.{n}", _unknown("variable", n, names)) for n in extra]
-    return list(dict.fromkeys(found))
+        problems += [Problem(f"{where}.{n}", _unknown("variable", n, names)) for n in extra]
+    return list(dict.fromkeys(problems))
 
 
 def _goal(draft: Draft, known: Known) -> list[Problem]:
@@ -168,49 +170,49 @@ def _goal(draft: Draft, known: Known) -> list[Problem]:
 
 
 def _schedule(draft: Draft, now: datetime) -> list[Problem]:
-    found: list[Problem] = []
+    problems: list[Problem] = []
     for name, at in (("startDate", draft.start_at), ("endDate", draft.end_at)):
         if at is not None and at.tzinfo is None:
-            found.append(Problem(f"schedule.{name}", "has no zone: write 2026-03-02T12:00:00Z"))
-            return found
+            problems.append(Problem(f"schedule.{name}", "has no zone: write 2026-03-02T12:00:00Z"))
+            return problems
     if draft.end_at is not None and draft.end_at <= now:
-        found.append(Problem("schedule.endDate", "is in the past"))
+        problems.append(Problem("schedule.endDate", "is in the past"))
     elif draft.end_at is not None and draft.start_at is not None and draft.end_at <= draft.start_at:
-        found.append(Problem("schedule.endDate", "must be after startDate"))
-    told = None if draft.recurring is None else calendar.fault(draft.recurring, calendar.RECURRING)
-    if told is not None:
-        found.append(Problem("schedule.recurring", told))
-    return [*found, *_local(draft)]
+        problems.append(Problem("schedule.endDate", "must be after startDate"))
+    fault = None if draft.recurring is None else calendar.fault(draft.recurring, calendar.RECURRING)
+    if fault is not None:
+        problems.append(Problem("schedule.recurring", fault))
+    return [*problems, *_local(draft)]
 
 
 def _local(draft: Draft) -> list[Problem]:
     """A time of fans' own clocks, and a day for it."""
-    found: list[Problem] = []
+    problems: list[Problem] = []
     if draft.local_time is None:
         if draft.start_day is not None:
-            told = f"is a day: write {draft.start_day}T18:00:00Z, or a localTime beside it"
-            found.append(Problem("schedule.startDate", told))
-        return found
+            what = f"is a day: write {draft.start_day}T18:00:00Z, or a localTime beside it"
+            problems.append(Problem("schedule.startDate", what))
+        return problems
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", draft.local_time):
-        told = f"{draft.local_time!r} is no time of day: write 18:00"
-        found.append(Problem("schedule.localTime", told))
+        what = f"{draft.local_time!r} is no time of day: write 18:00"
+        problems.append(Problem("schedule.localTime", what))
     line = (draft.recurring or "").split()
     if len(line) == 5 and line[:2] != ["0", "0"]:
-        told = f"the time of day is localTime's; write '0 0 {' '.join(line[2:])}'"
-        found.append(Problem("schedule.recurring", told))
-    return found
+        what = f"the time of day is localTime's; write '0 0 {' '.join(line[2:])}'"
+        problems.append(Problem("schedule.recurring", what))
+    return problems
 
 
 def _targeting(draft: Draft, known: Known) -> list[Problem]:
-    found: list[Problem] = []
+    problems: list[Problem] = []
     for name, ids in (("segmentIds", draft.segments), ("excludeSegmentIds", draft.excluded)):
         for index, segment in enumerate(ids):
             if segment not in known.segments:
-                told = _unknown("segment", segment, known.segments)
-                found.append(Problem(f"targeting.{name}.{index}", told))
+                what = _unknown("segment", segment, known.segments)
+                problems.append(Problem(f"targeting.{name}.{index}", what))
     if draft.cap is not None and draft.cap < 1:
-        found.append(Problem("targeting.cap", "must be 1 or more"))
-    return found
+        problems.append(Problem("targeting.cap", "must be 1 or more"))
+    return problems
 
 
 def _trial(draft: Draft, known: Known) -> list[Problem]:
@@ -221,34 +223,36 @@ def _trial(draft: Draft, known: Known) -> list[Problem]:
 
 def _rule(trial: Trial) -> list[Problem]:
     """How it is decided."""
-    found: list[Problem] = []
+    problems: list[Problem] = []
     names = [arm.id for arm in trial.arms]
     if trial.metric not in METRICS:
-        found.append(Problem("abTests.0.metric", _unknown("metric", trial.metric, METRICS)))
+        problems.append(Problem("abTests.0.metric", _unknown("metric", trial.metric, METRICS)))
     if not 60 <= trial.window_s <= _YEAR_S:
-        found.append(Problem("abTests.0.window", "must lie between 1m and 366d"))
+        problems.append(Problem("abTests.0.window", "must lie between 1m and 366d"))
     if trial.maximum_s is not None and trial.maximum_s < trial.window_s:
-        found.append(Problem("abTests.0.maximum", "is shorter than window: nobody would count"))
+        problems.append(Problem("abTests.0.maximum", "is shorter than window: nobody would count"))
     if trial.fallback not in (*names, *FALLBACKS):
-        told = _unknown("fallback", trial.fallback, [*FALLBACKS, *names])
-        found.append(Problem("abTests.0.fallback", told))
-    return found
+        what = _unknown("fallback", trial.fallback, [*FALLBACKS, *names])
+        problems.append(Problem("abTests.0.fallback", what))
+    return problems
 
 
 def _arms(trial: Trial, draft: Draft, known: Known) -> list[Problem]:
-    found: list[Problem] = []
+    problems: list[Problem] = []
     names = [arm.id for arm in trial.arms]
     if len(names) < 2:
-        found.append(Problem("abTests.0.variants", "an A/B test needs two variants or more"))
+        problems.append(Problem("abTests.0.variants", "an A/B test needs two variants or more"))
     if trial.arms and not any(arm.weight > 0 for arm in trial.arms):
-        found.append(Problem("abTests.0.variants", "all weights are 0: nobody would get anything"))
+        problems.append(
+            Problem("abTests.0.variants", "all weights are 0: nobody would get anything")
+        )
     for index, arm in enumerate(trial.arms):
         where = f"abTests.0.variants.{index}"
         if arm.id in names[:index]:
-            found.append(Problem(f"{where}.id", f"variant {arm.id} is named twice"))
+            problems.append(Problem(f"{where}.id", f"variant {arm.id} is named twice"))
         if arm.template_id is not None:
-            found += _template(arm.template_id, f"{where}.templateId", draft, known)
-    return found
+            problems += _template(arm.template_id, f"{where}.templateId", draft, known)
+    return problems
 
 
 def _unknown(kind: str, name: str, names: Collection[str]) -> str:

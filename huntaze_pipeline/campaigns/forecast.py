@@ -97,10 +97,10 @@ class Forecast:
     @property
     def totals(self) -> dict[str, float]:
         """What is known to be paid, by currency."""
-        found: dict[str, float] = defaultdict(float)
+        paid: dict[str, float] = defaultdict(float)
         for price in self.prices:
-            found[price.currency] += price.total or 0.0
-        return dict(sorted(found.items()))
+            paid[price.currency] += price.total or 0.0
+        return dict(sorted(paid.items()))
 
     @property
     def eta_s(self) -> float:
@@ -187,14 +187,14 @@ def outcomes(decisions: Sequence[Decision]) -> tuple[Outcome, ...]:
     groups: dict[tuple[str, str | None], list[Decision]] = defaultdict(list)
     for decision in decisions:
         groups[decision.state, decision.reason].append(decision)
-    found = [
+    rows = [
         Outcome(
             state, reason, len(group), tuple(sorted(d.fan_id for d in group)[:EXAMPLES]),
             min((d.earliest_at for d in group if d.earliest_at), default=None),
         )
         for (state, reason), group in groups.items()
     ]  # fmt: skip
-    return tuple(sorted(found, key=lambda o: (-o.fans, o.state, o.reason or "")))
+    return tuple(sorted(rows, key=lambda o: (-o.fans, o.state, o.reason or "")))
 
 
 def prices(settings: Mapping[str, Any], messages: int) -> tuple[Price, ...]:
@@ -218,20 +218,20 @@ def samples(going: Sequence[Decision], fans: Sequence[str]) -> tuple[Sample, ...
     return tuple(Sample(d.fan_id, d.platform, d.subject, d.content, d.not_before) for d in chosen)
 
 
-def lines(found: Forecast) -> list[str]:
+def lines(forecast: Forecast) -> list[str]:
     """Say a forecast to a person, a line each."""
-    told = [f"would be decided at {found.at:%Y-%m-%d %H:%M %Z} for {found.audience:,} fans"]
-    told += [f"  {outcome.fans:>10,} {_outcome(outcome)}" for outcome in found.outcomes]
-    told.append(f"  {found.eta}")
-    if found.first_at and found.last_at and found.last_at > found.at:
-        told.append(
-            f"  due from {found.first_at:%Y-%m-%d %H:%M %Z} to {found.last_at:%Y-%m-%d %H:%M}"
+    text = [f"would be decided at {forecast.at:%Y-%m-%d %H:%M %Z} for {forecast.audience:,} fans"]
+    text += [f"  {outcome.fans:>10,} {_outcome(outcome)}" for outcome in forecast.outcomes]
+    text.append(f"  {forecast.eta}")
+    if forecast.first_at and forecast.last_at and forecast.last_at > forecast.at:
+        text.append(
+            f"  due from {forecast.first_at:%Y-%m-%d %H:%M %Z} to {forecast.last_at:%Y-%m-%d %H:%M}"
         )
-    told += [f"  costs {_price(price)}" for price in found.prices]
-    if found.prices:
-        sums = " + ".join(f"{total:,.2f} {money}" for money, total in found.totals.items())
-        told.append(f"  together {sums}")
-    return told
+    text += [f"  costs {_price(price)}" for price in forecast.prices]
+    if forecast.prices:
+        sums = " + ".join(f"{total:,.2f} {money}" for money, total in forecast.totals.items())
+        text.append(f"  together {sums}")
+    return text
 
 
 def _outcome(outcome: Outcome) -> str:

@@ -275,8 +275,8 @@ def _contacts(decisions: Sequence[Decision], policies: Policies, now: datetime) 
 
 def _capped(rows: Rows, policies: Policies) -> dict[tuple[str, str], dict[str, datetime]]:
     """Return, by fan, when capped messages went or will go, by message."""
-    found: dict[tuple[str, str], dict[str, datetime]] = {}
+    until: dict[tuple[str, str], dict[str, datetime]] = {}
     for row in rows:
         if policies.topic(row.topic).capped:
-            found.setdefault((row.creator_id, row.fan_id), {})[row.id] = row.at
-    return found
+            until.setdefault((row.creator_id, row.fan_id), {})[row.id] = row.at
+    return until

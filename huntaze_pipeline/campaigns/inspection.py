@@ -121,23 +121,23 @@ def stops(
     queued are one. A waiver lets this occurrence go, is noted in the audit, and is used up.
     """
     asked = given or suite.active("audience")
-    found = inspect(connection, campaign, policies, now, asked)
+    verdict = inspect(connection, campaign, policies, now, asked)
     about = history.Subject(campaign.creator_id, asked.name, subject(campaign), "gate")
-    history.keep(connection, about, found.results, now)
+    history.keep(connection, about, verdict.results, now)
     names = {"creator": campaign.creator_id, "id": campaign.id, "now": now}
-    if found.reason is None:
+    if verdict.reason is None:
         connection.execute(_PASSED, names)
         return False
     waiver = connection.scalar(_WAIVER, names)
-    told = {"reason": found.reason, "due_at": campaign.due_at.isoformat(),
-            "failed": [r.document() for r in results.failures(found.results)]}  # fmt: skip
+    stop = {"reason": verdict.reason, "due_at": campaign.due_at.isoformat(),
+            "failed": [r.document() for r in results.failures(verdict.results)]}  # fmt: skip
     if waiver:
         connection.execute(_PASSED, names)
-        _note(connection, campaign, "waived", now, told | {"waiver": waiver})
+        _note(connection, campaign, "waived", now, stop | {"waiver": waiver})
         return False
-    stopped = json.dumps(told | {"at": now.isoformat()})
+    stopped = json.dumps(stop | {"at": now.isoformat()})
     connection.execute(_STOP, {**names, "stopped": stopped})
-    _note(connection, campaign, "stopped", now, told)
+    _note(connection, campaign, "stopped", now, stop)
     return True
 
 
@@ -189,9 +189,9 @@ def _usual(connection: Connection, campaign: Campaign, now: datetime) -> int | N
         "id": campaign.id, "occurrence": campaign.occurrence, "now": now,
     }  # fmt: skip
     before = connection.scalar(_PREVIOUS, values)
-    found = before if before else connection.scalar(_LATELY, values)
+    size = before if before else connection.scalar(_LATELY, values)
     cap = campaign.targeting.get("cap")
-    return None if not found else min(int(found), int(cap)) if cap else int(found)
+    return None if not size else min(int(size), int(cap)) if cap else int(size)
 
 
 def _topic(connection: Connection, campaign: Campaign) -> str:

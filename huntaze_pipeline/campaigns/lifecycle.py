@@ -66,8 +66,8 @@ def start(
         "status": status, "next_send_at": due, "start_at": row.start_at or now,
         "stopped": None, "waiver": override_quality,
     }  # fmt: skip
-    told = {"key": key} | ({"override_quality": override_quality} if override_quality else {})
-    return _change(connection, row, change, "start", actor, now, told)
+    detail = {"key": key} | ({"override_quality": override_quality} if override_quality else {})
+    return _change(connection, row, change, "start", actor, now, detail)
 
 
 def pause(

@@ -50,15 +50,15 @@ def instants(day: date, clock: time, where: ZoneInfo) -> list[datetime]:
 
     A time that the clock skips is taken at the end of the gap's worth: 02:30 becomes 03:30.
     """
-    found = []
+    moments = []
     for fold in (0, 1):
         local = datetime.combine(day, clock, tzinfo=where).replace(fold=fold)
         instant = local.astimezone(UTC)
         if instant.astimezone(where).replace(tzinfo=None) == local.replace(tzinfo=None, fold=0):
-            found.append(instant)
-    if not found:
-        found = [datetime.combine(day, clock, tzinfo=where).astimezone(UTC)]
-    return sorted(set(found))
+            moments.append(instant)
+    if not moments:
+        moments = [datetime.combine(day, clock, tzinfo=where).astimezone(UTC)]
+    return sorted(set(moments))
 
 
 @lru_cache(maxsize=16_384)

@@ -49,8 +49,8 @@ def require(
     if lookup.get(connection, creator_id, campaign_id).status != "draft":
         return  # what was started once is resumed, or is told that it cannot be
     campaign = launch.one(connection, creator_id, campaign_id, now)
-    if found := lacking(connection, campaign, policies, now):
-        raise Problems([Problem("audience", str(lack)) for lack in found])
+    if lacks := lacking(connection, campaign, policies, now):
+        raise Problems([Problem("audience", str(lack)) for lack in lacks])
 
 
 def lacking(
@@ -66,8 +66,8 @@ def lacking(
         kind, _, what = (decision.reason or "").partition(": ")
         if kind in ("render_error", "too_long"):
             groups[what if kind == "render_error" else f"the text: {what}"].append(member.id)
-    found = [Lack(what, tuple(fans)) for what, fans in groups.items()]
-    return sorted(found, key=lambda lack: (-len(lack.fans), lack.what))
+    lacks = [Lack(what, tuple(fans)) for what, fans in groups.items()]
+    return sorted(lacks, key=lambda lack: (-len(lack.fans), lack.what))
 
 
 def _words(campaign: Campaign, texts: list[Template]) -> set[str]:

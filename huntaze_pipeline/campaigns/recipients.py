@@ -100,6 +100,6 @@ def with_facts(
 
 def joined(row: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     """Return a profile with the facts that a fan's state amounts to."""
-    found = facts.values(state)
-    subscribed = found.pop("subscribed_at") or row["subscribed_at"]
-    return {**row, **found, "subscribed_at": subscribed}
+    values = facts.values(state)
+    subscribed = values.pop("subscribed_at") or row["subscribed_at"]
+    return {**row, **values, "subscribed_at": subscribed}

@@ -66,8 +66,8 @@ def expire(connection: Connection, now: datetime) -> int:
 def waiting(connection: Connection) -> list[Campaign]:
     """Return the campaigns of `ready`, each once, without holding them."""
     rows = connection.execute(text(_READY), launch.named()).mappings()
-    found = [_occurrence(dict(row)) for row in rows]
-    return list({(one.creator_id, one.id): one for one in found}.values())
+    campaigns = [_occurrence(dict(row)) for row in rows]
+    return list({(one.creator_id, one.id): one for one in campaigns}.values())
 
 
 def ready(connection: Connection, only: Campaign | None = None) -> list[Campaign]:

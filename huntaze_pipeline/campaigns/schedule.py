@@ -163,8 +163,8 @@ def following_day(
     where, noon = zone(zone_name), time(12)
     first = instants(start.astimezone(where).date(), noon, where)[0]
     line = f"0 12 {recurring.split(maxsplit=2)[2]}" if len(recurring.split()) == 5 else recurring
-    found = following(line, first, instants(after, noon, where)[0], zone_name)
-    day = found and found.astimezone(where).date()
+    moment = following(line, first, instants(after, noon, where)[0], zone_name)
+    day = moment and moment.astimezone(where).date()
     return day if day and (end is None or instants(day, clock, where)[0] < end) else None
 
 

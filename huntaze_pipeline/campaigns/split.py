@@ -94,8 +94,8 @@ def reweigh(
     connection.execute(_SET, names | {"weights": json.dumps(after)})
     if started is not None:
         connection.execute(_NEXT, names | {"now": now})
-    told = {"from": before, "to": after}
-    audit.record(connection, creator_id, actor, "campaign.reweigh", campaign_id, now, told)
+    change = {"from": before, "to": after}
+    audit.record(connection, creator_id, actor, "campaign.reweigh", campaign_id, now, change)
     return after
 
 
@@ -104,17 +104,17 @@ def _check(row: Any, test: Any, before: Mapping[str, float], after: Mapping[str,
         raise ConflictError(f"campaign {row.id}: its test is over; nobody is assigned any more")
     if test is not None and test.started_at and row.next_send_at is None:
         raise ConflictError(f"campaign {row.id} goes once and has gone: everybody has an arm")
-    found = [
+    problems = [
         Problem(f"variant {name}", f"is none of {', '.join(before) or 'its arms: it has none'}")
         for name in after
         if name not in before
     ]
-    found += [
+    problems += [
         Problem(f"variant {name}", f"weight is {weight:g}: must be 0 or more")
         for name, weight in after.items()
         if not 0 <= weight < float("inf")
     ]
     if not any(weight > 0 for weight in after.values()):
-        found.append(Problem("weights", "are all 0: nobody would get anything"))
-    if found:
-        raise Problems(found)
+        problems.append(Problem("weights", "are all 0: nobody would get anything"))
+    if problems:
+        raise Problems(problems)

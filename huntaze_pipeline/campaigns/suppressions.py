@@ -58,7 +58,7 @@ def read(path: Path, platform: str | None = None, reason: str | None = None) -> 
         for name in head
         if name not in COLUMNS
     ]
-    found = []
+    entries = []
     for number, line in enumerate(lines[named:], 1 + named):
         row = dict(zip(head, next(csv.reader([line]), []), strict=False))
         if not "".join(row.values()).strip():
@@ -67,23 +67,23 @@ def read(path: Path, platform: str | None = None, reason: str | None = None) -> 
         entry = Entry(given, normal(row.get("address", "")),
                       row.get("reason", "").strip() or reason or "by hand")  # fmt: skip
         problems += [Problem(f"{path}:{number}", what) for what in _faults(entry)]
-        found.append(entry)
+        entries.append(entry)
     if problems:
         raise Problems(problems)
-    return found
+    return entries
 
 
 def _faults(entry: Entry) -> list[str]:
-    found = []
+    problems = []
     if not entry.platform:
-        found.append(f"names no platform: add a column, or --platform ({', '.join(PLATFORMS)})")
+        problems.append(f"names no platform: add a column, or --platform ({', '.join(PLATFORMS)})")
     elif entry.platform not in PLATFORMS:
-        found.append(f"unknown platform {entry.platform!r}{nearest(entry.platform, PLATFORMS)}")
+        problems.append(f"unknown platform {entry.platform!r}{nearest(entry.platform, PLATFORMS)}")
     if not entry.address:
-        found.append("has no address")
+        problems.append("has no address")
     elif len(entry.address) > 320 or any(c.isspace() or not c.isprintable() for c in entry.address):
-        found.append(f"{entry.address!r} is no address")
-    return found
+        problems.append(f"{entry.address!r} is no address")
+    return problems
 
 
 def checked(addresses: Iterable[str], platform: str, reason: str = "by hand") -> list[Entry]:
@@ -168,12 +168,12 @@ def entries(
     return [Entry(*row) for row in rows]
 
 
-def written(found: Iterable[Entry]) -> str:
+def written(entries: Iterable[Entry]) -> str:
     """Return a list as CSV; reading it gives the same list."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows((entry.platform, entry.address, entry.reason) for entry in found)
+    writer.writerows((entry.platform, entry.address, entry.reason) for entry in entries)
     return out.getvalue()
 
 
@@ -196,5 +196,5 @@ def _note(
     given: int, changed: int,
 ) -> None:  # fmt: skip
     if changed:
-        told = {"given": given, "changed": changed}
-        audit.record(connection, creator_id, actor, action, "suppressions", now, told)
+        detail = {"given": given, "changed": changed}
+        audit.record(connection, creator_id, actor, action, "suppressions", now, detail)

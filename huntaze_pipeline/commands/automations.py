@@ -31,11 +31,11 @@ def list_automations(creator: Creator, machine: Machine = False) -> None:
     from huntaze_pipeline.rulebook import history
 
     with tenant(creator) as (connection, _):
-        found = history.automations(connection, creator)
+        listed = history.automations(connection, creator)
     if machine:
-        typer.echo(json.dumps([_standing(one) for one in found], default=str))
+        typer.echo(json.dumps([_standing(one) for one in listed], default=str))
         return
-    for one in found:
+    for one in listed:
         typer.echo(f"{one.id:<28} {one.status:<8} {_trigger(one):<20} {_counts(one)}")
 
 
@@ -91,17 +91,17 @@ def history(
             if not room.is_fan(connection, creator, what):
                 room.automation(connection, creator, what)  # says what there is
             name, fan = None, what
-        found, total = room.journeys(
+        journeys, total = room.journeys(
             connection, creator, automation_id=name, fan_id=fan, state=state, limit=limit
         )
     if machine:
-        typer.echo(json.dumps([_journey(one) for one in found], default=str))
+        typer.echo(json.dumps([_journey(one) for one in journeys], default=str))
         return
-    for one in found:
+    for one in journeys:
         _tell(one)
-    if total > len(found):
-        typer.echo(f"{total - len(found):,} more: --limit {total}", err=True)
-    if not found:
+    if total > len(journeys):
+        typer.echo(f"{total - len(journeys):,} more: --limit {total}", err=True)
+    if not journeys:
         typer.echo("nobody has entered yet")
 
 
@@ -151,8 +151,8 @@ def _act(
     with tenant(creator) as (connection, _):
         changed = acts[action](connection, which, now=system_clock(), actor="cli")
     past = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}[action]
-    told = f"{automation}: {past}, {_many(changed.passages, 'passage')}"
-    typer.echo(told + (f", {_many(changed.messages, 'message')}" if changed.messages else ""))
+    line = f"{automation}: {past}, {_many(changed.passages, 'passage')}"
+    typer.echo(line + (f", {_many(changed.messages, 'message')}" if changed.messages else ""))
 
 
 def _many(count: int, what: str) -> str:

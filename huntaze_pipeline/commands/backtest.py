@@ -71,17 +71,17 @@ def backtest(
         _possible(kind, at, chart)
         if kind == "automations":
             rules = versions.automations(past, settings, book, name, live)
-            found = review.automation(past, rules, book.policies, start, end)
-            _silent(found, rules[0])
+            report = review.automation(past, rules, book.policies, start, end)
+            _silent(report, rules[0])
         elif kind == "campaigns":
             scripts = versions.campaigns(past, settings, book, name, start, live)
-            found = review.campaign(past, scripts, book.policies, start, end, once=at is not None)
+            report = review.campaign(past, scripts, book.policies, start, end, once=at is not None)
         else:
             mine = versions.segments(past, settings, book, name, live)
-            found = review.segment(past, mine, name, start, end)
-    typer.echo(showing.as_json(found) if form == "json" else showing.told(kind, found))
+            report = review.segment(past, mine, name, start, end)
+    typer.echo(showing.as_json(report) if form == "json" else showing.told(kind, report))
     if chart is not None:
-        chart.write_bytes(showing.picture(found, chart.suffix[1:]))
+        chart.write_bytes(showing.picture(report, chart.suffix[1:]))
         typer.echo(f"chart written to {chart}", err=True)
 
 
@@ -107,13 +107,13 @@ def _meant(book: "Rulebook", rule: str, live: bool) -> tuple[str, str]:
     if slash and kind not in KINDS:
         raise NotFoundError(f"{rule!r}: {kind} have no past to run over; only {', '.join(KINDS)}")
     kinds = [kind] if slash else KINDS
-    found = [k for k in kinds if name in getattr(book, k)]
-    if len(found) > 1:
+    homes = [k for k in kinds if name in getattr(book, k)]
+    if len(homes) > 1:
         raise typer.BadParameter(
-            f"{name!r} is several: write {' or '.join(f'{k}/{name}' for k in found)}"
+            f"{name!r} is several: write {' or '.join(f'{k}/{name}' for k in homes)}"
         )
-    if found:
-        return found[0], name
+    if homes:
+        return homes[0], name
     if live:
         return kind or "automations", name
     if name in book.templates:
@@ -160,11 +160,11 @@ def _silent(found: dict[str, Any], rule: "LiveAutomation") -> None:
     """Say on stderr why nothing triggers what listens to a segment that was not live then."""
     segment = rule.rule.trigger.properties.get("segment")
     if segment is not None and found.get("events") == 0:
-        told = (
+        why = (
             f"nobody was told of segment {segment!r} in this period: a segment that was not live"
             f" has no past. `huntaze rules backtest segments/{segment}` says who would have moved"
         )
-        typer.echo(told, err=True)
+        typer.echo(why, err=True)
 
 
 def _utc(at: datetime) -> datetime:

@@ -63,10 +63,10 @@ def show(campaign: Campaign, creator: Creator, machine: Machine = False) -> None
         numbers = standing.of(connection, row, ready.rules_dir, system_clock())
     waits = None if row.status == "paused" else eta.sentence(lines)
     if machine:
-        told = {"messages": [_count(count) for count in counts], "eta": waits,
+        document = {"messages": [_count(count) for count in counts], "eta": waits,
                 "eta_seconds": None if waits is None else eta.total(lines),
                 "numbers": [one.told() for one in numbers]}  # fmt: skip
-        typer.echo(json.dumps(_described(row) | told, default=str))
+        typer.echo(json.dumps(_described(row) | document, default=str))
         return
     typer.echo(f"{row.name} ({row.id}): {row.status}{_next(row)}")
     if row.stopped:
@@ -100,15 +100,15 @@ def preview(
     with tenant(creator) as (connection, ready):
         row = lookup.get(connection, creator, campaign)
         with forecast.facts(ready, connection, row) as lake:
-            found = forecast.of(
+            foreseen = forecast.of(
                 connection, row, load_policies(ready.rules_dir), system_clock(), _standard(ready),
                 lake=lake, fans=fan or (),
             )  # fmt: skip
     if machine:
-        typer.echo(json.dumps(found.told(), default=str, ensure_ascii=False))
+        typer.echo(json.dumps(foreseen.told(), default=str, ensure_ascii=False))
         return
-    typer.echo("\n".join(forecast.lines(found)))
-    for sample in found.samples:
+    typer.echo("\n".join(forecast.lines(foreseen)))
+    for sample in foreseen.samples:
         typer.echo(f"\n--- {sample.fan_id} on {sample.platform}, {sample.not_before:%H:%M %Z}")
         typer.echo(f"Subject: {sample.subject}\n" if sample.subject else "", nl=False)
         typer.echo(sample.content)
@@ -120,8 +120,8 @@ def _standard(ready: "Settings") -> "Standard":
     known = quotas.read(ready.rules_dir)
 
     def standard(platform: str, account: str) -> tuple[int, float]:
-        found = known.of(platform, account)
-        return found.count, found.window_s
+        limit = known.of(platform, account)
+        return limit.count, limit.window_s
 
     return standard
 

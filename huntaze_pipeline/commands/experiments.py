@@ -81,12 +81,12 @@ def analyze(
     frame = counts.read(file)
     config.check()
     table = counts.load(frame, columns.completed(frame.columns), duplicates.value)
-    found = results.report(analysis.analyze(table, config))
+    report = results.report(analysis.analyze(table, config))
     if as_json:
-        figures.strict(found)
+        figures.strict(report)
         return
-    _show_experiments(found["experiments"], found["summary"])
-    figures.problems(found["problems"])
+    _show_experiments(report["experiments"], report["summary"])
+    figures.problems(report["problems"])
 
 
 @EXPERIMENTS.command()
@@ -116,8 +116,8 @@ def power(
     rows = plans.table(question, wanted is not None, n)
     least = plans.least(question)
     if as_json:
-        told = {"baseline": baseline, "effect": wanted, "alpha": alpha, "power": chance}
-        figures.strict(told | {"least_n_per_arm": least, "designs": rows})
+        asked = {"baseline": baseline, "effect": wanted, "alpha": alpha, "power": chance}
+        figures.strict(asked | {"least_n_per_arm": least, "designs": rows})
         return
     figures.table(f"Two arms, baseline {baseline:g}, alpha {alpha:g}, power {chance:g}", rows)
     typer.echo(f"No verdict below {least:,} per arm: it takes 100 recipients and 25 conversions.")

@@ -42,10 +42,10 @@ def _cell(value: Any) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def problems(found: list[dict[str, str]]) -> None:
+def problems(given: list[dict[str, str]]) -> None:
     """Print the first of the rows' problems beside the output."""
-    for problem in found[:MOST_SHOWN]:
+    for problem in given[:MOST_SHOWN]:
         typer.secho(f"{problem['where']}: {problem['what']}", err=True, fg="yellow")
-    if len(found) > MOST_SHOWN:
-        rest = f"… and {len(found) - MOST_SHOWN:,} more (--json lists all)"
+    if len(given) > MOST_SHOWN:
+        rest = f"… and {len(given) - MOST_SHOWN:,} more (--json lists all)"
         typer.secho(rest, err=True, fg="yellow")

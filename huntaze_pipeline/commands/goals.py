@@ -54,8 +54,8 @@ def list_(as_json: bool = JSON) -> None:
             if row[key] not in (None, "event"):
                 typer.echo(f"  {key}: {row[key]}")
         for platform, touches in row["windows"].items():
-            told = ", ".join(f"{touch} {_span(seconds)}" for touch, seconds in touches.items())
-            typer.echo(f"  {platform}: {told}")
+            windows = ", ".join(f"{touch} {_span(seconds)}" for touch, seconds in touches.items())
+            typer.echo(f"  {platform}: {windows}")
 
 
 @goals.command()
@@ -152,9 +152,9 @@ def _show(credits: "list[Credit]") -> None:
         typer.echo(f"… and {len(credits) - _MOST_SHOWN} more; --json has all")
     for row in _totals(credits):
         for part in ("_attributed", "_unattributed", ""):
-            told = part.strip("_") or "all"
+            share = part.strip("_") or "all"
             old, new = row[f"old{part}_micros"], row[f"new{part}_micros"]
-            _line(row["goal"], told, old, new, row["currency"])
+            _line(row["goal"], share, old, new, row["currency"])
 
 
 def _line(goal: str, who: str, old: int, new: int, currency: str | None) -> None:

@@ -49,12 +49,12 @@ def status(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) ->
     from huntaze_pipeline.local import health
 
     known = settings.load()
-    found = [*health.services(known), *health.programs(known)]
+    states = [*health.services(known), *health.programs(known)]
     if as_json:
-        typer.echo(json.dumps([one.row() for one in found], indent=1))
+        typer.echo(json.dumps([one.row() for one in states], indent=1))
     else:
-        _table(found)
-    if not all(one.healthy for one in found):
+        _table(states)
+    if not all(one.healthy for one in states):
         raise typer.Exit(1)
 
 
@@ -84,17 +84,17 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _table(found: "list[Health]") -> None:
+def _table(states: "list[Health]") -> None:
     """Print plain columns, as wide as they need: addresses are there to be copied."""
     rows = [("service", "healthy", "address", "version", "since")]
     rows += [
         (one.service, "yes" if one.healthy else "no", one.address, one.version, one.since or "")
-        for one in found
+        for one in states
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         typer.echo(line.rstrip())
-    for one in found:
+    for one in states:
         if not one.healthy:
             typer.echo(f"{one.service}: {one.detail}", err=True)

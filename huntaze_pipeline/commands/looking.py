@@ -44,8 +44,8 @@ def why(
         past.creators = [room.lookup(connection, message)["creator_id"]]
         past.open(_now() + _SOON)
         policies = load_policies(folder or settings.rules_dir)
-        found = room.explain_message(connection, past, message, policies)
-    typer.echo(_json(asdict(found)) if machine else room.text_of(found))
+        story = room.explain_message(connection, past, message, policies)
+    typer.echo(_json(asdict(story)) if machine else room.text_of(story))
 
 
 def why_not(
@@ -68,8 +68,8 @@ def why_not(
         past.creators = [creator]
         past.open(moment + timedelta(microseconds=1))
         place = folder or settings.rules_dir
-        found = _asked(connection, past, place, (creator, fan, rule, moment, event))
-    typer.echo(_json(asdict(found)) if machine else found.text())
+        answer = _asked(connection, past, place, (creator, fan, rule, moment, event))
+    typer.echo(_json(asdict(answer)) if machine else answer.text())
 
 
 def _asked(
@@ -134,17 +134,17 @@ def replay(
         if not names:
             raise NotFoundError("there is no such creator; see `huntaze creators list`")
         policies = load_policies(folder or settings.rules_dir)
-        found = []
+        decisions = []
         for name in names:
             past.creators = [name]
             past.open(end)
             known = rulings.of(connection, name, policies)
-            found.append(room.run(connection, past, name, known, start, end))
+            decisions.append(room.run(connection, past, name, known, start, end))
     if machine:
-        typer.echo(_json([asdict(one) | {"identical": one.identical} for one in found]))
+        typer.echo(_json([asdict(one) | {"identical": one.identical} for one in decisions]))
     else:
-        typer.echo("\n".join(one.text() for one in found))
-    if not all(one.identical for one in found):
+        typer.echo("\n".join(one.text() for one in decisions))
+    if not all(one.identical for one in decisions):
         raise typer.Exit(1)
 
 

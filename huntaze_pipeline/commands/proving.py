@@ -100,8 +100,8 @@ def _planned(creator: list[str] | None, folder: Path | None) -> "Proposal":
         lake.connect(ready) as con,
         working(ready, creator) as (connection, names),
     ):
-        found = [forecast.forecast(connection, con, name, rulebook, now) for name in names]
-    return proposal.made(found, rulebook, origin.of(place), now)
+        forecasts = [forecast.forecast(connection, con, name, rulebook, now) for name in names]
+    return proposal.made(forecasts, rulebook, origin.of(place), now)
 
 
 def apply(

@@ -33,10 +33,10 @@ def list_() -> None:
     from huntaze_pipeline.quality import suite as suites
 
     for path in suites.every(settings.load().models_dir):
-        found = suites.load(path)
-        errors = sum(e.severity == "error" for e in found.expectations)
-        told = f"{errors} error, {len(found.expectations) - errors} warn"
-        typer.echo(f"{found.name:<12} {told:<18} {found.description}  ({path})")
+        loaded = suites.load(path)
+        errors = sum(e.severity == "error" for e in loaded.expectations)
+        levels = f"{errors} error, {len(loaded.expectations) - errors} warn"
+        typer.echo(f"{loaded.name:<12} {levels:<18} {loaded.description}  ({path})")
 
 
 @quality.command()
@@ -150,25 +150,25 @@ def _batch(
         yield con, newest, []
 
 
-def _tell(verdict: "Verdict", found: "list[Result]") -> None:
+def _tell(verdict: "Verdict", results: "list[Result]") -> None:
     some = (
         "" if verdict.judged == verdict.rows else f" (Great Expectations read {verdict.judged:,})"
     )
-    for result in found:
+    for result in results:
         if not result.success:
             typer.echo(f"{result.severity}: {result.sentence}")
     for line in verdict.disputed:
         typer.echo(f"error: the gate and the library disagree on {line}")
-    passed = sum(r.success for r in found)
+    passed = sum(r.success for r in results)
     typer.echo(
-        f"{passed} of {len(found)} expectations met by {verdict.rows:,} rows{some}", err=True
+        f"{passed} of {len(results)} expectations met by {verdict.rows:,} rows{some}", err=True
     )
 
 
-def _document(verdict: "Verdict", found: "list[Result]") -> dict[str, object]:
+def _document(verdict: "Verdict", results: "list[Result]") -> dict[str, object]:
     return {
         "rows": verdict.rows,
         "judged": verdict.judged,
-        "results": [r.document() for r in found],
+        "results": [r.document() for r in results],
         "disputed": list(verdict.disputed),
     }

@@ -39,8 +39,8 @@ def stats(as_json: bool = JSON) -> None:
     with stack.services(settings.load(), need=("sqs",)) as ready:
         depths = _queue(ready).depths()
     lines = [f"{d.name:8} {d.waiting:8} waiting {d.in_flight:8} in flight" for d in depths]
-    told = {d.name: asdict(d) for d in depths}
-    typer.echo(json.dumps(told, default=str) if as_json else "\n".join(lines))
+    document = {d.name: asdict(d) for d in depths}
+    typer.echo(json.dumps(document, default=str) if as_json else "\n".join(lines))
 
 
 def redrive() -> None:

@@ -72,8 +72,8 @@ def _answer(con: Any, whose: "Tenant", name: str, given: dict[str, str]) -> Any:
     from huntaze_pipeline.warehouse import models, reports
 
     folder = settings.load().models_dir
-    found = reports.one(folder, models.load(folder), name)
-    return figures.run(con, found, whose, figures.values(found, given))
+    report = reports.one(folder, models.load(folder), name)
+    return figures.run(con, report, whose, figures.values(report, given))
 
 
 def _list(*, as_json: bool) -> None:
@@ -82,12 +82,12 @@ def _list(*, as_json: bool) -> None:
     from huntaze_pipeline.warehouse import models, reports
 
     folder = settings.load().models_dir
-    found = reports.load(folder, models.load(folder))
+    listed = reports.load(folder, models.load(folder))
     if as_json:
-        typer.echo(json.dumps([_described(one) for one in found.values()], indent=1))
+        typer.echo(json.dumps([_described(one) for one in listed.values()], indent=1))
         return
-    width = max(map(len, found), default=0)
-    for name, one in found.items():
+    width = max(map(len, listed), default=0)
+    for name, one in listed.items():
         typer.echo(f"{name:<{width}}  {one.header.title}")
         for parameter in one.parameters:
             default = f" [{parameter.default}]" if parameter.default else ""
@@ -98,16 +98,16 @@ def _list(*, as_json: bool) -> None:
     typer.echo(f"{'experiment ID':<{width}}  Everything about one A/B test")
 
 
-def _described(found: Any) -> dict[str, Any]:
+def _described(report: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {
-        "name": found.name,
-        "title": found.header.title,
-        "description": " ".join(found.header.description.split()),
-        "parameters": [asdict(parameter) for parameter in found.parameters],
-        "columns": [asdict(column) for column in found.columns],
-        "refs": list(found.refs),
+        "name": report.name,
+        "title": report.header.title,
+        "description": " ".join(report.header.description.split()),
+        "parameters": [asdict(parameter) for parameter in report.parameters],
+        "columns": [asdict(column) for column in report.columns],
+        "refs": list(report.refs),
     }
 
 

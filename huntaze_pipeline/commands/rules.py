@@ -62,14 +62,14 @@ def _beside(folder: Path) -> "list[Problem]":
 
     if not folder.is_dir():
         return []
-    found = [*_found(folder, declarations.load), *_faults(folder, "alarms.yaml", alarms.load)]
+    problems = [*_found(folder, declarations.load), *_faults(folder, "alarms.yaml", alarms.load)]
     known = ("policies.yaml", goals.FILE, rates.FILE, bots.FILE, "alarms.yaml", vocabulary.FILE)
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name not in (*known, "README.md") and path.name[0] != ".":
             hint = nearest(path.name, list(known)) or "; rules lie in folders, such as segments/"
             where = f"{path.relative_to(folder.parent)}:1:1"
-            found.append(Problem(where, f"nothing reads this file{hint}"))
-    return found
+            problems.append(Problem(where, f"nothing reads this file{hint}"))
+    return problems
 
 
 def _found(folder: Path, load: "Callable[[Path], object]") -> "list[Problem]":

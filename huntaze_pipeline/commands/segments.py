@@ -158,8 +158,8 @@ def _evaluated(connection: "Connection", creator: str, segment: str) -> None:
     from huntaze_pipeline.audience import history as room
 
     if not room.versions(connection, creator, segment):
-        told = f"{segment} is not evaluated yet; `huntaze segments refresh` does it now"
-        typer.echo(told, err=True)
+        what = f"{segment} is not evaluated yet; `huntaze segments refresh` does it now"
+        typer.echo(what, err=True)
 
 
 @segments.command()
@@ -188,8 +188,8 @@ def history(segment: Known, creator: Creator, machine: Machine = False) -> None:
         days = room.days(connection, creator, segment)
         _evaluated(connection, creator, segment)
     if machine:
-        told = {"versions": [asdict(v) for v in versions], "days": [asdict(d) for d in days]}
-        typer.echo(json.dumps(told, default=str))
+        document = {"versions": [asdict(v) for v in versions], "days": [asdict(d) for d in days]}
+        typer.echo(json.dumps(document, default=str))
         return
     for version in versions:
         what = json.dumps(version.criteria.get("where") or {"fans": "a list"}, ensure_ascii=False)

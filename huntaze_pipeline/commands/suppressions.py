@@ -80,12 +80,12 @@ def show(
     if form not in ("csv", "json"):
         raise typer.BadParameter(f"{form!r}: csv or json")
     with _list(creator, everybody) as connection:
-        found = room.entries(connection, creator, platform)
+        entries = room.entries(connection, creator, platform)
     if form == "csv":
-        typer.echo(room.written(found), nl=False)
+        typer.echo(room.written(entries), nl=False)
         return
     rows = [{"platform": e.platform, "address": e.address, "reason": e.reason,
-             "created_at": e.created_at} for e in found]  # fmt: skip
+             "created_at": e.created_at} for e in entries]  # fmt: skip
     typer.echo(json.dumps(rows, default=str, ensure_ascii=False))
 
 
@@ -96,8 +96,8 @@ def _given(
 
     if not addresses and file is None:
         raise typer.BadParameter("name addresses, or a file of them with --file")
-    found = room.read(file, platform, reason) if file else []
-    return found + room.checked(addresses or [], platform or "", reason or "by hand")
+    entries = room.read(file, platform, reason) if file else []
+    return entries + room.checked(addresses or [], platform or "", reason or "by hand")
 
 
 @contextmanager

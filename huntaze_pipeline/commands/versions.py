@@ -53,16 +53,16 @@ def campaigns(
         segments_: dict[str, dict[str, Segment]] = {}
         for segment in live_rules.segments(connection, past.creators):
             segments_.setdefault(segment.creator_id, {})[segment.id] = segment.rule
-        found = []
+        versions = []
         for creator in past.creators:
             with suppress(NotFoundError):
                 made = launch.one(connection, creator, name, now)
                 fresh = replace(made, closed=False, follows=None)
                 mine = templates.get(creator, {}), segments_.get(creator, {})
-                found.append(Script(fresh, *mine))
-    if not found:
+                versions.append(Script(fresh, *mine))
+    if not versions:
         raise NotFoundError(f"no campaign {name!r} is live")
-    return found
+    return versions
 
 
 def segments(

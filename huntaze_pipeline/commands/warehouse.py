@@ -96,15 +96,15 @@ def check(
     from huntaze_pipeline.warehouse import cases
 
     project = _project()
-    found = cases.load(folder or settings.load().models_dir / "tests")
+    suite = cases.load(folder or settings.load().models_dir / "tests")
     failed = 0
-    for case in found:
+    for case in suite:
         differences = cases.run(project, case)
         failed += bool(differences)
         typer.echo(f"{'FAIL' if differences else 'ok  '} {case.model}: {case.name}")
         for line in differences:
             typer.echo(f"     {line}")
-    typer.echo(f"{len(found) - failed} of {len(found)} passed", err=True)
+    typer.echo(f"{len(suite) - failed} of {len(suite)} passed", err=True)
     if failed:
         raise typer.Exit(1)
 
@@ -140,17 +140,17 @@ def lineage(
         table, _, column = name.rpartition(".")
     shapes = lines.shapes(project)
     names = [column] if column else [c.name for c in project.model(table).columns]
-    found = {n: lines.roots(project, lines.Origin(table, n), shapes) for n in names}
+    sources = {n: lines.roots(project, lines.Origin(table, n), shapes) for n in names}
     above, below = list(project.model(table).reads), pages.readers(project, table)
     below += pages.askers(project, settings.load().models_dir, table)
     if as_json:
-        columns = {n: [f"{o.table}.{o.column}" for o in origins] for n, origins in found.items()}
+        columns = {n: [f"{o.table}.{o.column}" for o in origins] for n, origins in sources.items()}
         typer.echo(
             json.dumps({"model": table, "reads": above, "readers": below, "columns": columns})
         )
         return
     typer.echo(f"{table}\n  reads    {', '.join(above)}\n  read by  {', '.join(below) or 'nobody'}")
-    for n, origins in found.items():
+    for n, origins in sources.items():
         typer.echo(
             f"  {n}  <-  {', '.join(f'{o.table}.{o.column}' for o in origins) or 'no column'}"
         )
@@ -191,11 +191,11 @@ def status(as_json: bool = JSON) -> None:
         stack.services(settings.load(), need=("postgres",)) as ready,
         lake.connect(ready, read_only=True) as con,
     ):
-        found = caring.stored(con)
+        sizes = caring.stored(con)
     if as_json:
-        typer.echo(json.dumps([asdict(item) for item in found]))
+        typer.echo(json.dumps([asdict(item) for item in sizes]))
         return
-    for item in found:
+    for item in sizes:
         typer.echo(
             f"{item.table:34} {item.bytes / 1e6:10,.1f} MB {item.files:6,} files"
             f" {item.deletes:5,} with deletes"

@@ -32,17 +32,17 @@ def list_webhooks(
     if state is not None and state not in log.STATES:
         raise typer.BadParameter(f"{state!r}: one of {', '.join(log.STATES)}")
     with tenant(creator) as (connection, _):
-        found = log.recent(connection, creator, state, limit)
+        hooks = log.recent(connection, creator, state, limit)
     if machine:
-        typer.echo(json.dumps(found, default=str))
+        typer.echo(json.dumps(hooks, default=str))
         return
-    for row in found:
-        told = row["reason"] or (f"status {row['status']}" if row["status"] else "")
+    for row in hooks:
+        answer = row["reason"] or (f"status {row['status']}" if row["status"] else "")
         typer.echo(
             f"{row['id']}  {row['state']:<9} {row['attempts']} tries  {row['automation_id']:<24}"
-            f" {row['url']}  {told}"
+            f" {row['url']}  {answer}"
         )
-    if not found:
+    if not hooks:
         typer.echo("no webhook yet")
 
 

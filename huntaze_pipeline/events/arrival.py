@@ -79,12 +79,12 @@ def _sent(con: DuckDBPyConnection, rows: str, creator: str) -> None:
         None,
     )
     if since is not None:
-        told = f"name = 'sent' and occurred_at between '{since}'::timestamptz and '{until}'"
+        condition = f"name = 'sent' and occurred_at between '{since}'::timestamptz and '{until}'"
         con.execute(
             "insert into about by name select s.creator_id, s.message_id,"
             " min(s.occurred_at) as message_sent_at from (select creator_id, message_id,"
-            f" occurred_at from lake.raw.events where {told} union all select {creator},"
-            f" message_id, occurred_at from {rows} where {told}) s join asked a"
+            f" occurred_at from lake.raw.events where {condition} union all select {creator},"
+            f" message_id, occurred_at from {rows} where {condition}) s join asked a"
             " on a.creator_id = s.creator_id and a.message_id = s.message_id"
             " and s.occurred_at between a.since and a.until group by s.creator_id, s.message_id"
         )

@@ -99,8 +99,8 @@ class Importer:
         """
         names = list(files) or ([mapping.file] if mapping.file else [])
         _ready(self.store, creator_id, names, shift)
-        with source.sources(names, self.endpoint_url) as found:
-            return [self._one(file, mapping, creator_id, shift.days) for file in found]
+        with source.sources(names, self.endpoint_url) as given:
+            return [self._one(file, mapping, creator_id, shift.days) for file in given]
 
     def _one(self, file: Source, mapping: Mapping, creator_id: str, shift: int) -> Imported:
         started = time.monotonic()
@@ -199,8 +199,8 @@ def _receipt(store: Store, creator_id: str, import_id: str) -> dict[str, Any] | 
             text("select state, rows, kept, known, rejected from imports where id = :id"),
             {"id": import_id},
         ).mappings()
-        found = row.first()
-        return dict(found) if found else None
+        before = row.first()
+        return dict(before) if before else None
 
 
 def _known(import_id: str, file: Source, before: dict[str, Any], started: float) -> Imported:

@@ -72,8 +72,8 @@ class Mapping(Part):
     @property
     def lookups(self) -> frozenset[str]:
         """What some value is looked up in: `fan`, `campaign`."""
-        found = (value.lookup for value in _values(self))
-        return frozenset(lookup.split(".")[0] for lookup in found if lookup)
+        named = (value.lookup for value in _values(self))
+        return frozenset(lookup.split(".")[0] for lookup in named if lookup)
 
     @property
     def digest(self) -> str:

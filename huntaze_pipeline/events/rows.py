@@ -43,8 +43,8 @@ def fields(mapping: Mapping) -> list[Field]:
     """Return everything that a mapping reads out of a row."""
     if not mapping.events:
         return shape.record_fields(mapping)
-    found = [f for n, spec in enumerate(mapping.events) for f in shape.event_fields(spec, n)]
-    return found + shape.line_fields(mapping)
+    listed = [f for n, spec in enumerate(mapping.events) for f in shape.event_fields(spec, n)]
+    return listed + shape.line_fields(mapping)
 
 
 def look_up(con: DuckDBPyConnection, reading: Reading) -> None:
@@ -161,18 +161,18 @@ def _key(scope: Scope, spec: EventSpec, mapping: Mapping) -> str:
 
 def _faults(scope: Scope, early: list[Field], reading: Reading) -> list[tuple[str, str, str]]:
     mapping = reading.mapping
-    found = [(f.name, c, r) for f in early for c, r in f.faults(scope, reading.now)]
-    return found + _references(scope, mapping)
+    checks = [(f.name, c, r) for f in early for c, r in f.faults(scope, reading.now)]
+    return checks + _references(scope, mapping)
 
 
 def _references(scope: Scope, mapping: Mapping) -> list[tuple[str, str, str]]:
     """Return what can be wrong with what names the row's group, event, fan or campaign."""
-    found = [
+    checks = [
         (column, f"_g{n} is null", quoted("is missing; it names the group"))
         for n, column in enumerate(mapping.group_by)
     ]
     keyed = bool(mapping.key) or any(spec.key for spec in mapping.events)
-    found += [
+    checks += [
         ("key", f"_k{n} is null", quoted("is missing; it names the event"))
         for n in range(len(mapping.events))
         if keyed
@@ -182,13 +182,13 @@ def _references(scope: Scope, mapping: Mapping) -> list[tuple[str, str, str]]:
         if what in mapping.check and value is not None:
             raw = scope.expression(value).text
             reason = f"'''' || coalesce({raw}, '') || ''' is no {what} of this creator'"
-            found.append((column, f"_{what}.id is null", reason))
+            checks.append((column, f"_{what}.id is null", reason))
     account = _unmade(mapping)
     if account is not None:
         raw = scope.expression(account).text
         condition = f"{raw} not in (select id from _account)"
-        found.append(("identity.account_id", condition, _no_account(raw)))
-    return found
+        checks.append(("identity.account_id", condition, _no_account(raw)))
+    return checks
 
 
 def _no_account(raw: str) -> str:

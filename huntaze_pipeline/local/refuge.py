@@ -101,8 +101,8 @@ def own(path: Path, who: Account) -> None:
         path.mkdir(mode=0o700)
         os.chown(path, *who)
     except FileExistsError:
-        found = path.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != who[0]:
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != who[0]:
             raise ServiceError(
                 f"{path} exists and does not belong to uid {who[0]}: it was made by another user; "
                 "remove it, or set HUNTAZE_HOME to another folder"
@@ -111,6 +111,6 @@ def own(path: Path, who: Account) -> None:
 
 def _ours(path: Path) -> bool:
     """Say whether it is a real folder of ours that nobody else can change."""
-    found = path.lstat()
-    closed = not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and closed
+    status = path.lstat()
+    closed = not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and closed

@@ -83,13 +83,13 @@ def attach(settings: Settings) -> Settings:
     """
     folder, absent = Folder(settings.root), lacking(settings)
     state = folder.read() if absent else {}
-    found = _addresses(state, running(folder, state)) if "secrets" in state else {}
+    addresses = _addresses(state, running(folder, state)) if "secrets" in state else {}
     update: dict[str, Any] = {"home": folder.home}
     for name, field in (("postgres", "database_url"), ("redis", "redis_url")):
-        if name in absent and field in found:
-            update[field] = SecretStr(found[field])
-    if "sqs" in absent and "aws_endpoint_url" in found:
-        update["aws_endpoint_url"] = found["aws_endpoint_url"]
+        if name in absent and field in addresses:
+            update[field] = SecretStr(addresses[field])
+    if "sqs" in absent and "aws_endpoint_url" in addresses:
+        update["aws_endpoint_url"] = addresses["aws_endpoint_url"]
         _sign()
     if settings.sqs_queue is None and (settings.aws_endpoint_url or "aws_endpoint_url" in update):
         update["sqs_queue"] = QUEUE
@@ -196,17 +196,18 @@ def _start_keeper(folder: Folder, throwaway: bool) -> None:
 
 
 def _addresses(state: State, servers: Mapping[str, State]) -> dict[str, str]:
-    secrets, found = state["secrets"], {}
+    secrets, addresses = state["secrets"], {}
     if "postgres" in servers:
         port = servers["postgres"]["port"]
-        found["database_url"] = (
+        addresses["database_url"] = (
             f"postgresql://huntaze:{secrets['postgres']}@127.0.0.1:{port}/huntaze"
         )
     if "redis" in servers:
-        found["redis_url"] = f"redis://:{secrets['redis']}@127.0.0.1:{servers['redis']['port']}/0"
+        port = servers["redis"]["port"]
+        addresses["redis_url"] = f"redis://:{secrets['redis']}@127.0.0.1:{port}/0"
     if "sqs" in servers:
-        found["aws_endpoint_url"] = f"http://127.0.0.1:{servers['sqs']['port']}"
-    return found
+        addresses["aws_endpoint_url"] = f"http://127.0.0.1:{servers['sqs']['port']}"
+    return addresses
 
 
 def _sign() -> None:

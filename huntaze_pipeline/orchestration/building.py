@@ -26,9 +26,11 @@ def build(
     Raises:
         WarehouseError: an asset could not be built or an audit failed; says which and why.
     """
-    found = definitions.resolve_job_def(job)
-    with dg.DagsterInstance.get() as instance, _told(instance, len(found.graph.node_dict), tell):
-        result = found.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False)
+    chosen = definitions.resolve_job_def(job)
+    with dg.DagsterInstance.get() as instance, _told(instance, len(chosen.graph.node_dict), tell):
+        result = chosen.execute_in_process(
+            instance=instance, run_config=QUIET, raise_on_error=False
+        )
     if not result.success:
         raise WarehouseError("the build failed:\n" + "\n".join(_failures(result)))
     failed = [

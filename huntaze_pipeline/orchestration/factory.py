@@ -96,10 +96,10 @@ def ancestry(model: Model, tables: lineage.Shapes) -> dict[str, dg.MetadataValue
 def as_of(lake: "runner.DuckDBPyConnection") -> dict[str, dg.MetadataValue]:
     """Return what a table's numbers are and as of when: settled, by the clock of the build."""
     row = lake.execute("select as_of from lake.raw.clock").fetchone()
-    told: dict[str, dg.MetadataValue] = {"numbers": dg.MetadataValue.text("settled")}
+    metadata: dict[str, dg.MetadataValue] = {"numbers": dg.MetadataValue.text("settled")}
     if row is not None:
-        told["as_of"] = dg.MetadataValue.timestamp(row[0])
-    return told
+        metadata["as_of"] = dg.MetadataValue.timestamp(row[0])
+    return metadata
 
 
 def _asset(project: Project, model: Model, tables: lineage.Shapes) -> dg.AssetsDefinition:
@@ -149,11 +149,11 @@ def _check(audit: Audit, refs: Sequence[str]) -> dg.AssetChecksDefinition:
     )
     def check(rooms: Rooms) -> dg.AssetCheckResult:
         with rooms.lake() as lake:
-            (found,) = audits.run(lake, [audit])
+            (results,) = audits.run(lake, [audit])
         return dg.AssetCheckResult(
-            passed=found.bad == 0,
+            passed=results.bad == 0,
             severity=severity,
-            metadata={"bad_rows": found.bad, "examples": [str(row) for row in found.sample]},
+            metadata={"bad_rows": results.bad, "examples": [str(row) for row in results.sample]},
         )
 
     return check

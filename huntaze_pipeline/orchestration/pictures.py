@@ -110,11 +110,11 @@ def report(lake: Lake, found: Report) -> Metadata:
     except Problems as error:
         return {"picture": dg.MetadataValue.text(f"needs values: {error}")}
     answer = figures.run(lake, found, figures.tenant(lake, creator), values)
-    told = {
+    metadata = {
         "dagster/row_count": dg.MetadataValue.int(len(answer.table.rows)),
         "command": dg.MetadataValue.text(f"huntaze report {found.name} --creator {creator}"),
     }
-    return told | _shown(lambda: _charts(answer))
+    return metadata | _shown(lambda: _charts(answer))
 
 
 def _shown(draw: Callable[[], Shown | None]) -> Metadata:

@@ -39,11 +39,11 @@ def arrivals(
     with store.worker() as connection:
         before = history.judged(connection, asked.name)
     first = before + 1 if 0 < before < newest else newest
-    found = judge.judge(lake, f"(select * from lake.raw.events where arrival >= {first})", asked)
+    verdict = judge.judge(lake, f"(select * from lake.raw.events where arrival >= {first})", asked)
     about = history.Subject(None, asked.name, f"arrival:{first}-{newest}", LIBRARY)
     with store.worker() as connection:
-        history.keep(connection, about, found.results, now)
-    return told([(f"arrivals {first} to {newest}", found)])
+        history.keep(connection, about, verdict.results, now)
+    return told([(f"arrivals {first} to {newest}", verdict)])
 
 
 def audiences(
@@ -51,7 +51,7 @@ def audiences(
 ) -> dg.AssetCheckResult:
     """Judge the audiences of the campaigns that are due within a day."""
     asked = suite.load(suite.find("audience", models_dir))
-    found: list[tuple[str, Verdict]] = []
+    verdicts: list[tuple[str, Verdict]] = []
     with store.worker() as connection:
         for campaign in launch.coming(connection, now + AHEAD)[:CAMPAIGNS]:
             verdict = inspection.judged(connection, campaign, policies, now, asked)
@@ -59,8 +59,8 @@ def audiences(
                 campaign.creator_id, asked.name, inspection.subject(campaign), LIBRARY
             )
             history.keep(connection, about, verdict.results, now)
-            found.append((f"{campaign.creator_id}/{campaign.id}", verdict))
-    return told(found)
+            verdicts.append((f"{campaign.creator_id}/{campaign.id}", verdict))
+    return told(verdicts)
 
 
 def waiting(store: Store) -> dg.AssetCheckResult:

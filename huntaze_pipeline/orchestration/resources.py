@@ -34,11 +34,11 @@ class Lakes:
         self._open: dict[tuple[str, str], tuple[duckdb.DuckDBPyConnection, ExitStack]] = {}
 
     @contextmanager
-    def cursor(self, found: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    def cursor(self, given: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give a connection of its own on the shared engine, for the length of a block."""
-        address = found.database_url.get_secret_value() if found.database_url else ""
-        key = (address, found.lake)
-        cursor = self._shared(key, found).cursor()
+        address = given.database_url.get_secret_value() if given.database_url else ""
+        key = (address, given.lake)
+        cursor = self._shared(key, given).cursor()
         try:
             cursor.execute("set timezone = 'UTC'")  # a session's own setting; cursors start anew
             yield cursor
@@ -48,11 +48,11 @@ class Lakes:
         finally:
             cursor.close()
 
-    def _shared(self, key: tuple[str, str], found: Settings) -> duckdb.DuckDBPyConnection:
+    def _shared(self, key: tuple[str, str], given: Settings) -> duckdb.DuckDBPyConnection:
         with self._lock:
             if key not in self._open:
                 holder = ExitStack()
-                self._open[key] = (holder.enter_context(lake.connect(found)), holder)
+                self._open[key] = (holder.enter_context(lake.connect(given)), holder)
             return self._open[key][0]
 
     def forget(self, key: tuple[str, str] | None = None) -> None:

@@ -22,10 +22,10 @@ def runs(instance: dg.DagsterInstance, now: datetime, keep: timedelta = RUNS) ->
         ],
         created_before=now - keep,
     )
-    found = instance.get_run_records(ended, limit=BATCH)
-    for record in found:
+    records = instance.get_run_records(ended, limit=BATCH)
+    for record in records:
         instance.delete_run(record.dagster_run.run_id)
-    return len(found)
+    return len(records)
 
 
 def checks(store: Store, now: datetime, keep: timedelta = CHECKS) -> int:

@@ -33,14 +33,14 @@ class PooledStorage(DagsterPostgresStorage):
             config_value: as for Dagster's own storage in PostgreSQL.
         """
         address = pg_url_from_config(config_value)
-        found = cls(
+        storage = cls(
             postgres_url=address,
             should_autocreate_tables=address not in _MADE,
             inst_data=inst_data,
             token_provider=get_token_provider_from_config(config_value),
         )
         _MADE.add(address)
-        for part in (found.run_storage, found.event_log_storage, found.schedule_storage):
+        for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
             # Named for the web server, which does the same; it is no less true of a daemon.
             part.optimize_for_webserver(_PATIENCE_MS, _RECYCLE_S, _OVERFLOW)
-        return found
+        return storage

@@ -236,8 +236,8 @@ def refresh(
     faults: dict[tuple[str, str], str] = {}
     with store.worker() as connection:
         known = set(connection.execute(_EVALUATED).scalars())
-        found = live.segments(connection, creators, strict=False)
-        wanted = selection.selections(found, now, faults)
+        declared = live.segments(connection, creators, strict=False)
+        wanted = selection.selections(declared, now, faults)
         refreshed = segments.refresh(connection, lake, wanted, now, whole=whole, faults=faults)
         news = [d for d in refreshed.deltas if f"{d.creator_id}/{d.segment_id}" in known]
         inbox.append(connection, segments.published(news, now))

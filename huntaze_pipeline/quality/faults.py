@@ -55,10 +55,10 @@ def _columns(source: Text, data: dict[str, Any]) -> list[str]:
 
 def _parses(sql: str) -> bool:
     try:
-        found = sqlglot.parse(f"select {sql}", dialect="duckdb")
+        statements = sqlglot.parse(f"select {sql}", dialect="duckdb")
     except SqlglotError:
         return False
-    return len(found) == 1 and found[0] is not None
+    return len(statements) == 1 and statements[0] is not None
 
 
 def _expectation(source: Text, where: Where, entry: Any, known: Sequence[str]) -> None:

@@ -51,20 +51,20 @@ class Subject:
     """gate | great_expectations"""
 
 
-def held(suite: Suite, found: Holding, rows: int) -> list[Result]:
+def held(suite: Suite, holding: Holding, rows: int) -> list[Result]:
     """Return the results of a gate: one for the batch, and one for everything that held rows."""
     by_name = {e.name: e for e in suite.expectations}
-    whole = Result(WHOLE, "", "error", not found.rows, rows, found.rows)
+    whole = Result(WHOLE, "", "error", not holding.rows, rows, holding.rows)
     return [whole] + [
         Result(name, ", ".join(by_name[name].columns), "error", False, rows, count,
                meaning=by_name[name].meaning)
-        for name, count in found.by.items()
+        for name, count in holding.by.items()
     ]  # fmt: skip
 
 
-def keep(connection: Connection, about: Subject, found: Sequence[Result], at: datetime) -> None:
+def keep(connection: Connection, about: Subject, results: Sequence[Result], at: datetime) -> None:
     """Store results; the same check of the same subject again replaces them."""
-    rows = [_row(about, result, at) for result in found]
+    rows = [_row(about, result, at) for result in results]
     if rows:
         connection.execute(text(_KEEP), {"rows": json.dumps(rows).replace("\\u0000", "\\ufffd")})
 

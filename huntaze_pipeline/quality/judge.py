@@ -53,18 +53,18 @@ def judge(
     )  # fmt: skip
     con.execute(f"create or replace temp table _judged as select * from {batch}{some}")
     frame = con.sql("select * from _judged").pl()
-    found = validate(frame, suite)
+    results = validate(frame, suite)
     bare = replace(suite, derive={})  # they are columns of the table now
-    disputed = _disputed(found, sieve.measure(con, "_judged", bare))
+    disputed = _disputed(results, sieve.measure(con, "_judged", bare))
     con.execute("drop table _judged")
-    return Verdict(int(rows), frame.height, tuple(found), disputed)
+    return Verdict(int(rows), frame.height, tuple(results), disputed)
 
 
 def validate(frame: pl.DataFrame, suite: Suite) -> list[Result]:
     """Validate a frame that has the derived columns already."""
     # The library answers in an order of its own; the number in `meta` says which is which.
-    found = {r.expectation_config.meta["n"]: r for r in describe(frame, suite).results}
-    return [_result(e, found[n], frame.height) for n, e in enumerate(suite.expectations)]
+    entries = {r.expectation_config.meta["n"]: r for r in describe(frame, suite).results}
+    return [_result(e, entries[n], frame.height) for n, e in enumerate(suite.expectations)]
 
 
 def _disputed(ours: Sequence[Result], gate: Sequence[Result]) -> tuple[str, ...]:
@@ -147,15 +147,15 @@ def _re2(regex: str) -> str:
 
 def _result(expectation: Expectation, entry: Any, rows: int) -> Result:
     """Take what we show out of the library's result."""
-    found: Mapping[str, Any] = entry.result or {}
-    examples = list(dict.fromkeys(map(_shown, found.get("partial_unexpected_list") or [])))
-    if not found and not entry.success:
+    counts: Mapping[str, Any] = entry.result or {}
+    examples = list(dict.fromkeys(map(_shown, counts.get("partial_unexpected_list") or [])))
+    if not counts and not entry.success:
         examples = [_raised(entry)]
     return results.of(
         expectation,
         success=bool(entry.success),
-        rows=int(found.get("element_count", rows) or 0),
-        unexpected=int(found.get("unexpected_count") or 0),
+        rows=int(counts.get("element_count", rows) or 0),
+        unexpected=int(counts.get("unexpected_count") or 0),
         examples=examples,
     )
 
@@ -167,6 +167,6 @@ def _shown(value: Any) -> str:
 
 def _raised(entry: Any) -> str:
     """Say why the library could not judge at all."""
-    told = entry.exception_info or {}
-    first = told if "exception_message" in told else next(iter(told.values()), {})
+    exceptions = entry.exception_info or {}
+    first = exceptions if "exception_message" in exceptions else next(iter(exceptions.values()), {})
     return str(first.get("exception_message", "could not be judged")) if first else ""

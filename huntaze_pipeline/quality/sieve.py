@@ -73,11 +73,11 @@ def broken(con: DuckDBPyConnection, relation: str, suite: Suite, key: str) -> Ho
         f" from (select {key} as key, list_filter([{', '.join(faults)}], x -> x is not null) as f"
         f" from (select *{windows} from {batch}) where {any_of})"
     )
-    found = con.execute(
+    counts = con.execute(
         f"select n, count(*) from (select unnest(broken) as n from {BROKEN}) group by n"
     ).fetchall()
     (total,) = con.execute(f"select count(*) from {BROKEN}").fetchone() or (0,)
-    return Holding(int(total), {asked[n].name: int(count) for n, count in sorted(found)})
+    return Holding(int(total), {asked[n].name: int(count) for n, count in sorted(counts)})
 
 
 def measure(con: DuckDBPyConnection, relation: str, suite: Suite) -> list[Result]:

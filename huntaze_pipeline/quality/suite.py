@@ -96,8 +96,8 @@ class Suite:
 
     def resolved(self, given: Mapping[str, Any]) -> "Suite":
         """Return it for one batch: formulas computed, what is moot left out."""
-        found = [e.resolved(given) for e in self.expectations]
-        return replace(self, expectations=tuple(e for e in found if not e.moot))
+        expectations = [e.resolved(given) for e in self.expectations]
+        return replace(self, expectations=tuple(e for e in expectations if not e.moot))
 
     def rowwise(self) -> "Suite":
         """Return what can be said of one row without the others."""

@@ -70,9 +70,9 @@ def _outside(what: str, given: Arguments) -> str:
         )
     below, above = (">" if given.get(f"strict_{end}") else ">=" for end in ("min", "max"))
     above = above.replace(">", "<")
-    found = [f"not ({what} {below} {literal(low)})"] if low is not None else []
-    found += [f"not ({what} {above} {literal(high)})"] if high is not None else []
-    return f"({' or '.join(found)})" if found else "false"
+    conditions = [f"not ({what} {below} {literal(low)})"] if low is not None else []
+    conditions += [f"not ({what} {above} {literal(high)})"] if high is not None else []
+    return f"({' or '.join(conditions)})" if conditions else "false"
 
 
 def _among(given: Arguments) -> str:
@@ -132,7 +132,7 @@ def columns(given: Arguments) -> tuple[str, ...]:
 @cache
 def library() -> Sequence[str]:
     """Return every expectation of the installed Great Expectations, without importing it."""
-    found = importlib.util.find_spec("great_expectations")
-    folder = Path(str(found.origin)).parent if found and found.origin else Path()
+    spec = importlib.util.find_spec("great_expectations")
+    folder = Path(str(spec.origin)).parent if spec and spec.origin else Path()
     listing = folder / "expectations" / "core" / "__init__.py"
     return sorted(set(re.findall(r"\bExpect[A-Z]\w+", listing.read_text(encoding="utf-8"))))

@@ -66,12 +66,12 @@ def sync(connection: Connection) -> list[Clock]:
 
 
 def _live(connection: Connection) -> list[Clock]:
-    found = []
+    clocks = []
     for row in connection.execute(_LIVE, {"kinds": list(TIMED)}):
         trigger = read(row.trigger)
         if trigger is not None:
-            found.append(Clock(row.creator_id, trigger.key, trigger, row.since))
-    return found
+            clocks.append(Clock(row.creator_id, trigger.key, trigger, row.since))
+    return clocks
 
 
 @lru_cache(maxsize=4096)

@@ -110,7 +110,7 @@ def _due(
     connection: Connection, row: Any, trigger: Trigger, now: datetime
 ) -> tuple[list[dict[str, Any]], datetime | None]:
     """Return the rows of the moments in (done_to, now], and when to look again."""
-    found: list[dict[str, Any]] = []
+    due: list[dict[str, Any]] = []
     upcoming: list[datetime] = []
     names = [EVERYBODY]
     if trigger.zone != "creator":
@@ -118,12 +118,12 @@ def _due(
         upcoming.append(now + LOOK)
     for name in names:
         where = clock.zone(None if name in (NOBODY, EVERYBODY) else name, row.zone)
-        found += _in_zone(
+        due += _in_zone(
             row, trigger, name, calendar.between(trigger.cron, where, row.done_to, now), now
         )
         following = calendar.following(trigger.cron, where, now)
         upcoming += [following] if following else []
-    return found, min(upcoming, default=None)
+    return due, min(upcoming, default=None)
 
 
 def _in_zone(

@@ -200,11 +200,11 @@ def learn(store: Store, lake: duckdb.DuckDBPyConnection) -> int:
 def _imported(store: Store, lake: duckdb.DuckDBPyConnection, after: int, upto: int) -> int:
     """Take in what files brought in some arrivals."""
     where = "arrival > ? and arrival <= ? and starts_with(source, 'import:')"
-    found = lake.execute(_HISTORY.format(where=where), [after, upto]).pl()
-    for part in found.iter_slices(_CHUNK):
+    frame = lake.execute(_HISTORY.format(where=where), [after, upto]).pl()
+    for part in frame.iter_slices(_CHUNK):
         with store.worker() as connection:
             connection.execute(_LEARN, {"rows": _json(part), "clock": None})
-    return found.height
+    return frame.height
 
 
 def fire(connection: Connection, now: datetime, limit: int = 2_000) -> tuple[int, int]:

@@ -50,8 +50,8 @@ async def resolve(host: str, port: int, allowed: Sequence[Network] = ()) -> Addr
         OSError: the name cannot be resolved.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in found]
+    answers = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in answers]
     for address in addresses:
         if not public(address) and not any(address in network for network in allowed):
             raise Refused(f"{host} leads to {address}, which is not public")

@@ -111,13 +111,13 @@ async def _one(row: Any, master: bytes, now: datetime, wire: Wire) -> Answer:
 
 def content(row: Any) -> bytes:
     """Return the exact bytes of a request: who, why, and what the rule says under `data`."""
-    told = {
+    document = {
         "id": row["id"], "type": "automation.webhook", "timestamp": row["decided_at"].isoformat(),
         "creator": row["creator_id"], "fan": row["fan_id"], "automation": row["automation_id"],
         "execution": row["execution_id"], "step": row["position"], "ruleHash": row["rule_hash"],
         "data": row["body"].get("body") or {},
     }  # fmt: skip
-    return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def backoff(name: str, number: int, asked_s: float | None = None) -> timedelta:
@@ -137,8 +137,8 @@ def _settle(connection: Connection, row: Any, answer: Answer, now: datetime) -> 
     at = now + timedelta(milliseconds=answer.took_ms)
     number = row["attempts"]
     names = {"creator": row["creator_id"], "id": row["id"], "number": number, "at": at}
-    told = {"status": answer.status, "reason": answer.reason, "answer": answer.text}
-    connection.execute(_NOTE, {**names, **told, "took": answer.took_ms})
+    result = {"status": answer.status, "reason": answer.reason, "answer": answer.text}
+    connection.execute(_NOTE, {**names, **result, "took": answer.took_ms})
     state = "pending"
     if answer.reason is None:
         state = "delivered"

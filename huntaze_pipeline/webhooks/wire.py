@@ -105,14 +105,14 @@ async def _beginning(response: httpx.Response) -> bytes:
 
 def _judge(response: httpx.Response, read: bytes) -> Answer:
     status = response.status_code
-    told = read[:_KEPT].decode("utf-8", "replace").replace("\x00", "")
+    text = read[:_KEPT].decode("utf-8", "replace").replace("\x00", "")
     if 200 <= status < 300:
-        return Answer(status, text=told)
+        return Answer(status, text=text)
     if status == 410:
-        return Answer(status, "gone", final=True, text=told)
+        return Answer(status, "gone", final=True, text=text)
     if 300 <= status < 400:
-        return Answer(status, "redirect: not followed", text=told)
+        return Answer(status, "redirect: not followed", text=text)
     after = response.headers.get("retry-after", "")
     return Answer(
-        status, f"status {status}", False, float(after) if after.isdigit() else None, told
+        status, f"status {status}", False, float(after) if after.isdigit() else None, text
     )

@@ -22,10 +22,10 @@ from huntaze_pipeline.warehouse import bots
 
 def capabilities() -> dict[str, Capabilities]:
     """Return what each platform can do; needs no settings and no secrets."""
-    found = (
+    modules = (
         onlyfans.CAPABILITIES, instagram.CAPABILITIES, tiktok.CAPABILITIES, email.CAPABILITIES,
     )  # fmt: skip
-    return {one.platform: one for one in found}
+    return {one.platform: one for one in modules}
 
 
 def platforms(settings: Settings) -> dict[str, Platform]:

@@ -103,12 +103,12 @@ def _parsed(text: str) -> Address:
     """Read an address, its domain in ASCII; names outside ASCII are not supported."""
     name, _, domain = text.strip().rpartition("@")
     try:
-        found = Address(addr_spec=f"{name}@{domain.encode('idna').decode()}")
+        address = Address(addr_spec=f"{name}@{domain.encode('idna').decode()}")
     except (ValueError, MessageError, IndexError, UnicodeError):
         raise ValueError(f"{text!r} is no e-mail address") from None
-    if not found.username or not found.domain or any(c.isspace() for c in found.addr_spec):
+    if not address.username or not address.domain or any(c.isspace() for c in address.addr_spec):
         raise ValueError(f"{text!r} is no e-mail address")
-    return found
+    return address
 
 
 def _plain(text: str) -> str:

@@ -64,8 +64,8 @@ class OnlyFans:
             return Outcome(Kind.SENT, str(answer.body["id"]), answer.status)
         if answer.ok:
             return Outcome(Kind.UNKNOWN, None, answer.status, None, "success without an id")
-        told = answer.body.get("error") or answer.body.get("message")
-        detail = words(f"{answer.status} {told or ''}", token)
+        error = answer.body.get("error") or answer.body.get("message")
+        detail = words(f"{answer.status} {error or ''}", token)
         return self._wire.verdict(answer, detail, repeatable=True)
 
 

@@ -84,8 +84,8 @@ def _played(here: Place, order: Order, say: Say) -> dict[str, Any]:
             servers.calm()
             crew.stop()
     world = order.world
-    found = verdict.judge(here.evidence(world), world)
-    return found | {
+    line = verdict.judge(here.evidence(world), world)
+    return line | {
         "kills": crew.killed + servers.kills,
         "crashes": crew.crashes,
         "undrained": left,
@@ -98,11 +98,11 @@ def _played(here: Place, order: Order, say: Say) -> dict[str, Any]:
 def _launches(here: Place, order: Order, board: Switchboard) -> dict[str, Launch]:
     """Say how to start each worker's cradle, its links to the servers in its environment."""
     writing = {"began": time.time(), "lasts_s": order.seconds * WRITING}
-    told = json.dumps({"world": asdict(order.world), **writing})
+    task = json.dumps({"world": asdict(order.world), **writing})
     module = [sys.executable, "-P", "-m", "huntaze_pipeline.local.chaos.worker"]
     return {
         name: Launch(
-            [*module, name, str(here.folder.home), told],
+            [*module, name, str(here.folder.home), task],
             here.folder.log(name),
             env=stack.environment(_linked(here.ready, name, board)) | {"PYTHONUNBUFFERED": "1"},
             cwd=Path.cwd(),

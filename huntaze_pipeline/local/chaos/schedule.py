@@ -50,17 +50,17 @@ _SERVER_KINDS = (("kill", 2), ("pause", 2), ("cut", 4), ("hold", 3), ("empty", 1
 def schedule(seed: int, seconds: float, workers: Sequence[str]) -> list[Fault]:
     """Draw a storm of so many seconds over these workers, in the order of time."""
     draw = Random(f"chaos {seed}")
-    found = _points(draw, seconds)
+    faults = _points(draw, seconds)
     at = draw.expovariate(1 / EVERY_S)
     while at < seconds * CALM:
-        found.append(_fault(draw, at, workers, seconds))
+        faults.append(_fault(draw, at, workers, seconds))
         at += draw.expovariate(1 / EVERY_S)
-    return sorted(found, key=lambda fault: fault.at_s)
+    return sorted(faults, key=lambda fault: fault.at_s)
 
 
 def _points(draw: Random, seconds: float) -> list[Fault]:
     """Set every trap once a round, in turn; Redis is emptied for those that a rebuild meets."""
-    found: list[Fault] = []
+    faults: list[Fault] = []
     rounds = max(1, int(seconds // ROUND_S))
     lasts = seconds / rounds
     for number in range(rounds):
@@ -69,10 +69,10 @@ def _points(draw: Random, seconds: float) -> list[Fault]:
             if point.part == "caller":
                 share *= CALLER_FIRST
             at = (number + share) * lasts
-            found.append(Fault(at, "point", str(point.number)))
+            faults.append(Fault(at, "point", str(point.number)))
             if point.rebuild:
-                found.append(Fault(at, "empty", "redis"))
-    return found
+                faults.append(Fault(at, "empty", "redis"))
+    return faults
 
 
 def _fault(draw: Random, at: float, workers: Sequence[str], seconds: float) -> Fault:

@@ -83,14 +83,14 @@ class Servers:
 
 def _family(root: int) -> list[int]:
     """Return a process and all that descend from it, parents first; nothing if it has ended."""
-    told = subprocess.run(
+    listing = subprocess.run(
         ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
     ).stdout
     children: dict[int, list[int]] = defaultdict(list)
-    pairs = [tuple(map(int, line.split())) for line in told.splitlines()]
+    pairs = [tuple(map(int, line.split())) for line in listing.splitlines()]
     for pid, parent in pairs:
         children[parent].append(pid)
-    found = [root] if root in {pid for pid, _ in pairs} else []
-    for pid in found:
-        found += children[pid]
-    return found
+    family = [root] if root in {pid for pid, _ in pairs} else []
+    for pid in family:
+        family += children[pid]
+    return family

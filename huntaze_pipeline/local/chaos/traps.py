@@ -100,17 +100,17 @@ def _worth(name: str, answer: Any) -> bool:
 
 def _around_async(traps: Traps, target: Any, part: str, name: str) -> None:
     call: Callable[..., Any] = getattr(target, name)
-    found = points.at(part, name)
+    trap = points.at(part, name)
 
     async def trapped(*args: Any, **kwargs: Any) -> Any:
-        for point in found:
+        for point in trap:
             if not (point.after or point.during):
                 traps.reach(point.number)
-        dying = [asyncio.create_task(_soon(traps, point)) for point in found if point.during]
+        dying = [asyncio.create_task(_soon(traps, point)) for point in trap if point.during]
         answer = await call(*args, **kwargs)
         for task in dying:
             task.cancel()
-        for point in found:
+        for point in trap:
             if point.after:
                 traps.reach(point.number)
         return answer

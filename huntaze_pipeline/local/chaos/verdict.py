@@ -35,32 +35,32 @@ class Evidence:
     """Platforms whose policy allows a second copy after a lost answer."""
 
 
-def judge(found: Evidence, world: World) -> dict[str, Any]:
+def judge(evidence: Evidence, world: World) -> dict[str, Any]:
     """Count what went wrong in a world."""
-    delivered = Counter(a["message"] for a in found.arrivals if a["verdict"] in DELIVERED)
-    platforms = {a["message"]: a["platform"] for a in found.arrivals}
-    twice = {m: n - 1 for m, n in delivered.items() if platforms[m] not in found.at_least_once}
+    delivered = Counter(a["message"] for a in evidence.arrivals if a["verdict"] in DELIVERED)
+    platforms = {a["message"]: a["platform"] for a in evidence.arrivals}
+    twice = {m: n - 1 for m, n in delivered.items() if platforms[m] not in evidence.at_least_once}
     return {
-        "messages": len(found.planned),
+        "messages": len(evidence.planned),
         "delivered_unique": len(delivered),
         "duplicates_avoidable": sum(twice.values()),
-        "lost": len(_lost(found, delivered)),
-        "unknown": sum(row["state"] == "unknown" for row in found.rows),
-        "max_in_any_window": max(_fullest(found, world, "account").values(), default=0),
-        "max_on_a_platform": max(_fullest(found, world, "platform").values(), default=0),
-        "bans": len(_banned(found, world)),
-        "false_dlq": found.dead + len(_wrongly_failed(found, delivered)),
-        "makespan_over_bound": _ratio(found, world),
+        "lost": len(_lost(evidence, delivered)),
+        "unknown": sum(row["state"] == "unknown" for row in evidence.rows),
+        "max_in_any_window": max(_fullest(evidence, world, "account").values(), default=0),
+        "max_on_a_platform": max(_fullest(evidence, world, "platform").values(), default=0),
+        "bans": len(_banned(evidence, world)),
+        "false_dlq": evidence.dead + len(_wrongly_failed(evidence, delivered)),
+        "makespan_over_bound": _ratio(evidence, world),
     }
 
 
 def missed(line: Mapping[str, Any], world: World) -> list[str]:
     """Say which marks a verdict misses."""
     zero = ("duplicates_avoidable", "lost", "bans", "false_dlq", "crashes")
-    found = [f"{name} is {line[name]}, not 0" for name in zero if line.get(name)]
+    faults = [f"{name} is {line[name]}, not 0" for name in zero if line.get(name)]
     most = {"max_in_any_window": world.limit, "max_on_a_platform": world.total or math.inf}
-    found += [f"{n} is {line[n]}, above {limit}" for n, limit in most.items() if line[n] > limit]
-    return found
+    faults += [f"{n} is {line[n]}, above {limit}" for n, limit in most.items() if line[n] > limit]
+    return faults
 
 
 def bound(rows: Collection[Mapping[str, Any]], world: World) -> float:
@@ -77,10 +77,10 @@ def bound(rows: Collection[Mapping[str, Any]], world: World) -> float:
 
 
 def _decided(rows: Iterable[Mapping[str, Any]], by: str) -> Iterable[list[datetime]]:
-    found: dict[str, list[datetime]] = defaultdict(list)
+    moments: dict[str, list[datetime]] = defaultdict(list)
     for row in rows:
-        found[row[by]].append(row["decided_at"])
-    return found.values()
+        moments[row[by]].append(row["decided_at"])
+    return moments.values()
 
 
 def _end(wanted: Iterable[datetime], limit: int, world: World) -> datetime:
@@ -90,44 +90,44 @@ def _end(wanted: Iterable[datetime], limit: int, world: World) -> datetime:
     return slots[-1]
 
 
-def _lost(found: Evidence, delivered: Collection[str]) -> set[str]:
+def _lost(evidence: Evidence, delivered: Collection[str]) -> set[str]:
     """What is missing, has not ended, or is called sent and never came."""
-    states = {row["id"]: row["state"] for row in found.rows}
-    lost = {name for name in found.planned if states.get(name) not in ENDED}
+    states = {row["id"]: row["state"] for row in evidence.rows}
+    lost = {name for name in evidence.planned if states.get(name) not in ENDED}
     return lost | {n for n, state in states.items() if state == "sent" and n not in delivered}
 
 
-def _fullest(found: Evidence, world: World, by: str) -> dict[str, int]:
+def _fullest(evidence: Evidence, world: World, by: str) -> dict[str, int]:
     """Return, for each account or platform, the most arrivals in any (t - window, t]."""
     instants: dict[str, list[float]] = defaultdict(list)
-    for arrival in found.arrivals:
+    for arrival in evidence.arrivals:
         instants[arrival[by]].append(arrival["t"])
     return {name: fullest(times, world.window_s) for name, times in instants.items()}
 
 
-def _banned(found: Evidence, world: World) -> set[str]:
-    told = {a["account"] for a in found.arrivals if a["verdict"] in ("banned", "too_fast")}
-    most = _fullest(found, world, "account")
-    return told | {name for name, count in most.items() if count > world.limit}
+def _banned(evidence: Evidence, world: World) -> set[str]:
+    refused = {a["account"] for a in evidence.arrivals if a["verdict"] in ("banned", "too_fast")}
+    most = _fullest(evidence, world, "account")
+    return refused | {name for name, count in most.items() if count > world.limit}
 
 
-def _wrongly_failed(found: Evidence, delivered: Collection[str]) -> set[str]:
+def _wrongly_failed(evidence: Evidence, delivered: Collection[str]) -> set[str]:
     """Given up although the platform took it, or before it had really failed so often."""
-    bad = Counter(a["message"] for a in found.arrivals if a["verdict"] in _GONE_WRONG)
-    refused = {a["message"] for a in found.arrivals if a["verdict"] in ("refused", "banned")}
-    failed = {row["id"] for row in found.rows if row["state"] == "failed"}
+    bad = Counter(a["message"] for a in evidence.arrivals if a["verdict"] in _GONE_WRONG)
+    refused = {a["message"] for a in evidence.arrivals if a["verdict"] in ("refused", "banned")}
+    failed = {row["id"] for row in evidence.rows if row["state"] == "failed"}
     return {
         name for name in failed
         if name in delivered or (name not in refused and bad[name] < FAILURES)
     }  # fmt: skip
 
 
-def _ratio(found: Evidence, world: World) -> float | None:
+def _ratio(evidence: Evidence, world: World) -> float | None:
     """Return how much longer than the bound it took until the last delivery; None: no bound."""
-    least = bound(found.rows, world)
-    ends = [a["at"] for a in found.arrivals if a["verdict"] in DELIVERED]
+    least = bound(evidence.rows, world)
+    ends = [a["at"] for a in evidence.arrivals if a["verdict"] in DELIVERED]
     if not ends or least < 1:
         return None
     last = max(map(datetime.fromisoformat, ends))
-    first = min(row["decided_at"] for row in found.rows)
+    first = min(row["decided_at"] for row in evidence.rows)
     return round((last - first).total_seconds() / least, 3)

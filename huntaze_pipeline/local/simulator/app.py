@@ -165,10 +165,10 @@ def _change(desk: Desk, request: Request) -> Reply:
 
 
 def _account(desk: Desk, name: str) -> Reply:
-    found = desk.judge.account(name)
-    if not found:
+    account = desk.judge.account(name)
+    if not account:
         return Reply(404, {"error": f"no message has come from an account {name!r}"})
-    return Reply(200, {**found[0], "platforms": found})
+    return Reply(200, {**account[0], "platforms": account})
 
 
 def announce(addresses: Addresses) -> None:

@@ -48,11 +48,11 @@ class Courier:
         settings = self._desk.behaviour.receipts
         if settings.webhook is None:
             return _IDLE_S
-        found = self._desk.outbound.due(self._desk.clock(), settings.batch)
-        if not found:
+        batch = self._desk.outbound.due(self._desk.clock(), settings.batch)
+        if not batch:
             return self._until_due()
-        dues = [due for due, _ in found]
-        if await self._post(settings.webhook, [receipt for _, receipt in found]):
+        dues = [due for due, _ in batch]
+        if await self._post(settings.webhook, [receipt for _, receipt in batch]):
             self._desk.outbound.confirm(dues)
             self._pause_s = _FASTEST_S
             return 0.0

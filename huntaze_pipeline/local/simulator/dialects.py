@@ -104,12 +104,12 @@ def _instagram(desk: Desk, request: Request, account: str, what: str) -> Reply:
 
 def _talk(desk: Desk, account: str, user: str) -> Reply:
     """Answer with the one conversation of an account and a user, as the Graph API lists it."""
-    found = [
+    messages = [
         {"id": kept["id"], "message": kept["text"], "from": {"id": account},
          "created_time": datetime.fromtimestamp(kept["at"], UTC).strftime("%Y-%m-%dT%H:%M:%S%z")}
         for kept in desk.conversation("instagram", account, user)
     ]  # fmt: skip
-    return Reply(200, {"data": [{"id": f"{account}:{user}", "messages": {"data": found}}]})
+    return Reply(200, {"data": [{"id": f"{account}:{user}", "messages": {"data": messages}}]})
 
 
 _CODES = {

@@ -75,11 +75,11 @@ class Outbound:
     def due(self, now: datetime, most: int) -> list[tuple[Due, dict[str, Any]]]:
         """Take receipts whose time has come; each must be given to `confirm` or `put_back`."""
         self._load()
-        found: list[tuple[Due, dict[str, Any]]] = []
-        while self._queue and len(found) < most and self._queue[0].at <= now.timestamp():
+        ready: list[tuple[Due, dict[str, Any]]] = []
+        while self._queue and len(ready) < most and self._queue[0].at <= now.timestamp():
             due = heapq.heappop(self._queue)
-            found.append((due, _receipt(self.plans.read(due.offset)[0], due)))
-        return found
+            ready.append((due, _receipt(self.plans.read(due.offset)[0], due)))
+        return ready
 
     def next_at(self) -> float | None:
         """Return when the next receipt is due, in epoch seconds."""
