@@ -78,21 +78,21 @@ def _hammer(make: Callable[[], Ask], seed: int, ends: float, told: Any) -> None:
 def load(make: Callable[[], Ask], window_s: float, seconds: float) -> tuple[int, int]:
     """Let processes hammer one key; return the most arrivals in any window, and all."""
     context = multiprocessing.get_context("fork")
-    told, ends = context.Queue(), time.monotonic() + seconds
+    times, ends = context.Queue(), time.monotonic() + seconds
     hammers = [
-        context.Process(target=_hammer, args=(make, seed, ends, told)) for seed in range(PROCESSES)
+        context.Process(target=_hammer, args=(make, seed, ends, times)) for seed in range(PROCESSES)
     ]
     for process in hammers:
         process.start()
-    found = sorted(at for _ in hammers for at in told.get())
+    moments = sorted(at for _ in hammers for at in times.get())
     for process in hammers:
         process.join()
     most, start = 0, 0
-    for end, at in enumerate(found):
-        while found[start] <= at - window_s:
+    for end, at in enumerate(moments):
+        while moments[start] <= at - window_s:
             start += 1
         most = max(most, end - start + 1)
-    return most, len(found)
+    return most, len(moments)
 
 
 def _installed(name: str, url: str) -> bool:

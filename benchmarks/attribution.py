@@ -60,8 +60,8 @@ def ours(touches: pl.DataFrame, conversions: pl.DataFrame) -> dict[str, dict[str
     joined = attribution.join(
         touches.with_row_index("event_id"), conversions.select("fan_id", "ts", micros), rules
     )
-    found = attribution.credit(joined, rules, MODELS)
-    return {m: {c: r["value_micros"] / 1e6 for c, r in t.items()} for m, t in found.items()}
+    credits = attribution.credit(joined, rules, MODELS)
+    return {m: {c: r["value_micros"] / 1e6 for c, r in t.items()} for m, t in credits.items()}
 
 
 _WORKER = """

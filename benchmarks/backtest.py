@@ -138,7 +138,7 @@ def ours(con: DuckDBPyConnection, policies: Policies) -> dict[str, object]:
 def measured(folder: Path, fans: int, rounds: int) -> dict[str, object]:
     """Time both on data that is there, in this process, and take its peak."""
     took: dict[str, list[float]] = {"ours": [], "bare": []}
-    found: dict[str, object] = {}
+    report: dict[str, object] = {}
     policies = load_policies(load().rules_dir)
     with lake.private(folder) as con:
         con.execute("set threads = 2")
@@ -147,19 +147,19 @@ def measured(folder: Path, fans: int, rounds: int) -> dict[str, object]:
         tables(con, fans)
         for _ in range(rounds):
             started = time.perf_counter()
-            found = ours(con, policies)
+            report = ours(con, policies)
             took["ours"].append(time.perf_counter() - started)
             started = time.perf_counter()
             row = con.execute(_BARE.format(start=START.isoformat())).fetchone()
             took["bare"].append(time.perf_counter() - started)
-            assert row == (found["matched"],), (row, found["matched"])
+            assert row == (report["matched"],), (row, report["matched"])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     middle = {name: statistics.median(times) for name, times in took.items()}
     names = ("matched", "entered", "messages")
     return {
         "ours_s": round(middle["ours"], 2), "bare_s": round(middle["bare"], 2),
         "ratio": round(middle["ours"] / middle["bare"], 2), "peak_mib": round(peak),
-        "triggers": found["events"], **{name: found[name] for name in names},
+        "triggers": report["events"], **{name: report[name] for name in names},
     }  # fmt: skip
 
 

@@ -88,9 +88,9 @@ def world(store: Store, fans: int, automations: int) -> None:
             )
 
 
-def past(found: Settings, fans: int, history: int) -> None:
+def past(ready: Settings, fans: int, history: int) -> None:
     """Give the fans a history in the lake."""
-    with lakes.connect(found) as lake:
+    with lakes.connect(ready) as lake:
         lake.execute(
             "insert into lake.raw.events by name select 'c' as creator_id, 'h' || n as event_id,"
             " ['opened', 'clicked', 'purchase', 'tip', 'viewed', 'replied'][1 + n % 6] as name,"
@@ -135,9 +135,9 @@ def produce(environment: dict[str, str], rate: int, seconds: float, fans: int, p
 class Worker(threading.Thread):
     """The sensor's tick again and again, as Dagster's daemon does it, in this process."""
 
-    def __init__(self, found: Settings, store: Store) -> None:
+    def __init__(self, ready: Settings, store: Store) -> None:
         super().__init__(daemon=True)
-        self.found, self.store = found, store
+        self.found, self.store = ready, store
         self.over = threading.Event()
         self.told: list[str] = []
         self.longest, self.rounds, self.events = 0.0, 0, 0
@@ -159,15 +159,15 @@ class Worker(threading.Thread):
             self.over.wait(1)
 
 
-def watch(found: Settings, until: Any) -> dict[str, float]:
+def watch(ready: Settings, until: Any) -> dict[str, float]:
     """Return when each message could be seen first, by its event's id.
 
     The bare driver: who watches on two cores must not be a fifth of the load.
     """
-    assert found.database_url is not None
+    assert ready.database_url is not None
     seen, tx = dict[str, float](), 0
     query = "select occurrence, tx from messages where tx > %s"
-    with psycopg.connect(found.database_url.get_secret_value(), autocommit=True) as connection:
+    with psycopg.connect(ready.database_url.get_secret_value(), autocommit=True) as connection:
         connection.execute("set role huntaze_worker")
         while not until(seen):
             rows = connection.execute(query, [tx], prepare=True).fetchall()
@@ -204,11 +204,11 @@ def outage(store: Store, fans: int, count: int) -> None:
             inbox.append(connection, batch)
 
 
-def shipped(found: Settings) -> "subprocess.Popen[bytes]":
+def shipped(ready: Settings) -> "subprocess.Popen[bytes]":
     """Start `dagster dev` as `huntaze up` does."""
-    environment = os.environ | stack.environment(found) | instance.prepare(found)
+    environment = os.environ | stack.environment(ready) | instance.prepare(ready)
     command = [sys.executable, "-m", "dagster", "dev", *instance.workspace(), "-p", "0"]
-    log = (found.root / "dagster.log").open("wb")
+    log = (ready.root / "dagster.log").open("wb")
     return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
 
@@ -242,16 +242,16 @@ def main() -> None:
             print(json.dumps(measured(ready, given)))
 
 
-def measured(found: Settings, given: argparse.Namespace) -> dict[str, Any]:
+def measured(ready: Settings, given: argparse.Namespace) -> dict[str, Any]:
     """Make the world, run, and return the figures."""
-    store = Store(found)
+    store = Store(ready)
     _tended.upgrade(store)
     world(store, given.fans, given.automations)
-    past(found, given.fans, given.history)
+    past(ready, given.fans, given.history)
     result: dict[str, Any] = {"benchmark": "latency", **vars(given)}
     outage(store, given.fans, given.outage or WARM)
-    process = shipped(found) if given.dagster else None
-    worker = None if given.dagster else Worker(found, store)
+    process = shipped(ready) if given.dagster else None
+    worker = None if given.dagster else Worker(ready, store)
     try:
         started = time.perf_counter()
         if worker:
@@ -261,7 +261,7 @@ def measured(found: Settings, given: argparse.Namespace) -> dict[str, Any]:
             took = time.perf_counter() - started
             result |= {"outage_s": round(took, 1), "outage_a_second": round(given.outage / took)}
             result["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-        result |= live(found, store, given)
+        result |= live(ready, store, given)
     finally:
         if worker:
             worker.over.set()
@@ -274,10 +274,10 @@ def measured(found: Settings, given: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def live(found: Settings, store: Store, given: argparse.Namespace) -> dict[str, Any]:
+def live(ready: Settings, store: Store, given: argparse.Namespace) -> dict[str, Any]:
     """Produce at the rate and measure each message."""
-    path = str(found.root / "accepted.json")
-    arguments = (stack.environment(found), given.rate, given.seconds, given.fans, path)
+    path = str(ready.root / "accepted.json")
+    arguments = (stack.environment(ready), given.rate, given.seconds, given.fans, path)
     producer = multiprocessing.get_context("spawn").Process(target=produce, args=arguments)
     producer.start()
     over: list[float] = []
@@ -287,7 +287,7 @@ def live(found: Settings, store: Store, given: argparse.Namespace) -> dict[str, 
             over.append(time.monotonic() + 0.5)
         return bool(over) and time.monotonic() > over[0]
 
-    seen = watch(found, done)
+    seen = watch(ready, done)
     producer.join()
     accepted = json.loads(Path(path).read_text())
     late = [seen[name] - at for name, at in accepted.items() if name in seen]

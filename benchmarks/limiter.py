@@ -74,12 +74,12 @@ def rivals(python: str, url: str) -> Iterator[Rivals]:
 
 def taken(limiter: RateLimiter) -> list[Pass]:
     """Take a permit of each account; return them, not ended yet."""
-    found: list[Pass] = []
+    passes: list[Pass] = []
     for call in range(CALLS):
         batch = [f"t{call}-{i}" for i in range(BATCH)]
         for answer in limiter.decide(dict.fromkeys(batch, 1)).values():
-            found += answer.passes
-    return found
+            passes += answer.passes
+    return passes
 
 
 def ended(limiter: RateLimiter, passes: list[Pass]) -> None:
@@ -126,8 +126,8 @@ def spent(client: redis.Redis, work: Callable[[], object]) -> tuple[float, float
     """
 
     def used() -> float:
-        found: Any = client.info("cpu")
-        return found["used_cpu_user"] + found["used_cpu_sys"]
+        usage: Any = client.info("cpu")
+        return usage["used_cpu_user"] + usage["used_cpu_sys"]
 
     before, began = used(), time.process_time()
     elsewhere = work()
@@ -148,7 +148,7 @@ def ours(url: str, count: int, window_s: int) -> _rivals.Ask:
     return ask
 
 
-def measure(ready: settings.Settings, found: Rivals, rounds: int, seconds: float) -> dict[str, Any]:
+def measure(ready: settings.Settings, cost: Rivals, rounds: int, seconds: float) -> dict[str, Any]:
     """Run the rounds."""
     assert ready.redis_url is not None
     url = ready.redis_url.get_secret_value()
@@ -174,8 +174,8 @@ def measure(ready: settings.Settings, found: Rivals, rounds: int, seconds: float
         note("from_queues", PARKED, lambda: claimed(queues))
         note("set", SETS, lambda: sets(client))
         note("piped_set", CALLS * BATCH, lambda: piped(client))
-        for name in found.names:
-            note(name, SETS, lambda name=name: found.ask("speed", name, SETS))
+        for name in cost.names:
+            note(name, SETS, lambda name=name: cost.ask("speed", name, SETS))
 
     def times(kept: dict[str, list[float]], mine: str, other: str) -> float | None:
         if other not in kept:
@@ -185,16 +185,16 @@ def measure(ready: settings.Settings, found: Rivals, rounds: int, seconds: float
         )
 
     seen = {"huntaze": _rivals.load(lambda: ours(url, 10, 2), 2, seconds)}
-    seen |= {name: tuple(found.ask("load", name, 10, 2, seconds)) for name in found.names}
+    seen |= {name: tuple(cost.ask("load", name, 10, 2, seconds)) for name in cost.names}
     return {
-        "per_second": {name: round(1 / statistics.median(found)) for name, found in costs.items()},
+        "per_second": {name: round(1 / statistics.median(cost)) for name, cost in costs.items()},
         "times_limits": times(costs, "taken", "limits"),
         "times_set": times(costs, "taken", "set"),
         "server_time_of_piped_set": times(server, "taken", "piped_set"),
         "server_time_of_piped_set_to_end": times(server, "ended", "piped_set"),
         "most_in_any_window": {name: most for name, (most, _) in seen.items()},
         "calls": {name: calls for name, (_, calls) in seen.items()},
-        "not_installed": [name for name in _rivals.RIVALS if name not in found.names],
+        "not_installed": [name for name in _rivals.RIVALS if name not in cost.names],
     }
 
 
