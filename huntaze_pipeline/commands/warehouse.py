@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from huntaze_pipeline.warehouse.models import Project
+    from huntaze_pipeline.warehouse.refreshing import Refreshed
 
 models = typer.Typer(help="SQL models: list, build and test them.", no_args_is_help=True)
 lake_ = typer.Typer(help="The lake's files: what they take, and their care.", no_args_is_help=True)
@@ -65,17 +66,20 @@ def build(
     if as_json:
         typer.echo(json.dumps(asdict(done), default=str))
     else:
-        for item in done.built:
-            rows = "" if item.rows is None else f"{item.rows:,} rows, "
-            rows += f"+{item.came:,} -{item.left:,}, " if item.came or item.left else ""
-            typer.echo(f"{item.name}: {rows}{item.how} ({item.seconds:.2f} s)")
-        for item in done.audited:
-            sign = (
-                "ok" if not item.bad else f"{item.severity}: {item.bad} bad rows, {item.sample[0]}"
-            )
-            typer.echo(f"{item.name}: {sign}", err=bool(item.bad))
+        _tell(done)
     if any(item.bad and item.severity == "error" for item in done.audited):
         raise typer.Exit(1)
+
+
+def _tell(done: "Refreshed") -> None:
+    """Print a line for each table and each audit."""
+    for item in done.built:
+        rows = "" if item.rows is None else f"{item.rows:,} rows, "
+        rows += f"+{item.came:,} -{item.left:,}, " if item.came or item.left else ""
+        typer.echo(f"{item.name}: {rows}{item.how} ({item.seconds:.2f} s)")
+    for item in done.audited:
+        sign = "ok" if not item.bad else f"{item.severity}: {item.bad} bad rows, {item.sample[0]}"
+        typer.echo(f"{item.name}: {sign}", err=bool(item.bad))
 
 
 def _measured(ready: settings.Settings) -> None:

@@ -132,11 +132,7 @@ class Importer:
         table = source.table(self.con, file)
         suite = sifting.standard(mapping)
         reading = Reading(table, mapping, creator, self.clock(), shift, file.name, suite)
-        try:
-            staged = staging.stage(self.con, reading)
-        except duckdb.Error as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ImportFileError([Problem(file.name, f"cannot be read: {reason}")]) from None
+        staged = self._staged(reading, file.name)
         self.progress(file.name, "writing")
         landed = self._events(creator, import_id) if mapping.events else None
         with self.store.tenant(creator) as connection:
@@ -154,6 +150,13 @@ class Importer:
             import_id, file.name, "done", staged.rows, landed.kept, landed.known,
             staged.rejected, landed.made, time.monotonic() - started,
         )  # fmt: skip
+
+    def _staged(self, reading: Reading, name: str) -> Staged:
+        try:
+            return staging.stage(self.con, reading)
+        except duckdb.Error as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ImportFileError([Problem(name, f"cannot be read: {reason}")]) from None
 
     def _events(self, creator_id: str, import_id: str) -> Landed:
         received = self.clock().isoformat()

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from huntaze_pipeline.events import arrival, shape
 from huntaze_pipeline.events.mapping import Mapping
+from huntaze_pipeline.events.parts import FanSpec
 from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.store import address
 
@@ -108,6 +109,23 @@ class Landed:
 
 def events(con: DuckDBPyConnection, creator_id: str, import_id: str, received: str) -> Landed:
     """Append the staged events that are new, and their lines; inside one lake transaction."""
+    _append(con, creator_id, import_id, received)
+    if _has_lines(con):
+        con.execute(
+            "insert into lake.raw.lines (creator_id, event_id, line, item_id, quantity,"
+            f" value_micros, discount_micros, properties) select {quoted(creator_id)}, event_id,"
+            " line, item_id, quantity, value_micros, discount_micros, properties"
+            " from _lines semi join _new using (event_id)"
+        )
+    row = con.execute(
+        "select (select coalesce(sum(_n), 0) from _new), (select count(*) from _new),"
+        " (select coalesce(sum(_n), 0) from _all)"
+    ).fetchone() or (0, 0, 0)
+    return Landed(int(row[0]), int(row[2]) - int(row[0]), int(row[1]))
+
+
+def _append(con: DuckDBPyConnection, creator_id: str, import_id: str, received: str) -> None:
+    """Gather in `_new` the events that nobody has brought before, and append them."""
     batch = arrival.following(con)
     con.execute(
         "create or replace temp table _new as select e.* from _events e anti join"
@@ -124,18 +142,6 @@ def events(con: DuckDBPyConnection, creator_id: str, import_id: str, received: s
         f" {arrival.ABOUT} from _new left join (from about where creator_id ="
         f" {quoted(creator_id)}) m using (message_id) order by occurred_at, _row"
     )
-    if _has_lines(con):
-        con.execute(
-            "insert into lake.raw.lines (creator_id, event_id, line, item_id, quantity,"
-            f" value_micros, discount_micros, properties) select {quoted(creator_id)}, event_id,"
-            " line, item_id, quantity, value_micros, discount_micros, properties"
-            " from _lines semi join _new using (event_id)"
-        )
-    row = con.execute(
-        "select (select coalesce(sum(_n), 0) from _new), (select count(*) from _new),"
-        " (select coalesce(sum(_n), 0) from _all)"
-    ).fetchone() or (0, 0, 0)
-    return Landed(int(row[0]), int(row[2]) - int(row[0]), int(row[1]))
 
 
 def _has_lines(con: DuckDBPyConnection) -> bool:
@@ -147,18 +153,7 @@ def fans(connection: Connection, con: DuckDBPyConnection, creator_id: str, m: Ma
     part = m.fans
     if part is None:
         return Landed(0, 0)
-    names = [quoted(name) + f", a{n}" for n, name in enumerate(part.attributes)]
-    derived = quoted(json.dumps(shape.made_up(m)))
-    pairs = ", ".join([*names, f"'derived', cast({derived} as json)"])
-    tags = quoted(json.dumps(part.tags))
-    copied = _copy(
-        connection, con, "landing_fans",
-        "id text, name text, zone text, locale text, birthday date, subscribed_at timestamptz,"
-        " attributes jsonb, tags jsonb, account text, account_platform text, handle text,"
-        " platform text, account_id text, address text",
-        "select r_id, r_name, r_zone, r_locale, r_birthday, r_subscribed_at,"
-        f" json_object({pairs}), {tags}, {_nested(m)} from _records",
-    )  # fmt: skip
+    copied = _copy_fans(connection, con, part, m)
     connection.execute(text(_KEPT))
     connection.execute(text(_FANS), {"creator": creator_id})
     if part.account is not None:
@@ -171,6 +166,22 @@ def fans(connection: Connection, con: DuckDBPyConnection, creator_id: str, m: Ma
         )
     touched, made = connection.execute(text(_TOUCHED)).one()
     return replace(_counted(con, copied, touched), made=made)
+
+
+def _copy_fans(connection: Connection, con: DuckDBPyConnection, part: FanSpec, m: Mapping) -> int:
+    """Bring the fans of the file to PostgreSQL; return how many."""
+    names = [quoted(name) + f", a{n}" for n, name in enumerate(part.attributes)]
+    derived = quoted(json.dumps(shape.made_up(m)))
+    pairs = ", ".join([*names, f"'derived', cast({derived} as json)"])
+    tags = quoted(json.dumps(part.tags))
+    return _copy(
+        connection, con, "landing_fans",
+        "id text, name text, zone text, locale text, birthday date, subscribed_at timestamptz,"
+        " attributes jsonb, tags jsonb, account text, account_platform text, handle text,"
+        " platform text, account_id text, address text",
+        "select r_id, r_name, r_zone, r_locale, r_birthday, r_subscribed_at,"
+        f" json_object({pairs}), {tags}, {_nested(m)} from _records",
+    )  # fmt: skip
 
 
 def campaigns(

@@ -106,9 +106,7 @@ def fill(con: DuckDBPyConnection, reading: Reading, fields: list[Field]) -> None
     joins = "".join(joined.values())
     parts = ", ".join(["_s.*", *_carried(joined), *groups, *keys, *typed])
     given = ", ".join(identifier(name) for name in reading.table.columns) or "_line"
-    suspect = [c for f in early for c in f.suspect(scope, reading.now)]
-    suspect += [condition for _, condition, _ in _references(scope, mapping)]
-    bad = " or ".join(f"coalesce({condition}, false)" for condition in suspect) or "false"
+    bad = _suspicion(scope, early, reading)
     # Two levels: a typed value is computed once and then looked at by all of its checks.
     con.execute(
         f"create or replace temp table _rows as select * exclude ({given}, _fan, _campaign),"
@@ -124,6 +122,13 @@ def fill(con: DuckDBPyConnection, reading: Reading, fields: list[Field]) -> None
             f" semi join _suspect using (_row)) _s {joins}"
         )
         _explain(con, f"({inner}) _s", _faults(scope, early, reading))
+
+
+def _suspicion(scope: Scope, early: list[Field], reading: Reading) -> str:
+    """Return a cheap SQL condition that holds for every faulty row, and for some good ones."""
+    suspect = [c for f in early for c in f.suspect(scope, reading.now)]
+    suspect += [condition for _, condition, _ in _references(scope, reading.mapping)]
+    return " or ".join(f"coalesce({condition}, false)" for condition in suspect) or "false"
 
 
 def _explain(con: DuckDBPyConnection, relation: str, faults: list[tuple[str, str, str]]) -> None:

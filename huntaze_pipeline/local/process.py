@@ -13,7 +13,9 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _LOG_LIMIT = 8 * 2**20
@@ -107,19 +109,20 @@ class Child:
             self._watcher.tell(f"-{self.pid}")
 
 
+def _tie(parent: int, libc: Any, end: int) -> None:
+    """Hear the usual signals again, and hear `end` when the parent dies; runs in the child."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    if libc is not None:  # after the change of user, which would clear it
+        libc.prctl(_PR_SET_PDEATHSIG, int(end), 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
 def _start(launch: Launch) -> "subprocess.Popen[bytes]":
-    parent, libc = os.getpid(), _libc()
     uid, gid = launch.account or (None, None)
-
-    def tie() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        if libc is not None:  # after the change of user, which would clear it
-            libc.prctl(_PR_SET_PDEATHSIG, int(launch.stop[0]), 0, 0, 0)
-            if os.getppid() != parent:
-                os._exit(1)
-
+    tie = partial(_tie, os.getpid(), _libc(), launch.stop[0])
     with _log(launch.log) as log:
         process = subprocess.Popen(
             list(launch.argv),

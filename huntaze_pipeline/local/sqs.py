@@ -28,10 +28,19 @@ class Sqs:
                 "SQS is needed and ministack is not installed: "
                 "`pip install huntaze-pipeline[local]`, or set SQS_RATE_LIMITER_QUEUE"
             )
+        return Launch(
+            [sys.executable, "-P", "-W", "ignore", "-m", "ministack"],
+            self.log,
+            env=self._environment(port),
+            cwd=self._data,
+            stop=(signal.SIGTERM,),
+        )
+
+    def _environment(self, port: int) -> dict[str, str]:
         temporary = self._data / "tmp"
         temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
         persist = "0" if self._throwaway else "1"
-        env = {
+        return {
             "PATH": os.environ.get("PATH", os.defpath),
             "BIND_HOST": ports.LOOPBACK,
             "GATEWAY_PORT": str(port),
@@ -48,13 +57,6 @@ class Sqs:
             "HOME": str(self._data),
             "PYTHONUNBUFFERED": "1",
         }
-        return Launch(
-            [sys.executable, "-P", "-W", "ignore", "-m", "ministack"],
-            self.log,
-            env=env,
-            cwd=self._data,
-            stop=(signal.SIGTERM,),
-        )
 
     def ready(self, port: int, pid: int) -> bool:
         """Ask for its health."""

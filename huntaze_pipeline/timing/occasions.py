@@ -196,35 +196,42 @@ def _date(name: str) -> str:
     return _DATES.get(name) or f"case when {valid} then ({known})::date end"
 
 
-def _events(trigger: Trigger, zone: str) -> Any:
-    """Return the statement that makes the next events of an occasion.
+_YEARS = "date_part('year', cast(:name as timestamp)) - date_part('year', d.day)"
+"""How many years ago it was, on the day that an anniversary's occasion is named after."""
+_MEMBER = """
+    exists (select from members m where m.creator_id = f.creator_id and m.segment_id = :segment
+        and m.fan_id = f.id and m.entered_at <= :at and (m.left_at is null or m.left_at > :at))
+"""
+
+
+def _whose(trigger: Trigger, zone: str) -> str:
+    """Return the SQL condition of the fans that an occasion is for, after those already seen.
 
     Someone born on 29 February has the 28th in other years.
     """
-    parts, years = ["f.creator_id = :creator", "f.id > :cursor"], "null"
+    parts = ["f.creator_id = :creator", "f.id > :cursor"]
     if zone != EVERYBODY:
         parts.append("f.zone is null" if zone == NOBODY else "f.zone = :zone")
     if trigger.anniversary:
-        years = "date_part('year', cast(:name as timestamp)) - date_part('year', d.day)"
-        parts.append(f"(d.day + make_interval(years => ({years})::int))::date")
-        parts[-1] += " = cast(:name as timestamp)::date"
-        parts.append(f"{years} > 0")
+        this_year = f"(d.day + make_interval(years => ({_YEARS})::int))::date"
+        parts.append(f"{this_year} = cast(:name as timestamp)::date")
+        parts.append(f"{_YEARS} > 0")
     if trigger.segment:
-        parts.append(
-            "exists (select from members m where m.creator_id = f.creator_id"
-            " and m.segment_id = :segment and m.fan_id = f.id and m.entered_at <= :at"
-            " and (m.left_at is null or m.left_at > :at))"
-        )
-    dated = (
-        f"cross join lateral (select {_date(trigger.anniversary)} as day) d"
-        if (trigger.anniversary)
-        else ""
-    )
+        parts.append(_MEMBER)
+    return " and ".join(parts)
+
+
+def _events(trigger: Trigger, zone: str) -> Any:
+    """Return the statement that makes the next events of an occasion."""
+    years, dated = "null", ""
+    if trigger.anniversary:
+        years = _YEARS
+        dated = f"cross join lateral (select {_date(trigger.anniversary)} as day) d"
     return text(
         f"""
         with people as (
             select f.id, {years} as years from fans f {dated}
-            where {" and ".join(parts)} order by f.id limit :limit
+            where {_whose(trigger, zone)} order by f.id limit :limit
         ), added as (
             insert into inbox (creator_id, event_id, name, fan_id, occurred_at, source, properties)
             select :creator, 'clock:' || :clock || ':' || :name || ':' || id, :event, id, :at,

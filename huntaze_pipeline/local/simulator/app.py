@@ -100,14 +100,7 @@ async def _serve(options: Options, ready: Callable[[Addresses], None], leash: bo
         loop.add_signal_handler(name, stop.set)
     if leash:
         loop.add_reader(sys.stdin.fileno(), lambda: os.read(sys.stdin.fileno(), 64) or stop.set())
-    try:
-        http = await loop.create_server(
-            lambda: Connection(handler(desk), connections), options.host, options.http_port,
-            backlog=1024,
-        )  # fmt: skip
-        smtp = await mailbox.serve(desk, options.host, options.smtp_port)
-    except OSError as error:
-        raise ServiceError(f"the simulator cannot listen on {options.host}: {error}") from None
+    http, smtp = await _listen(options, desk, connections)
     courier = asyncio.create_task(Courier(desk, options.secret).run())
     addresses = _addresses(options.host, http, smtp)
     _note(options.folder, addresses)
@@ -120,6 +113,21 @@ async def _serve(options: Options, ready: Callable[[Addresses], None], leash: bo
         connection.transport.close()
     await asyncio.gather(courier, return_exceptions=True)
     desk.close()
+
+
+async def _listen(
+    options: Options, desk: Desk, connections: set[Connection]
+) -> tuple[asyncio.Server, asyncio.Server]:
+    """Open the doors of HTTP and SMTP."""
+    try:
+        http = await asyncio.get_running_loop().create_server(
+            lambda: Connection(handler(desk), connections), options.host, options.http_port,
+            backlog=1024,
+        )  # fmt: skip
+        smtp = await mailbox.serve(desk, options.host, options.smtp_port)
+    except OSError as error:
+        raise ServiceError(f"the simulator cannot listen on {options.host}: {error}") from None
+    return http, smtp
 
 
 def _addresses(host: str, http: asyncio.Server, smtp: asyncio.Server) -> Addresses:
