@@ -130,17 +130,17 @@ class BooksBreaker:
             return Circuit(**checkpoints.read(connection, _name(platform))).phase
 
     def _each(
-        self, told: Mapping[str, _V], work: Callable[[Circuit, float, _V], _T]
+        self, given: Mapping[str, _V], work: Callable[[Circuit, float, _V], _T]
     ) -> dict[str, _T]:
         """Change the circuits of some platforms, always in one order: nobody waits for ever."""
-        found: dict[str, _T] = {}
+        answers: dict[str, _T] = {}
         with self._store.worker(idle_s=IDLE_S) as connection:
-            for platform in sorted(told):
+            for platform in sorted(given):
                 known = Circuit(**checkpoints.take(connection, _name(platform)))
                 now = float(connection.execute(_NOW).scalar_one())
-                found[platform] = work(known, now, told[platform])
+                answers[platform] = work(known, now, given[platform])
                 checkpoints.move(connection, _name(platform), asdict(known))
-        return found
+        return answers
 
 
 def _name(platform: str) -> str:

@@ -141,9 +141,9 @@ def _settlement(answer: _Answer, result: Result) -> Settlement:
     return Settlement(answer.call.grant, r.permit, r.wait_s, r.block_s, answer.ended)
 
 
-def _health(found: Sequence[Result]) -> dict[str, list[int]]:
+def _health(results: Sequence[Result]) -> dict[str, list[int]]:
     health: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for result in found:
+    for result in results:
         if result.resolution.healthy is not None:
             health[result.intent.platform][not result.resolution.healthy] += 1
     return dict(health)

@@ -40,12 +40,12 @@ def look(store: Store, limiter: Standby, directory: Directory, account_id: str) 
     Raises:
         NotFoundError: neither the books nor the limiter know it.
     """
-    found = directory.of([account_id]).get(account_id)
+    account = directory.of([account_id]).get(account_id)
     view = limiter.look(account_id)
     with store.worker() as connection:
-        if found is None and view.limits is None:
+        if account is None and view.limits is None:
             raise stranger(connection, account_id)
-        held = pauses.over(connection, found.platform if found else None, account_id)
+        held = pauses.over(connection, account.platform if account else None, account_id)
     return Glance(account_id, view, held, limiter.away)
 
 

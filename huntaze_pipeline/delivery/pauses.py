@@ -103,10 +103,10 @@ def every(connection: Connection) -> list[dict[str, Any]]:
 
 def left(connection: Connection) -> int:
     """Count the messages that were taken in and have not ended."""
-    found = connection.scalar(
+    count = connection.scalar(
         text("select count(*) from messages where state in ('queued', 'claimed')")
     )
-    return int(found or 0)
+    return int(count or 0)
 
 
 def _known(scope: str, name: str) -> None:

@@ -112,12 +112,12 @@ def decode(body: str) -> list[Parcel]:
     try:
         note = json.loads(body)
         account, priority = note["account"], note["priority"]
-        found = [Parcel(c, m, account, priority, at) for c, m, at in note["messages"]]
+        parcels = [Parcel(c, m, account, priority, at) for c, m, at in note["messages"]]
     except (TypeError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"not a note: {error}") from None
-    if priority not in BANDS or not found or not all(map(_sound, found)):
+    if priority not in BANDS or not parcels or not all(map(_sound, parcels)):
         raise ValueError("not a note: an id, the priority or an instant is wrong")
-    return found
+    return parcels
 
 
 def _sound(parcel: Parcel) -> bool:
@@ -156,9 +156,9 @@ class MemoryQueue:
         """Hand out up to ten notes and hide them."""
         self._check()
         deadline = time.monotonic() + wait_s
-        while not (found := self._take(priority)) and time.monotonic() < deadline:
+        while not (notes := self._take(priority)) and time.monotonic() < deadline:
             time.sleep(0.01)
-        return found
+        return notes
 
     def delete(self, priority: str, received: Sequence[Received]) -> None:
         """Forget the notes."""

@@ -115,14 +115,14 @@ def _spans(counts: Counts) -> tuple[Index, Index]:
     return first, np.append(first[1:], len(names)) - 1
 
 
-def _decisive(found: Pairs, first: Index, last: Index, config: Config) -> tuple[Array, Array]:
+def _decisive(compared: Pairs, first: Index, last: Index, config: Config) -> tuple[Array, Array]:
     """The interval that decides each pair."""
     many = np.repeat(last > first, last - first + 1)
     valid = many if config.design == "auto" else np.full(len(many), config.design == "always_valid")
-    chosen = valid[found.block]
+    chosen = valid[compared.block]
     return (
-        np.where(chosen, found.valid_absolute.low, found.fixed_absolute.low),
-        np.where(chosen, found.valid_absolute.high, found.fixed_absolute.high),
+        np.where(chosen, compared.valid_absolute.low, compared.fixed_absolute.low),
+        np.where(chosen, compared.valid_absolute.high, compared.fixed_absolute.high),
     )
 
 
@@ -133,12 +133,12 @@ def _enough(counts: Counts, config: Config) -> Bools:
     return np.logical_and.reduceat(fine, counts.starts)
 
 
-def _best(counts: Counts, found: Pairs, interval: tuple[Array, Array]) -> Index:
+def _best(counts: Counts, compared: Pairs, interval: tuple[Array, Array]) -> Index:
     low, high = interval
     wins = np.zeros(len(counts.n), dtype=np.intp)
     # Comparisons with NaN are false: an undefined interval beats nobody.
-    np.add.at(wins, found.b[low > 0], 1)
-    np.add.at(wins, found.a[high < 0], 1)
+    np.add.at(wins, compared.b[low > 0], 1)
+    np.add.at(wins, compared.a[high < 0], 1)
     champion = wins == np.repeat(counts.lengths - 1, counts.lengths)
     best = np.full(len(counts.starts), -1, dtype=np.intp)
     place = np.flatnonzero(champion)
@@ -147,13 +147,13 @@ def _best(counts: Counts, found: Pairs, interval: tuple[Array, Array]) -> Index:
 
 
 def _equal(
-    counts: Counts, found: Pairs, interval: tuple[Array, Array], margin: float | None
+    counts: Counts, compared: Pairs, interval: tuple[Array, Array], margin: float | None
 ) -> Bools:
     if margin is None:
         return np.zeros(len(counts.starts), dtype=bool)
     inside = (interval[0] > -margin) & (interval[1] < margin)
     within = np.ones(len(counts.starts), dtype=bool)
-    np.logical_and.at(within, found.block, inside)
+    np.logical_and.at(within, compared.block, inside)
     return within
 
 
@@ -180,9 +180,9 @@ def _verdicts(
     experiment = np.repeat(np.arange(len(first)), last - first + 1)
     worst = np.maximum.reduceat(srm_e, first)
     invalid = config.check_srm & ((srm_p[last] < srm.P_LIMIT) | (worst >= srm.E_LIMIT))
-    found = np.flatnonzero((facts.best >= 0) & facts.enough)
+    decided = np.flatnonzero((facts.best >= 0) & facts.enough)
     block = np.full(len(first), -1, dtype=np.intp)
-    block[experiment[found[::-1]]] = found[::-1]  # written last: each experiment's first
+    block[experiment[decided[::-1]]] = decided[::-1]  # written last: each experiment's first
     names = [counts.experiments[n] for n in last.tolist()] if counts.unread else []
     unread = np.array([name in counts.unread for name in names] or [False] * len(last))
     arm = np.where((block >= 0) & ~unread, facts.best[block], -1)

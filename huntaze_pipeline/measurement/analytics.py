@@ -170,17 +170,17 @@ def _fact(row: Mapping[Any, Any]) -> Fact:
     return Fact(**told, hour=hour)
 
 
-def totals(found: Iterable[Fact], currency: str) -> dict[str, Counts]:
+def totals(given: Iterable[Fact], currency: str) -> dict[str, Counts]:
     """Add facts up to one total for each campaign."""
     result: dict[str, Counts] = defaultdict(Counts)
-    for fact in found:
+    for fact in given:
         result[fact.campaign_id] += _counts(fact, currency)
     return dict(result)
 
 
-def analyse(found: Iterable[Fact], currency: str, parts: Iterable[Share] = ()) -> Analytics:
+def analyse(given: Iterable[Fact], currency: str, parts: Iterable[Share] = ()) -> Analytics:
     """Put one campaign's facts together: the total, and what it is made of."""
-    facts_ = list(found)
+    facts_ = list(given)
     elsewhere: dict[str, int] = defaultdict(int)
     for fact in facts_:
         if fact.currency is not None and fact.currency != currency:
@@ -197,10 +197,10 @@ def analyse(found: Iterable[Fact], currency: str, parts: Iterable[Share] = ()) -
 
 
 def _grouped(rows: Iterable[Any], key: Callable[[Any], Key], currency: str) -> dict[Key, Counts]:
-    found: dict[Key, Counts] = defaultdict(Counts)
+    counts: dict[Key, Counts] = defaultdict(Counts)
     for row in rows:
-        found[key(row)] += _counts(row, currency)
-    return dict(sorted(found.items()))
+        counts[key(row)] += _counts(row, currency)
+    return dict(sorted(counts.items()))
 
 
 def _counts(fact: Fact | Share, currency: str) -> Counts:

@@ -82,23 +82,23 @@ def final_splits(groups: Sequence[Group]) -> Array:
 
 def normal(groups: Sequence[Group], bound: Array) -> list[list[Pair]]:
     """Pairs with z and the interval estimate ± each group's bound standard errors."""
-    found = paired(groups)
-    effect = _effect(groups, found)
-    width, unknown = bound[found.owner] * effect.error, np.full(len(found.owner), np.nan)
+    pairing = paired(groups)
+    effect = _effect(groups, pairing)
+    width, unknown = bound[pairing.owner] * effect.error, np.full(len(pairing.owner), np.nan)
     low, high = effect.estimate - width, effect.estimate + width
-    return found.rows(effect, unknown, low, high, len(groups))
+    return pairing.rows(effect, unknown, low, high, len(groups))
 
 
 def always_valid(groups: Sequence[Group], alpha: Array, tuning: Array) -> list[list[Pair]]:
     """Pairs with e-value and confidence sequence of the absolute difference."""
-    found = paired(groups)
-    effect = _effect(groups, found)
-    level, size = alpha[found.owner], tuning[found.owner]
+    pairing = paired(groups)
+    effect = _effect(groups, pairing)
+    level, size = alpha[pairing.owner], tuning[pairing.owner]
     ready = sequential.ready(effect)
     e = np.where(ready, sequential.evalue(effect, level, size), np.nan)
     width = sequential.halfwidth(effect.variance, effect.n, level, size)
     width = np.where(ready, width, np.inf)
-    return found.rows(effect, e, effect.estimate - width, effect.estimate + width, len(groups))
+    return pairing.rows(effect, e, effect.estimate - width, effect.estimate + width, len(groups))
 
 
 def exact(groups: Sequence[Group], alpha: Array) -> list[list[Pair]]:
@@ -106,18 +106,18 @@ def exact(groups: Sequence[Group], alpha: Array) -> list[list[Pair]]:
 
     With several epochs e-values multiply; the interval is then the one of the newest epoch.
     """
-    found = paired(groups)
+    pairing = paired(groups)
     arms = [arm for group in groups for arm in group]
     total = np.array([arm.sum for arm in arms], dtype=float)
     weight = np.array([arm.weight for arm in arms], dtype=float)
-    a, b = total[found.left], total[found.right]
-    part = weight[found.right] / (weight[found.left] + weight[found.right])
-    log = np.bincount(found.part_of, np.log(evalue.evalue(a, b, part)), len(found.owner))
-    interval = evalue.sequence(a, b, part, alpha[found.owner][found.part_of])
-    low, high = np.full(len(found.owner), -1.0), np.full(len(found.owner), math.inf)
-    low[found.part_of], high[found.part_of] = interval.low, interval.high
+    a, b = total[pairing.left], total[pairing.right]
+    part = weight[pairing.right] / (weight[pairing.left] + weight[pairing.right])
+    log = np.bincount(pairing.part_of, np.log(evalue.evalue(a, b, part)), len(pairing.owner))
+    interval = evalue.sequence(a, b, part, alpha[pairing.owner][pairing.part_of])
+    low, high = np.full(len(pairing.owner), -1.0), np.full(len(pairing.owner), math.inf)
+    low[pairing.part_of], high[pairing.part_of] = interval.low, interval.high
     e = np.exp(np.minimum(log, 690.0))
-    return found.rows(_effect(groups, found), e, low, high, len(groups))
+    return pairing.rows(_effect(groups, pairing), e, low, high, len(groups))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def paired(groups: Sequence[Group]) -> Pairing:
     return Pairing(np.array(owner, dtype=np.intp), a, b, first, second, part, share)
 
 
-def _effect(groups: Sequence[Group], found: Pairing) -> Effect:
+def _effect(groups: Sequence[Group], pairing: Pairing) -> Effect:
     """The absolute difference within epochs, weighted by the epochs' sizes."""
     arms = [arm for group in groups for arm in group]
     all_arms = moments.mixed(
@@ -191,12 +191,12 @@ def _effect(groups: Sequence[Group], found: Pairing) -> Effect:
         np.array([arm.sum for arm in arms], dtype=float),
         np.array([np.nan if arm.squares is None else arm.squares for arm in arms], dtype=float),
     )
-    first, second = all_arms.take(found.left), all_arms.take(found.right)
+    first, second = all_arms.take(pairing.left), all_arms.take(pairing.right)
     parts = effects.absolute(first, second)
-    events = [found.total(arm.events, 0) for arm in (first, second)]
+    events = [pairing.total(arm.events, 0) for arm in (first, second)]
     return Effect(
-        found.total(parts.estimate), found.total(parts.variance, 2),
-        np.full(len(found.owner), np.nan), found.total(parts.n, 0), np.minimum(*events),
+        pairing.total(parts.estimate), pairing.total(parts.variance, 2),
+        np.full(len(pairing.owner), np.nan), pairing.total(parts.n, 0), np.minimum(*events),
     )  # fmt: skip
 
 

@@ -190,7 +190,7 @@ def _ends(row: Row, counts: Sequence[Row]) -> datetime | None:
 
 
 def _history(rows: Iterable[Row]) -> dict[tuple[str, str], list[Look]]:
-    found: dict[tuple[str, str], list[Look]] = {}
+    looks: dict[tuple[str, str], list[Look]] = {}
     for row in rows:
         look = Look(
             experiment_id=row["id"],
@@ -203,8 +203,8 @@ def _history(rows: Iterable[Row]) -> dict[tuple[str, str], list[Look]]:
             result=row["result"],
             looked_at=row["looked_at"],
         )
-        found.setdefault((row["creator_id"], row["id"]), []).append(look)
-    return found
+        looks.setdefault((row["creator_id"], row["id"]), []).append(look)
+    return looks
 
 
 def _store(
@@ -226,9 +226,9 @@ def _store(
 
 
 def _written(creator: str, look: Look) -> dict[str, Any]:
-    told = {"state": look.state, "winner": look.winner, "fallback": look.fallback}
-    return told | {
+    record = {"state": look.state, "winner": look.winner, "fallback": look.fallback}
+    return record | {
         "creator_id": creator, "experiment_id": look.experiment_id, "step": look.step,
-        "counts": look.counts, "result": {**look.result, **told, "reason": look.reason},
+        "counts": look.counts, "result": {**look.result, **record, "reason": look.reason},
         "closed": look.closed, "looked_at": look.looked_at.isoformat(),
     }  # fmt: skip

@@ -68,9 +68,9 @@ def _add(sums: _Table, table: _Table) -> None:
             own[name] += value
 
 
-def from_paths(found: Paths, rules: Rules, worth: Worth = "conversions") -> dict[str, Any]:
+def from_paths(walked: Paths, rules: Rules, worth: Worth = "conversions") -> dict[str, Any]:
     """All models that need no times, from aggregated paths."""
-    chosen = paths.collapsed(found) if rules.collapse else found
+    chosen = paths.collapsed(walked) if rules.collapse else walked
     journeys = paths.journeys(chosen)
     total, conversions = sum(chosen.value.tolist()), _count(chosen.conversions)
     joined = Joined(
@@ -90,16 +90,16 @@ def _count(parts: np.ndarray) -> float:
     return int(total) if total.is_integer() else total
 
 
-def _report(joined: _Sums, found: Paths, rules: Rules, worth: Worth) -> dict[str, Any]:
+def _report(joined: _Sums, walked: Paths, rules: Rules, worth: Worth) -> dict[str, Any]:
     models = dict(joined.models)
-    nulls = float(found.nulls.sum())
-    found = paths.touched(found)
-    chain = markov.solve(found)
+    nulls = float(walked.nulls.sum())
+    walked = paths.touched(walked)
+    chain = markov.solve(walked)
     reached = joined.conversions - joined.unattributed_conversions
     attributed = joined.total - joined.unattributed
     models["markov"] = markov.credit(chain, reached, attributed)
-    values = _shapley(found, worth)
-    models["shapley"] = _shared(found.channels, values.value, reached, attributed)
+    values = _shapley(walked, worth)
+    models["shapley"] = _shared(walked.channels, values.value, reached, attributed)
     return {
         "totals": {
             "conversions": joined.conversions,
@@ -116,7 +116,7 @@ def _report(joined: _Sums, found: Paths, rules: Rules, worth: Worth) -> dict[str
         "shapley": {
             "worth": worth,
             "method": values.method,
-            "stderr": dict(zip(found.channels, values.error.tolist(), strict=True)),
+            "stderr": dict(zip(walked.channels, values.error.tolist(), strict=True)),
         },
         "influenced": _priced(joined.influenced),
         "rules": asdict(rules)
@@ -125,10 +125,10 @@ def _report(joined: _Sums, found: Paths, rules: Rules, worth: Worth) -> dict[str
     }
 
 
-def _shapley(found: Paths, worth: Worth) -> shapley.Values:
-    if worth == "conversions" or not found.channels:
-        return shapley.conversions(found)
-    return shapley.values(shapley.rate(found), len(found.channels))
+def _shapley(walked: Paths, worth: Worth) -> shapley.Values:
+    if worth == "conversions" or not walked.channels:
+        return shapley.conversions(walked)
+    return shapley.values(shapley.rate(walked), len(walked.channels))
 
 
 def _shared(

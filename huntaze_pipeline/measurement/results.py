@@ -81,17 +81,17 @@ def numbers(values: Array) -> list[float | None]:
 
 def _best(analysis: Analysis) -> list[dict[str, Any]]:
     """Each arm's chance to have the highest mean."""
-    found = numbers(display.chances(analysis.arms, analysis.counts.starts))
-    rows = zip(analysis.counts.variants, found, strict=True)
+    chances = numbers(display.chances(analysis.arms, analysis.counts.starts))
+    rows = zip(analysis.counts.variants, chances, strict=True)
     return [{"variant": variant, "chance": chance} for variant, chance in rows]
 
 
 def _lifts(analysis: Analysis) -> list[dict[str, Any]]:
     """Lifts as people should read them: with Fieller's interval, and shrunken."""
-    found, names = analysis.pairs, analysis.counts.variants
-    mean, (low, high) = display.shrunk(found.relative)
-    columns = [numbers(x) for x in (found.relative.estimate, *found.fieller, mean, low, high)]
-    places = zip(found.a.tolist(), found.b.tolist(), *columns, strict=True)
+    pairs, names = analysis.pairs, analysis.counts.variants
+    mean, (low, high) = display.shrunk(pairs.relative)
+    columns = [numbers(x) for x in (pairs.relative.estimate, *pairs.fieller, mean, low, high)]
+    places = zip(pairs.a.tolist(), pairs.b.tolist(), *columns, strict=True)
     return [
         {
             "a": names[a], "b": names[b], "lift": lift, "ci": _both(left, right),
@@ -117,21 +117,21 @@ def _arms(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def _pairs(analysis: Analysis) -> list[dict[str, Any]]:
-    found, names = analysis.pairs, analysis.counts.variants
+    pairs, names = analysis.pairs, analysis.counts.variants
     plain, ratio = _reasons(analysis)
-    fixed_absolute = _tested(found.absolute, found.fixed_absolute, plain)
-    fixed_relative = _tested(found.relative, found.fixed_relative, ratio)
-    for entry, low, high in zip(fixed_relative, *map(numbers, found.fieller), strict=True):
+    fixed_absolute = _tested(pairs.absolute, pairs.fixed_absolute, plain)
+    fixed_relative = _tested(pairs.relative, pairs.fixed_relative, ratio)
+    for entry, low, high in zip(fixed_relative, *map(numbers, pairs.fieller), strict=True):
         entry["fieller"] = [low, high]
         if low is None and "reason" not in entry:
             entry["reason"] = _OPEN
     always = zip(
-        _bounds(found.valid_absolute, _unready(analysis, plain)),
-        _bounds(found.valid_relative, _unready(analysis, ratio)),
+        _bounds(pairs.valid_absolute, _unready(analysis, plain)),
+        _bounds(pairs.valid_relative, _unready(analysis, ratio)),
         strict=True,
     )
     rows = zip(
-        found.a.tolist(), found.b.tolist(), fixed_absolute, fixed_relative, always,
+        pairs.a.tolist(), pairs.b.tolist(), fixed_absolute, fixed_relative, always,
         _bayes(analysis, ratio), strict=True,
     )  # fmt: skip
     return [
@@ -149,9 +149,9 @@ def _pairs(analysis: Analysis) -> list[dict[str, Any]]:
 
 def _reasons(analysis: Analysis) -> tuple[list[str], list[str]]:
     """Why a pair's difference or ratio cannot be tested, where it cannot."""
-    found = analysis.pairs
-    plain = np.where(np.isfinite(found.absolute.variance), _NO_SPREAD, _ONE)
-    ratio = np.where(analysis.arms.mean[found.a] == 0, _NO_BASE, plain)
+    pairs = analysis.pairs
+    plain = np.where(np.isfinite(pairs.absolute.variance), _NO_SPREAD, _ONE)
+    ratio = np.where(analysis.arms.mean[pairs.a] == 0, _NO_BASE, plain)
     return plain.tolist(), ratio.tolist()
 
 
@@ -185,8 +185,8 @@ def _bound(low: float | None, high: float | None, p: float | None, reason: str) 
 
 
 def _bayes(analysis: Analysis, reasons: list[str]) -> list[dict[str, Any]]:
-    found = analysis.pairs
-    columns = (found.chance, found.lift, *found.credible)
+    pairs = analysis.pairs
+    columns = (pairs.chance, pairs.lift, *pairs.credible)
     rows = zip(*map(numbers, columns), reasons, strict=True)
     keys = ("chance_to_win", "lift_mean")
     return [

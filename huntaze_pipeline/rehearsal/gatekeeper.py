@@ -135,10 +135,10 @@ def sent(past: Past, instead_of: tuple[str, str] | None) -> Contacts:
         where m.state in ('decided', 'queued', 'claimed', 'sent', 'unknown', 'failed', 'expired',
                           'cancelled') and {besides}
     """
-    found: Contacts = defaultdict(dict)
+    contacts: Contacts = defaultdict(dict)
     for row in _rows(past, query, {"other": instead_of[1]} if instead_of else {}):
-        found[(row["creator_id"], row["fan_id"])][row["id"]] = row
-    return found
+        contacts[(row["creator_id"], row["fan_id"])][row["id"]] = row
+    return contacts
 
 
 def _rows(past: Past, query: str, values: Any = None) -> list[dict[str, Any]]:

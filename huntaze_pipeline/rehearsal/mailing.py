@@ -86,21 +86,21 @@ def occurrences(script: Script, since: datetime, until: datetime) -> list[Script
     coming = broadcast.coming(made, since)
     if coming and not made.recurring and coming.start_at and coming.start_at < since:
         coming = None
-    found: list[Script] = []
+    scripts: list[Script] = []
     while coming is not None and coming.due_at < until:
-        found.append(script.due(coming))
+        scripts.append(script.due(coming))
         due = occasion.following(coming, coming.due_at)
         coming = due and replace(coming, due_at=due)
-        if len(found) > LIMIT:
+        if len(scripts) > LIMIT:
             raise ConflictError(
                 f"campaign {name!r} comes more than {LIMIT} times: choose a shorter period"
             )
-    if not found:
+    if not scripts:
         raise NotFoundError(
             f"campaign {name!r} does not come from {since.isoformat()} to {until.isoformat()}:"
             " its schedule says so; another period, or one moment with --at"
         )
-    return found
+    return scripts
 
 
 def run(
@@ -115,22 +115,22 @@ def run(
         since: of the period that is told.
         until: of the period that is told.
     """
-    found = Mailing(since, until)
+    mailing = Mailing(since, until)
     imported: set[str] = set()
     seen: dict[str, dict[str, str]] = {}
     for script in sorted(scripts, key=lambda s: (s.campaign.due_at, s.campaign.creator_id)):
         arms = seen.setdefault(script.campaign.creator_id, {})
-        imported |= _one(past, script, policies, arms, found)
-    past.meet((d.creator_id, d.fan_id) for d in found.decisions)
+        imported |= _one(past, script, policies, arms, mailing)
+    past.meet((d.creator_id, d.fan_id) for d in mailing.decisions)
     rule = ("campaign", scripts[0].campaign.id) if scripts else None
-    found.decisions = gatekeeper.screen(
-        past, found.decisions, policies, imported=imported, instead_of=rule
+    mailing.decisions = gatekeeper.screen(
+        past, mailing.decisions, policies, imported=imported, instead_of=rule
     )
-    return found
+    return mailing
 
 
 def _one(
-    past: Past, script: Script, policies: Policies, arms: dict[str, str], found: Mailing
+    past: Past, script: Script, policies: Policies, arms: dict[str, str], mailing: Mailing
 ) -> set[str]:
     """Decide one occurrence; return the messages to fans whose history came from a file."""
     campaign, everybody = script.campaign, past.creators
@@ -152,8 +152,8 @@ def _one(
     for decision in decided.decisions:
         if decision.variant_id:
             arms.setdefault(decision.fan_id, decision.variant_id)
-    found.decisions += decided.decisions
-    found.occurrences.append(
+    mailing.decisions += decided.decisions
+    mailing.occurrences.append(
         {
             "creator_id": campaign.creator_id, "at": campaign.due_at, "fans": len(rows),
             "audience": len(decided.decisions),

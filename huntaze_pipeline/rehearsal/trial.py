@@ -65,11 +65,11 @@ def trials(draft: Draft, only: Sequence[str] = ()) -> list[Trial]:
     return [t for t in found if not only or any(_meant(word, t) for word in only)]
 
 
-def _hint(draft: Draft, word: str, found: Sequence[Trial]) -> str:
+def _hint(draft: Draft, word: str, known: Sequence[Trial]) -> str:
     name = word.rpartition("/")[2]
     if any(name == rule for _, rule in draft.sources):
         return "that rule has none; write `tests:` into its file"
-    near = get_close_matches(name, {t.owner.partition("/")[2] for t in found}, n=1)
+    near = get_close_matches(name, {t.owner.partition("/")[2] for t in known}, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"no rule with tests has that id, and no test's name holds it{hint}"
 

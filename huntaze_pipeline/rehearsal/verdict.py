@@ -32,14 +32,14 @@ def compare(scene: Scene, story: Sequence[Outcome]) -> list[Mismatch]:
     assert isinstance(test, Case)
     rules = (*scene.rules, *scene.campaigns)
     kinds = dict.fromkeys(["send", *(wanted.kind for wanted in test.expect)])
-    found: list[Mismatch] = []
+    mismatches: list[Mismatch] = []
     for kind in kinds:
         wanted = [
             (i, e) for i, e in enumerate(test.expect) if e.kind == kind for _ in range(e.times)
         ]
         actual = [o for o in story if o.kind == kind and o.rule in rules]
-        found += _kind(scene, wanted, actual)
-    return sorted(dict.fromkeys(found), key=lambda m: (not m.path, m.path and m.path[-1]))
+        mismatches += _kind(scene, wanted, actual)
+    return sorted(dict.fromkeys(mismatches), key=lambda m: (not m.path, m.path and m.path[-1]))
 
 
 def _kind(
@@ -53,16 +53,16 @@ def _kind(
             open_.append((i, expected))
         else:
             left.remove(same)
-    found = []
+    mismatches = []
     for i, expected in open_:
         near = min(left, key=lambda o: len(differences(scene, expected, o)), default=None)
         if near is None:
-            found.append(Mismatch(("expect", i), f"did not happen: {expectation(expected)}"))
+            mismatches.append(Mismatch(("expect", i), f"did not happen: {expectation(expected)}"))
             continue
         left.remove(near)
         said = "; ".join(differences(scene, expected, near))
-        found.append(Mismatch(("expect", i), f"{described(scene, near)}: {said}"))
-    return found + [Mismatch((), f"not expected: {described(scene, o)}") for o in left]
+        mismatches.append(Mismatch(("expect", i), f"{described(scene, near)}: {said}"))
+    return mismatches + [Mismatch((), f"not expected: {described(scene, o)}") for o in left]
 
 
 def differences(scene: Scene, expected: Expect, actual: Outcome) -> list[str]:
@@ -85,17 +85,17 @@ def _named(expected: Expect, actual: Outcome) -> list[str]:
     """Compare what stands behind the kind, and the plain fields."""
     value: Any = getattr(expected, expected.kind)
     name, was = _subject(actual)
-    found = []
+    mismatches = []
     if value is not True and not _same(expected.kind, value, was):
         wanted = span(value) if isinstance(value, timedelta) else value
-        found.append(
+        mismatches.append(
             f"{name}: expected {wanted}, was {span(was) if name == 'wait' and was else was}"
         )
     for name in _FIELDS:
         wanted = getattr(expected, name)
         if wanted is not None and wanted != actual.detail.get(name):
-            found.append(f"{name}: expected {wanted!r}, was {actual.detail.get(name)!r}")
-    return found
+            mismatches.append(f"{name}: expected {wanted!r}, was {actual.detail.get(name)!r}")
+    return mismatches
 
 
 def _subject(outcome: Outcome) -> tuple[str, Any]:

@@ -92,25 +92,25 @@ def explain_message(connection: Connection, past: Past, message: str, policies: 
     Raises:
         NotFoundError: there is no such message.
     """
-    found = Why(lookup(connection, message))
-    row = found.message
+    why = Why(lookup(connection, message))
+    row = why.message
     values = {"creator": row["creator_id"], "id": row["id"]}
-    found.steps = [dict(r) for r in connection.execute(_STEPS, values).mappings()]
+    why.steps = [dict(r) for r in connection.execute(_STEPS, values).mappings()]
     if row["source"] == "automation":
-        _automation(connection, past, found)
+        _automation(connection, past, why)
     else:
         asker = looking.nothing(row["creator_id"], row["fan_id"], row["decided_at"])
-        found.facts = looking.relate(past, asker, ())
-        found.rule = {"source": row["source"], "id": row["source_id"], "hash": row["rule_hash"]}
+        why.facts = looking.relate(past, asker, ())
+        why.rule = {"source": row["source"], "id": row["source_id"], "hash": row["rule_hash"]}
     decision = decided(row)
-    imported = bool(found.event and found.event["imported"])
+    imported = bool(why.event and why.event["imported"])
     if row["address"]:
         facts = gatekeeper.seen(past, decision, policies, imported=imported)
-        found.gates = ladder.climb(facts, policies, decision.decided_at)
-    found.attempts = [dict(r) for r in connection.execute(_ATTEMPTS, values).mappings()]
-    found.afterwards = [dict(r) for r in connection.execute(_AFTER, values).mappings()]
-    found.limiter = _limiter(connection, found, policies)
-    return found
+        why.gates = ladder.climb(facts, policies, decision.decided_at)
+    why.attempts = [dict(r) for r in connection.execute(_ATTEMPTS, values).mappings()]
+    why.afterwards = [dict(r) for r in connection.execute(_AFTER, values).mappings()]
+    why.limiter = _limiter(connection, why, policies)
+    return why
 
 
 def lookup(connection: Connection, message: str) -> dict[str, Any]:
@@ -135,30 +135,30 @@ def decided(row: dict[str, Any]) -> Decision:
     return Decision(**{**values, "state": "decided", "reason": None, "key": row["idempotency_key"]})
 
 
-def _automation(connection: Connection, past: Past, found: Why) -> None:
-    row = found.message
+def _automation(connection: Connection, past: Past, why: Why) -> None:
+    row = why.message
     name = (row["creator_id"], row["source_id"], row["rule_hash"])
     version = live.versions(connection, [name]).get(name)
     values = {"creator": name[0], "rule": name[1], "hash": name[2]}
     kept = connection.execute(_VERSION, values).mappings().first()
-    found.rule = {
+    why.rule = {
         "source": "automation", "id": name[1], "hash": name[2],
         "commit": kept and kept["commit"], "live_since": kept and kept["created_at"],
         "name": version and version.rule.name,
     }  # fmt: skip
-    mine = next((s for s in found.steps if s["message_id"] == row["id"]), None)
+    mine = next((s for s in why.steps if s["message_id"] == row["id"]), None)
     if mine is None:
         return
-    found.event = looking.event(past, row["creator_id"], mine["event_id"])
-    asker = found.event or looking.nothing(row["creator_id"], row["fan_id"], mine["entered_at"])
+    why.event = looking.event(past, row["creator_id"], mine["event_id"])
+    asker = why.event or looking.nothing(row["creator_id"], row["fan_id"], mine["entered_at"])
     if (mine["turn"] > 0 and mine["began_at"] > asker["moment"]) or mine["due_at"] > asker["now"]:
         asker = looking.later(asker, mine["due_at"], row["decided_at"])
     asked = _asked(version, mine["position"]) if version else {}
-    found.facts = looking.relate(past, asker, asked.values())
+    why.facts = looking.relate(past, asker, asked.values())
     for who, condition in asked.items():
         part = explain(past.con, condition)
         if part is not None:
-            found.conditions[who] = part
+            why.conditions[who] = part
 
 
 def _asked(version: live.LiveAutomation, position: int) -> dict[str, Condition]:
@@ -167,15 +167,15 @@ def _asked(version: live.LiveAutomation, position: int) -> dict[str, Condition]:
     return {"automation": parse(version.rule.conditions), "step": parse(step)}
 
 
-def _limiter(connection: Connection, found: Why, policies: Policies) -> dict[str, Any]:
+def _limiter(connection: Connection, why: Why, policies: Policies) -> dict[str, Any]:
     """What the limiter made of it: how long it waited for its turn."""
-    row = found.message
+    row = why.message
     own = connection.execute(
         _LIMIT, {"creator": row["creator_id"], "account": row["account_id"]}
     ).first()
     limit = policies.limit(row["platform"])
     count, window = (own.limit_count, own.limit_window_s) if own else (None, None)
-    calls = [a["intent_at"] for a in found.attempts]
+    calls = [a["intent_at"] for a in why.attempts]
     asked = max(row["not_before"], row["queued_at"] or row["decided_at"])
     waited = (calls[0] - asked).total_seconds() if calls else None
     return {
@@ -197,26 +197,26 @@ def _paused(connection: Connection, row: dict[str, Any]) -> list[str]:
     )
 
 
-def text_of(found: Why) -> str:
+def text_of(why: Why) -> str:
     """Return the chain as lines for a terminal."""
-    row = found.message
+    row = why.message
     lines = [
         f"message {row['id']}: {row['state']}{_because(row)}",
         f"  to {row['fan_id']} of {row['creator_id']} by {row['platform']} ({row['account_id']})",
     ]
-    lines += _part("event", _event_lines(found))
-    known = {k: v for k, v in found.facts.items() if k not in ("position", "known", "creator_id")}
+    lines += _part("event", _event_lines(why))
+    known = {k: v for k, v in why.facts.items() if k not in ("position", "known", "creator_id")}
     lines += _part("facts as of then", [f"{k} = {_plain(v)}" for k, v in known.items()])
-    for who, part in found.conditions.items():
+    for who, part in why.conditions.items():
         lines += _part(f"conditions of the {who}", list(part.lines()))
-    lines += _part("rule", [f"{k}: {_plain(v)}" for k, v in found.rule.items() if v is not None])
-    lines += _part("way", [_step_line(step) for step in found.steps])
-    lines += _part("gates", [rung.line for rung in found.gates])
-    lines += _part("limiter", [f"{k}: {_plain(v)}" for k, v in found.limiter.items()])
-    lines += _part("platform", [_attempt_line(a) for a in found.attempts])
+    lines += _part("rule", [f"{k}: {_plain(v)}" for k, v in why.rule.items() if v is not None])
+    lines += _part("way", [_step_line(step) for step in why.steps])
+    lines += _part("gates", [rung.line for rung in why.gates])
+    lines += _part("limiter", [f"{k}: {_plain(v)}" for k, v in why.limiter.items()])
+    lines += _part("platform", [_attempt_line(a) for a in why.attempts])
     lines += _part(
         "afterwards",
-        [f"{e['occurred_at']:%Y-%m-%d %H:%M:%S} {e['name']}" for e in found.afterwards],
+        [f"{e['occurred_at']:%Y-%m-%d %H:%M:%S} {e['name']}" for e in why.afterwards],
     )
     return "\n".join(lines)
 
@@ -235,8 +235,8 @@ def _plain(value: Any) -> str:
     return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
 
 
-def _event_lines(found: Why) -> list[str]:
-    event = found.event
+def _event_lines(why: Why) -> list[str]:
+    event = why.event
     if event is None:
         return []
     value = event["value_micros"]

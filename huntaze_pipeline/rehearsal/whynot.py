@@ -85,55 +85,55 @@ def automation(
         event_id: the event that should have led to a message; default: the newest of its kind.
     """
     values = {"creator": rule.creator_id, "rule": rule.id, "fan": fan, "at": at}
-    told = WhyNot(f"automation {rule.id}", fan, "none", "nothing says no")
+    answer = WhyNot(f"automation {rule.id}", fan, "none", "nothing says no")
     state = connection.execute(_RULE, values).first()
     if connection.execute(_FAN, values).first() is None:
-        return _no(told, "fan", "unknown_fan: there is no such fan", yes_if="the fan is imported")
+        return _no(answer, "fan", "unknown_fan: there is no such fan", yes_if="the fan is imported")
     event = _event(past, rule, fan, at, event_id)
     if event is None:
         name, segment = rule.rule.trigger.event, rule.rule.trigger.properties.get("segment")
         if name not in SEGMENT_EVENTS or segment is None:
             return _no(
-                told, "event", f"no {name!r} of this fan is known", yes_if=f"{name} comes in"
+                answer, "event", f"no {name!r} of this fan is known", yes_if=f"{name} comes in"
             )
         verb = "came into" if name == SEGMENT_EVENTS[0] else "left"
         because = f"the fan never {verb} segment {segment!r} since its first evaluation"
         because += ", which tells nobody"
-        return _no(told, "event", because, yes_if=f"{name} of {segment!r} comes in")
-    told.event = event
+        return _no(answer, "event", because, yes_if=f"{name} of {segment!r} comes in")
+    answer.event = event
     rows = [dict(row) for row in connection.execute(_ENTRIES, values).mappings()]
     mine = [row for row in rows if row["event_id"] == event["event_id"]]
     if mine:
-        return _entered(told, mine)
-    refused = _trigger(told, past, rule, event) or _conditions(told, past, rule, event)
+        return _entered(answer, mine)
+    refused = _trigger(answer, past, rule, event) or _conditions(answer, past, rule, event)
     if refused is not None:
         return refused
     if rows:
-        return _again(told, rule, event, rows[0])
+        return _again(answer, rule, event, rows[0])
     if state is None or not state.is_active:
         what = "is not live" if state is None else "is not active"
-        return _no(told, "rule", f"the automation {what}", yes_if="it is made live")
-    return _no(told, "rule", "the event came before this version was live, or has not been read"
+        return _no(answer, "rule", f"the automation {what}", yes_if="it is made live")
+    return _no(answer, "rule", "the event came before this version was live, or has not been read"
                " yet", yes_if="the event comes again")  # fmt: skip
 
 
 def segment(past: Past, rule: LiveSegment, fan: str, at: datetime) -> WhyNot:
     """Say why a fan is not in a segment as of an instant."""
-    told = WhyNot(f"segment {rule.id}", fan, "none", "the fan is in the segment")
+    answer = WhyNot(f"segment {rule.id}", fan, "none", "the fan is in the segment")
     if rule.rule.fans is not None:
         if fan in rule.rule.fans:
-            return told
-        return _no(told, "conditions", "not in its list", yes_if="the id is added to the list")
+            return answer
+        return _no(answer, "conditions", "not in its list", yes_if="the id is added to the list")
     condition = parse(rule.rule.where, ("fan",))
     looking.relate(past, looking.nothing(rule.creator_id, fan, at), [condition])
-    return _asked(told, explain(past.con, condition))
+    return _asked(answer, explain(past.con, condition))
 
 
-def _no(told: WhyNot, gate: str, because: str, **more: Any) -> WhyNot:
-    told.gate, told.because = gate, because
+def _no(answer: WhyNot, gate: str, because: str, **more: Any) -> WhyNot:
+    answer.gate, answer.because = gate, because
     for name, value in more.items():
-        setattr(told, name, value)
-    return told
+        setattr(answer, name, value)
+    return answer
 
 
 def _event(
@@ -147,14 +147,14 @@ def _event(
     if event_id is None:
         name = rule.rule.trigger.event
         return next(iter(looking.last(past, rule.creator_id, fan, name, at)), None)
-    found = looking.event(past, rule.creator_id, event_id)
-    if found is None or found["fan_id"] != fan:
+    event = looking.event(past, rule.creator_id, event_id)
+    if event is None or event["fan_id"] != fan:
         raise NotFoundError(f"there is no event {event_id!r} of {fan}")
-    return found
+    return event
 
 
 def _trigger(
-    told: WhyNot, past: Past, rule: LiveAutomation, event: dict[str, Any]
+    answer: WhyNot, past: Past, rule: LiveAutomation, event: dict[str, Any]
 ) -> WhyNot | None:
     looking.relate(past, event, [parse(rule.rule.conditions)])
     trigger = rule.rule.trigger
@@ -171,67 +171,67 @@ def _trigger(
         *(f"{k}={v}" for k, v in trigger.properties.items()),
     ]
     because = f"{event['name']} {event['event_id']} is not what triggers it: {', '.join(wanted)}"
-    return _no(told, "event", because, yes_if="an event comes in that is")
+    return _no(answer, "event", because, yes_if="an event comes in that is")
 
 
 def _conditions(
-    told: WhyNot, past: Past, rule: LiveAutomation, event: dict[str, Any]
+    answer: WhyNot, past: Past, rule: LiveAutomation, event: dict[str, Any]
 ) -> WhyNot | None:
     part = explain(past.con, parse(rule.rule.conditions))
     if part is None or part.holds:
         return None
-    _asked(told, part)
-    told.because = f"at {event['name']} {event['event_id']}: {told.because}"
-    return told
+    _asked(answer, part)
+    answer.because = f"at {event['name']} {event['event_id']}: {answer.because}"
+    return answer
 
 
-def _asked(told: WhyNot, part: Part | None) -> WhyNot:
+def _asked(answer: WhyNot, part: Part | None) -> WhyNot:
     """Name the first part of a condition that does not hold."""
     first = part.first_no() if part is not None else None
     if part is None or first is None:
-        return told
+        return answer
     values = ", ".join(f"{k} = {v}" for k, v in first.values.items())
     because = f"{first.text} does not hold{f' ({values})' if values else ''}"
-    _no(told, "conditions", because, condition=part, yes_at=part.yes_at)
+    _no(answer, "conditions", because, condition=part, yes_at=part.yes_at)
     if part.yes_at is None:
-        told.yes_if = f"{first.text} holds"
-    return told
+        answer.yes_if = f"{first.text} holds"
+    return answer
 
 
-def _entered(told: WhyNot, rows: list[dict[str, Any]]) -> WhyNot:
+def _entered(answer: WhyNot, rows: list[dict[str, Any]]) -> WhyNot:
     """Say what became of an entry: its first message or step that said no."""
-    told.history = rows
+    answer.history = rows
     if rows[0]["state"] == "held_out":
-        return _no(told, "entry", "holdout: the fan is kept out on purpose, to compare with")
+        return _no(answer, "entry", "holdout: the fan is kept out on purpose, to compare with")
     for row in rows:
         if row["message_state"] in ("skipped", "failed", "expired", "cancelled", "unknown"):
             because = f"{row['message_state']}: {row['message_reason'] or 'no reason was kept'}"
-            return _no(told, "message", because, yes_at=row["earliest_at"])
+            return _no(answer, "message", because, yes_at=row["earliest_at"])
         if row["step_state"] in ("skipped", "cancelled") and row["message_id"] is None:
             because = f"step {row['position']} ({row['kind']}): {row['step_state']},"
-            return _no(told, "step", f"{because} {row['step_reason']}")
+            return _no(answer, "step", f"{because} {row['step_reason']}")
         if row["step_state"] == "waiting":
             because = f"step {row['position']} ({row['kind']}) waits"
-            return _no(told, "step", because, yes_at=row["due_at"])
+            return _no(answer, "step", because, yes_at=row["due_at"])
     states = ", ".join(r["message_state"] for r in rows if r["message_state"])
-    return _no(told, "none", f"it went its way: {states or 'no message is part of it'}")
+    return _no(answer, "none", f"it went its way: {states or 'no message is part of it'}")
 
 
 def _again(
-    told: WhyNot, rule: LiveAutomation, event: dict[str, Any], last: dict[str, Any]
+    answer: WhyNot, rule: LiveAutomation, event: dict[str, Any], last: dict[str, Any]
 ) -> WhyNot:
     """Say why a fan who had entered before may not enter again."""
     entry = rule.rule.entry
     since = f"{last['entered_at']:%Y-%m-%d %H:%M} UTC"
     if entry.once:
-        return _no(told, "entry", f"enters once, and did so at {since}")
+        return _no(answer, "entry", f"enters once, and did so at {since}")
     if entry.every and abs(event["occurred_at"] - last["entered_at"]) < entry.every:
         at = last["entered_at"] + entry.every
         return _no(
-            told, "entry", f"enters every {entry.every} at most, last at {since}", yes_at=at,
+            answer, "entry", f"enters every {entry.every} at most, last at {since}", yes_at=at,
             yes_if=f"{rule.rule.trigger.event} comes in then",
         )  # fmt: skip
     if entry.per:
-        return _no(told, "entry", f"enters once for each {entry.per}, last at {since}",
+        return _no(answer, "entry", f"enters once for each {entry.per}, last at {since}",
                    yes_if="another one comes in")  # fmt: skip
-    return _no(told, "rule", "the event has not been read yet, or came before the rule was live")
+    return _no(answer, "rule", "the event has not been read yet, or came before the rule was live")

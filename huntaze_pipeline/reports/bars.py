@@ -18,19 +18,19 @@ _GAP = 9.0
 
 def draw(chart: Chart, table: Table, width: float) -> Drawing:
     """Draw a bar for every category and series, its number at its end."""
-    found = plot(chart, table)
-    shown = found.categories[: chart.top]
-    return _Bars(chart, found, shown, width).drawing()
+    layout = plot(chart, table)
+    shown = layout.categories[: chart.top]
+    return _Bars(chart, layout, shown, width).drawing()
 
 
 class _Bars:
     """One drawing of bars: the room for names and numbers first, then the bars."""
 
-    def __init__(self, chart: Chart, found: Plot, shown: list[Any], width: float) -> None:
-        self.chart, self.plot, self.shown, self.width = chart, found, shown, width
+    def __init__(self, chart: Chart, layout: Plot, shown: list[Any], width: float) -> None:
+        self.chart, self.plot, self.shown, self.width = chart, layout, shown, width
         self.pad = Canvas()
         self.apart = bool(chart.colour) and not chart.stacked
-        self.single = len(found.series) == 1 or self.apart or chart.stacked
+        self.single = len(layout.series) == 1 or self.apart or chart.stacked
         self.thick = 15.0 if self.single else 13.0
         self.above = width < NARROW
         self.names = 0.0 if self.above else self._names()
@@ -130,52 +130,52 @@ class _Bars:
 
 def funnel(chart: Chart, table: Table, width: float) -> Drawing:
     """Draw the stages of one row under each other, or of many rows one inside the other."""
-    found = plot(chart, table)
-    if len(found.categories) == 1:
-        return _stages(found, width)
-    return _nested(found, found.categories[: chart.top], width)
+    layout = plot(chart, table)
+    if len(layout.categories) == 1:
+        return _stages(layout, width)
+    return _nested(layout, layout.categories[: chart.top], width)
 
 
-def _stages(found: Plot, width: float) -> Drawing:
+def _stages(layout: Plot, width: float) -> Drawing:
     """Draw a bar a stage with its share of the first stage and of the one before."""
-    pad, category = Canvas(), found.categories[0]
-    values = [s.values.get(category) or 0.0 for s in found.series]
-    names = max(letters.width(s.name, 13) for s in found.series) + 14
+    pad, category = Canvas(), layout.categories[0]
+    values = [s.values.get(category) or 0.0 for s in layout.series]
+    names = max(letters.width(s.name, 13) for s in layout.series) + 14
     notes = [_share(values, place) for place in range(len(values))]
     room = max(
-        letters.width(f"{found.written(v)}  {n}", 12) for v, n in zip(values, notes, strict=True)
+        letters.width(f"{layout.written(v)}  {n}", 12) for v, n in zip(values, notes, strict=True)
     )
     scale = Scale(0.0, max(*values, 1.0), names, max(width - room - 14, names + 40))
-    for place, (one, value, note) in enumerate(zip(found.series, values, notes, strict=True)):
+    for place, (one, value, note) in enumerate(zip(layout.series, values, notes, strict=True)):
         y = place * 34.0
         pad.text(0, y + 18, one.name, size=13, colour="ink")
-        title, depth = f"{one.name}: {found.written(value)}", 1 - 0.17 * min(place, 4)
+        title, depth = f"{one.name}: {layout.written(value)}", 1 - 0.17 * min(place, 4)
         pad.rect(names, y, scale.at(value) - names, 26, canvas.BLUE, radius=2, opacity=depth,
                  title=title)  # fmt: skip
         at = scale.at(value) + 8
-        pad.text(at, y + 18, found.written(value), size=12, colour="ink", bold=True)
-        size = letters.width(found.written(value), 12, bold=True)
+        pad.text(at, y + 18, layout.written(value), size=12, colour="ink", bold=True)
+        size = letters.width(layout.written(value), 12, bold=True)
         pad.text(at + size + 6, y + 18, note, size=11)
-    return Drawing(pad.body, width, len(values) * 34.0, found.left_out)
+    return Drawing(pad.body, width, len(values) * 34.0, layout.left_out)
 
 
 def _share(values: list[float], place: int) -> str:
     return "" if place == 0 else f"{writing.percent(values[place], values[0])} of first"
 
 
-def _nested(found: Plot, shown: list[Any], width: float) -> Drawing:
+def _nested(layout: Plot, shown: list[Any], width: float) -> Drawing:
     """Draw each row's stages in one band, later ones darker; the last is a line in its middle."""
-    pad, found = Canvas(), _shaded(found)
-    y = legend.draw(pad, found.series, width)
+    pad, layout = Canvas(), _shaded(layout)
+    y = legend.draw(pad, layout.series, width)
     above = width < NARROW
-    widest = max(letters.width(found.label(c), 12) for c in shown)
+    widest = max(letters.width(layout.label(c), 12) for c in shown)
     names = 0.0 if above else min(widest, width * _NAMES) + 12
-    top = max((v for c in shown for s in found.series if (v := s.values.get(c))), default=1.0)
-    texts = [found.written(found.series[0].values.get(c)) for c in shown]
+    top = max((v for c in shown for s in layout.series if (v := s.values.get(c))), default=1.0)
+    texts = [layout.written(layout.series[0].values.get(c)) for c in shown]
     room = max(letters.width(text, canvas.SMALL) for text in texts) + 8
     scale = Scale(0.0, top, names, width - room)
     for category, text in zip(shown, texts, strict=True):
-        label = found.label(category)
+        label = layout.label(category)
         if above:
             pad.text(0, y + 11, label, size=12, colour="ink", room=width)
             y += 17
@@ -183,38 +183,38 @@ def _nested(found: Plot, shown: list[Any], width: float) -> Drawing:
             pad.text(
                 names - 10, y + 12, label, size=12, anchor="end", colour="ink", room=names - 12
             )
-        _band(pad, found, category, scale, y)
-        longest = max(s.values.get(category) or 0.0 for s in found.series)
+        _band(pad, layout, category, scale, y)
+        longest = max(s.values.get(category) or 0.0 for s in layout.series)
         pad.text(scale.at(longest) + 6, y + 12, text)
         y += 25
-    pad.line(names, legend_end(found), names, y - 8, "axis")
-    return Drawing(pad.body, width, y, _note(found, shown))
+    pad.line(names, legend_end(layout), names, y - 8, "axis")
+    return Drawing(pad.body, width, y, _note(layout, shown))
 
 
-def _shaded(found: Plot) -> Plot:
+def _shaded(layout: Plot) -> Plot:
     """Stages of one thing: shades of one colour, and another for the goal."""
-    shades = (*canvas.SHADES[-len(found.series) + 1 :], canvas.GREEN)
-    series = [replace(s, colour=c) for s, c in zip(found.series, shades, strict=False)]
-    return replace(found, series=series)
+    shades = (*canvas.SHADES[-len(layout.series) + 1 :], canvas.GREEN)
+    series = [replace(s, colour=c) for s, c in zip(layout.series, shades, strict=False)]
+    return replace(layout, series=series)
 
 
-def legend_end(found: Plot) -> float:
+def legend_end(layout: Plot) -> float:
     """Return where the first band begins."""
-    return 22.0 if len(found.series) > 1 else 0.0
+    return 22.0 if len(layout.series) > 1 else 0.0
 
 
-def _band(pad: Canvas, found: Plot, category: Any, scale: Scale, y: float) -> None:
-    for place, one in enumerate(found.series):
+def _band(pad: Canvas, layout: Plot, category: Any, scale: Scale, y: float) -> None:
+    for place, one in enumerate(layout.series):
         value = one.values.get(category) or 0.0
-        thick = 16.0 if place < len(found.series) - 1 else 6.0
-        title = f"{found.label(category)}, {one.name}: {found.written(value)}"
+        thick = 16.0 if place < len(layout.series) - 1 else 6.0
+        title = f"{layout.label(category)}, {one.name}: {layout.written(value)}"
         top, width = y + (16 - thick) / 2, scale.at(value) - scale.start
         pad.rect(scale.start, top, width, thick, one.colour, radius=1, title=title)
 
 
-def _note(found: Plot, shown: list[Any]) -> str:
-    if len(shown) == len(found.categories):
-        return found.left_out
+def _note(layout: Plot, shown: list[Any]) -> str:
+    if len(shown) == len(layout.categories):
+        return layout.left_out
     return (
-        f"The first {len(shown)} of {len(found.categories):,} are drawn. {found.left_out}".strip()
+        f"The first {len(shown)} of {len(layout.categories):,} are drawn. {layout.left_out}".strip()
     )

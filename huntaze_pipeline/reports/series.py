@@ -105,11 +105,11 @@ def _wide(chart: Chart, table: Table, keyed: Keyed) -> dict[str, Values]:
 def _split(chart: Chart, table: Table, keyed: Keyed) -> dict[str, Values]:
     """One series a value of the colour's column."""
     column, colour = table.column(chart.y[0]), table.column(chart.colour or "")
-    found: dict[str, Values] = {}
+    series: dict[str, Values] = {}
     for key, row in keyed:
         name = writing.value(colour, row[colour.name])
-        found.setdefault(name, {})[key] = amount(column, row[column.name])
-    return found
+        series.setdefault(name, {})[key] = amount(column, row[column.name])
+    return series
 
 
 def ordered(x: Column, rows: list[Row]) -> list[Any]:

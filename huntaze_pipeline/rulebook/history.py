@@ -178,11 +178,11 @@ def journeys(
     rows = [dict(row) for row in connection.execute(_JOURNEYS, names).mappings()]
     total = rows[0]["total"] if rows else 0
     steps = _turns(connection, creator_id, [row["id"] for row in rows])
-    found = [
+    listed = [
         Journey(**{k: v for k, v in row.items() if k != "total"}, steps=tuple(steps[row["id"]]))
         for row in rows
     ]
-    return found, total
+    return listed, total
 
 
 def _turns(connection: Connection, creator_id: str, ids: Sequence[str]) -> dict[str, list[Turn]]:

@@ -175,14 +175,14 @@ def _rules(connection: Connection, wanted: list[str] | None) -> _Read:
     rows = connection.execute(_AUTOMATIONS, {"creators": wanted}).mappings().all()
     noted: list[Problem] = []
     known = templates(connection, {row["creator_id"] for row in rows}, noted)
-    found, broken = [], set[tuple[str, str]]()
+    rules, broken = [], set[tuple[str, str]]()
     for row in rows:
         try:
-            found.append(_automation(dict(row), known.get(row["creator_id"], {})))
+            rules.append(_automation(dict(row), known.get(row["creator_id"], {})))
         except RuleError as error:
             noted += error.problems
             broken.add((row["creator_id"], row["id"]))
-    return _Read(tuple(found), tuple(noted), frozenset(broken))
+    return _Read(tuple(rules), tuple(noted), frozenset(broken))
 
 
 def versions(
@@ -203,7 +203,7 @@ def versions(
     }  # fmt: skip
     rows = connection.execute(_VERSIONS, names).mappings().all()
     known = templates(connection, {row["creator_id"] for row in rows})
-    found: dict[Version, LiveAutomation] = {}
+    rules: dict[Version, LiveAutomation] = {}
     for row in rows:
         body = {k: v for k, v in row["body"].items() if k not in ("origin", "commit", "templates")}
         kept = row["body"].get("templates") or {}
@@ -214,11 +214,13 @@ def versions(
         except (RuleError, ValueError) as error:
             if faults is not None:
                 where = f"automation {row['creator_id']}/{row['id']} {row['rule_hash']}"
-                told = error.problems if isinstance(error, RuleError) else [Problem("", str(error))]
-                faults.append(Problem(where, "; ".join(problem.what for problem in told)))
+                problems = (
+                    error.problems if isinstance(error, RuleError) else [Problem("", str(error))]
+                )
+                faults.append(Problem(where, "; ".join(problem.what for problem in problems)))
         else:
-            found[row["creator_id"], row["id"], row["rule_hash"]] = version
-    return found
+            rules[row["creator_id"], row["id"], row["rule_hash"]] = version
+    return rules
 
 
 def _automation(row: dict[str, Any], known: dict[str, Template]) -> LiveAutomation:

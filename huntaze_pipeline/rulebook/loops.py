@@ -69,8 +69,8 @@ def _signals(name: str, op: flow.Op, segments: Mapping[str, Condition]) -> Itera
     """Yield the events that follow a step by themselves; `...` stands for any value."""
     step = op.step
     if step.send is not None:
-        told = {"automation": name, "template": step.send.template}
-        yield from ((event, told) for event in ECHOES)
+        signal = {"automation": name, "template": step.send.template}
+        yield from ((event, signal) for event in ECHOES)
     if step.emit is not None:
         given = {key: _open(value) for key, value in step.emit.properties.items()}
         yield step.emit.event, {**given, "automation": name}

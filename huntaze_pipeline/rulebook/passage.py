@@ -244,8 +244,8 @@ class Traveller:
         decision = self._decision(op, moment)
         result.decisions.append(decision)
         state = "skipped" if decision.state == "skipped" else "done"
-        told = {"state": state, "reason": decision.reason, "message_id": decision.message_id}
-        result.steps.append(row | told)
+        detail = {"state": state, "reason": decision.reason, "message_id": decision.message_id}
+        result.steps.append(row | detail)
 
     def _decision(self, op: Op, due: datetime) -> Decision:
         a, send, policies = self.automation, op.step.send, self.context.policies

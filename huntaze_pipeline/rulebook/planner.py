@@ -46,23 +46,23 @@ def plan(
     going = [a for a in automations if a.rule.active and not a.paused]
     watch = _Watch(context, {(a.creator_id, a.id): a for a in automations})
     questions = _questions(going, watch)
-    found = context.answers(events, fans, questions, context.people)
+    answers = context.answers(events, fans, questions, context.people)
     result, memory, asked = Plan(), entries.Memory(context.entered), frozenset(questions)
-    watch.broken = result.unasked(found.broken, [*going, *watch.versions()])
+    watch.broken = result.unasked(answers.broken, [*going, *watch.versions()])
     mine: dict[str, list[LiveAutomation]] = {}
     for automation in (a for a in going if a.rule_hash not in watch.broken):
         mine.setdefault(automation.creator_id, []).append(automation)
-    concerned = events.lazy().filter(pl.col("position").is_in([*found.hits]))
+    concerned = events.lazy().filter(pl.col("position").is_in([*answers.hits]))
     concerned = concerned.sort("position").collect()
     for event in concerned.iter_rows(named=True):
-        answered = Answered(asked, found.hits[event["position"]])
+        answered = Answered(asked, answers.hits[event["position"]])
         at = event.get("now") or now
         if (event["creator_id"], event["fan_id"]) in watch.resting:
-            watch.hear(event, found.fans.get(event["position"]), answered, result, at)
+            watch.hear(event, answers.fans.get(event["position"]), answered, result, at)
         for automation in mine.get(event["creator_id"], ()):
             key = memory.enter(automation, event) if automation.rule_hash in answered.hits else None
             if key is not None:
-                fan = found.fans.get(event["position"])
+                fan = answers.fans.get(event["position"])
                 who = entering(automation, event, key, fan, context, at)
                 if not enter(who, answered, result, watch):
                     memory.exit(automation, event)

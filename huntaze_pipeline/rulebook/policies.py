@@ -69,12 +69,12 @@ def _period(value: Any) -> timedelta | str:
     if isinstance(value, timedelta) or value in PERIODS:
         return value
     try:
-        found = duration(value) if isinstance(value, str) else None
+        period = duration(value) if isinstance(value, str) else None
     except ValueError:
-        found = None
-    if found is None or found <= timedelta(0):
+        period = None
+    if period is None or period <= timedelta(0):
         raise ValueError(f"{value!r}: write a duration (24h, 7d) or {', '.join(PERIODS)}")
-    return found
+    return period
 
 
 Period = Annotated[

@@ -43,15 +43,15 @@ def resume(
     places = {(v.how, v.automation and v.automation.rule_hash, r["step"]): v for r, v in rows}
     for (_, _, position), version in places.items():  # compiled once a step of a version
         questions |= version.questions(position)
-    found = context.answers(steps, fans, questions, context.people, running=False)
+    answers = context.answers(steps, fans, questions, context.people, running=False)
     result = Plan()
     mine = {v.automation.rule_hash: v.automation for _, v in rows if v.automation is not None}
-    broken = result.unasked(found.broken, mine.values())
+    broken = result.unasked(answers.broken, mine.values())
     for row, version in rows:
         if version.automation is not None and version.automation.rule_hash in broken:
             version = _UNREADABLE
-        answered = Answered(frozenset(questions), found.hits.get(row["position"], set()))
-        fan, at = found.fans.get(row["position"]), row.get("now") or now
+        answered = Answered(frozenset(questions), answers.hits.get(row["position"], set()))
+        fan, at = answers.fans.get(row["position"]), row.get("now") or now
         _resumed(row, version, fan, answered, result, context, at)
     return result
 

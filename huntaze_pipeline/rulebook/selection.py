@@ -68,7 +68,7 @@ def selections(
     for segment in segments:
         by_creator.setdefault(segment.creator_id, {})[segment.id] = segment.rule
     known: dict[str, Selection] = {}
-    found = []
+    chosen = []
     for creator, rules in by_creator.items():
         for name, rule in rules.items():
             # Creators with the same rules share the work: 10,000 of them have the same files.
@@ -81,8 +81,8 @@ def selections(
                     raise
                 faults[creator, name] = "; ".join(str(problem) for problem in error.problems)
                 continue
-            found.append(replace(known[key], creator_id=creator, fans=rule.fans))
-    return found
+            chosen.append(replace(known[key], creator_id=creator, fans=rule.fans))
+    return chosen
 
 
 def select(name: str, rules: Mapping[str, Segment], now: datetime) -> Selection:

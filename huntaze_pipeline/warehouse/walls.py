@@ -66,25 +66,25 @@ def literal(value: Value, kind: Kind = "text") -> str:
 def faults(reports: Sequence[Report], project: Project) -> list[Problem]:
     """Return what keeps reports from running, each fault with file:line; runs none of them."""
     models = {model.name: model for model in project.models}
-    found: list[Problem] = []
+    problems: list[Problem] = []
     sound = []
     for report in reports:
         own = [*_unknown(report, models), *_loose(report)]
-        found += own
+        problems += own
         if not own:
             sound.append(report)
-    return found + _contracts(sound, models)
+    return problems + _contracts(sound, models)
 
 
 def _unknown(report: Report, models: Mapping[str, Model]) -> list[Problem]:
     """Models that are none, and values that the header does not declare."""
     declared = {p.name for p in report.parameters} | {CREATOR}
-    found = [
+    problems = [
         Problem(_at(report, m.start()), f"ref {m[1]!r} is no model")
         for m in _REF.finditer(report.text)
         if m[1] not in models
     ]
-    found += [
+    problems += [
         Problem(_at(report, m.start()), f"${m[1]} is no parameter of the header")
         for m in _VALUE.finditer(report.text)
         if m[1] not in declared
@@ -92,7 +92,7 @@ def _unknown(report: Report, models: Mapping[str, Model]) -> list[Problem]:
     used = set(_VALUE.findall(report.text))
     unused = [p.name for p in report.parameters if p.name not in used]
     where = f"{report.path}:{report.line('parameters')}"
-    return found + [Problem(where, f"parameter {name!r} is not used") for name in unused]
+    return problems + [Problem(where, f"parameter {name!r} is not used") for name in unused]
 
 
 def _loose(report: Report) -> list[Problem]:
@@ -139,7 +139,7 @@ def _contracts(reports: Sequence[Report], models: Mapping[str, Model]) -> list[P
     """Describe every report over empty tables with the models' declared columns."""
     if not reports:
         return []
-    found: list[Problem] = []
+    problems: list[Problem] = []
     con = lake.engine()
     try:
         con.execute("attach ':memory:' as lake")
@@ -148,10 +148,10 @@ def _contracts(reports: Sequence[Report], models: Mapping[str, Model]) -> list[P
             columns = ", ".join(f'"{c.name}" {c.type}' for c in models[name].columns)
             con.execute(f"create table lake.{name} ({columns})")
         for report in reports:
-            found += _described(con, report)
+            problems += _described(con, report)
     finally:
         con.close()
-    return found
+    return problems
 
 
 def _described(con: duckdb.DuckDBPyConnection, report: Report) -> list[Problem]:
@@ -169,10 +169,10 @@ def _described(con: duckdb.DuckDBPyConnection, report: Report) -> list[Problem]:
 def _columns(report: Report, got: Mapping[str, str]) -> list[Problem]:
     where = f"{report.path}:{report.line('columns')}"
     want = {column.name: column.format for column in report.columns}
-    found = [
+    problems = [
         Problem(where, f"the SELECT has no column {name!r}") for name in want if name not in got
     ]
-    found += [
+    problems += [
         Problem(where, f"column {name!r} of the SELECT is not declared")
         for name in got
         if name not in want
@@ -180,8 +180,8 @@ def _columns(report: Report, got: Mapping[str, str]) -> list[Problem]:
     for name, style in want.items():
         taken = _TAKEN.get(style, _NUMBERS)
         if style != "hidden" and name in got and not got[name].startswith(taken):
-            found.append(Problem(where, f"{name!r} is {got[name]}: {style} needs {taken[0]}"))
-    return found
+            problems.append(Problem(where, f"{name!r} is {got[name]}: {style} needs {taken[0]}"))
+    return problems
 
 
 def _at(report: Report, offset: int) -> str:
