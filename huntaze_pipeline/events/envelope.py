@@ -20,8 +20,6 @@ NAMES = (
 )  # fmt: skip
 """Besides these, a name may be `custom:` and a word. The last three are made by the clock."""
 CUSTOM = re.compile(r"^custom:[a-z][a-z0-9_.-]{0,62}$")
-TOUCHES = ("sent", "delivered", "opened", "clicked")
-"""In order: each implies the ones before it, once per message."""
 MONEY = ("purchase", "tip")
 """Events that carry a value; the value is never negative."""
 FUTURE = timedelta(days=1)

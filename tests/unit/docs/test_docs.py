@@ -292,5 +292,11 @@ def test_the_definitions_of_windows_are_those_of_the_rules():
     assert len(said) == 3
 
 
+def test_the_map_of_the_house_names_every_package():
+    packages = [init.parent.name for init in ROOT.glob("huntaze_pipeline/*/__init__.py")]
+    named = re.findall(r"^\| `(\w+)` \|", text("docs/architecture.md"), re.M)
+    assert sorted(named) == sorted(packages)
+
+
 def test_the_readme_fits_on_a_page():
     assert len(text("README.md").splitlines()) < 120
