@@ -1,7 +1,8 @@
 """Segments in the lake's light: who is in, who came, who left; kept in PostgreSQL for ever.
 
 One refresh from end to end. Its parts are beside it: what is asked (`evaluation`, `timing`), of
-whom (`standing`), lists (`lists`), and the stays that it opens and closes (`stays`).
+whom (`standing`), who differs (`moves`), lists (`lists`), and the stays that it opens and closes
+(`stays`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ import duckdb
 import polars as pl
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.audience import evaluation, lists, standing, stays
+from huntaze_pipeline.audience import evaluation, lists, moves, standing, stays
 from huntaze_pipeline.audience.evaluation import Selection
 from huntaze_pipeline.audience.stays import Name
 from huntaze_pipeline.errors import NotFoundError
@@ -41,42 +42,6 @@ _VERSIONS = text(
     do update set rule_hash = excluded.rule_hash, criteria = excluded.criteria
     """
 )
-_UNRECORDED = """
-    select creator_id, segment_id from _wanted anti join _recorded using (creator_id, segment_id)
-"""
-_REDEFINED = """
-    select w.creator_id, w.segment_id
-    from _wanted w join _recorded r using (creator_id, segment_id)
-    where w.definition <> r.definition
-"""
-_BITS = """
-    create or replace temp table _bits as
-        select b.range::utinyint as word, i.range::integer as bit
-        from range(1, 256) b, range(8) i where b.range & (1 << i.range) <> 0
-"""
-"""The bits that are set in each byte: joined with a byte, it gives a row for each of them."""
-_MOVES = """
-    create or replace temp table _words as
-        select * from (
-            select creator_id, fan_id, anew, unnest(inside) as now, unnest(before) as was,
-                8 * unnest(range(greatest(len(inside), len(before)))) as first
-            from _diff)
-        where anew or now is distinct from was;
-    create or replace temp table _is as
-        select w.creator_id, w.segment_id, d.fan_id
-        from _words d join _bits b on b.word = d.now
-        join _wanted w on w.creator_id = d.creator_id and w.place = d.first + b.bit;
-    create or replace temp table _was as
-        select r.creator_id, r.segment_id, d.fan_id
-        from _words d join _bits b on b.word = d.was
-        join _recorded r on r.creator_id = d.creator_id and r.place = d.first + b.bit
-        union all from _held;
-    create or replace temp table _moves as
-        select *, true as entered from _is anti join _was using (creator_id, segment_id, fan_id)
-        union all
-        select *, false from _was anti join _is using (creator_id, segment_id, fan_id);
-"""
-"""Only bytes that differ are looked into, unless they mean something else than before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +154,7 @@ class _Refresh:
                 raise
             plan, before, redefined, asked = self._ask(number, whole, horizon)
         trusted = before == number
-        moved = _count(self.lake, "_moves") > 0
+        moved = moves.any_at_all(self.lake)
         if moved:
             stays.write(self.connection, self.lake, self.now)
         deltas = self._deltas(listed, redefined)
@@ -256,15 +221,9 @@ class _Refresh:
         return listed
 
     def _moves(self) -> set[Name]:
-        """Gather in `_moves` who comes and goes; return the segments with another definition."""
-        new = {(r[0], r[1]) for r in self.lake.execute(_UNRECORDED).fetchall()}
-        base = self._base(new)
-        self.lake.register("_held", base.to_arrow())
-        self.lake.execute(_BITS)
-        self.lake.execute(_MOVES)
-        self.lake.unregister("_held")
-        rows = self.lake.execute(_REDEFINED).fetchall()
-        return {(r[0], r[1]) for r in rows}
+        """Gather who comes and goes; return the segments with another definition."""
+        moves.gather(self.lake, self._base(moves.unrecorded(self.lake)))
+        return moves.redefined(self.lake)
 
     def _base(self, new: set[Name]) -> pl.DataFrame:
         """Read the members of segments that the lake does not remember."""
@@ -278,7 +237,7 @@ class _Refresh:
     def _deltas(
         self, listed: dict[Name, tuple[list[str], list[str]]], redefined: set[Name]
     ) -> list[Delta]:
-        came, went = _grouped(self.lake, True), _grouped(self.lake, False)
+        came, went = moves.fans(self.lake, entered=True), moves.fans(self.lake, entered=False)
         for name, (entered, left) in listed.items():
             came[name], went[name] = _fans(entered), _fans(left)
         none = _fans([])
@@ -315,19 +274,6 @@ def _count(lake: duckdb.DuckDBPyConnection, table: str) -> int:
 
 def _fans(ids: list[str]) -> pl.Series:
     return pl.Series("fan_id", ids, dtype=pl.String)
-
-
-def _grouped(lake: duckdb.DuckDBPyConnection, entered: bool) -> dict[Name, pl.Series]:
-    frame = lake.execute(
-        "select creator_id, segment_id, list(fan_id order by fan_id) as fans from _moves"
-        f" where entered = {entered} group by all"
-    ).pl()
-    return {(row[0], row[1]): row[2] for row in _each(frame)}
-
-
-def _each(frame: pl.DataFrame) -> Iterator[tuple[str, str, pl.Series]]:
-    for i in range(frame.height):
-        yield frame["creator_id"][i], frame["segment_id"][i], frame["fans"][i]
 
 
 def published(deltas: Iterable[Delta], now: datetime) -> list[Event]:
