@@ -16,7 +16,7 @@ from huntaze_pipeline import hashing
 from huntaze_pipeline.delivery import courtesy, estimate, outbox, pauses, recipients
 from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.platforms.directory import capabilities
-from huntaze_pipeline.delivery.quotas import STANDARD
+from huntaze_pipeline.delivery.quotas import STANDARD, Quotas
 from huntaze_pipeline.delivery.validation import Recipient, Request, faults
 from huntaze_pipeline.errors import ConflictError, MessageError, NotFoundError
 from huntaze_pipeline.rulebook.decision import Decision
@@ -91,6 +91,7 @@ def submit(
     *,
     now: datetime,
     standard: Callable[[str], Limits] = lambda _: STANDARD,
+    quotas: Quotas | None = None,
     policies: Policies | None = None,
 ) -> Accepted:
     """Check a message and put it in the outbox.
@@ -103,7 +104,8 @@ def submit(
         creator_id: whose message it is.
         request: the message as it was asked for.
         now: the present.
-        standard: the platform's limits, for the estimate.
+        standard: the platform's limits, for the estimate; not asked when there are `quotas`.
+        quotas: the limits of platforms and of single accounts, for the estimate.
         policies: the gates of a topic that the request states; None: nothing is asked.
 
     Raises:
@@ -122,7 +124,8 @@ def submit(
             decision = courtesy.screened(connection, decision, policies, now)
         if outbox.record(connection, [decision]).known:
             return _second(connection, creator_id, request)
-        limits = own(standard(request.platform))
+        usual = quotas.of(request.platform, found.account_id) if quotas else None
+        limits = own(usual or standard(request.platform))
         when = estimate.delivery(
             connection, decision.message_id, found.account_id, request.priority,
             decision.not_before, now, limits,

@@ -476,6 +476,21 @@ def test_the_estimate_follows_the_place_in_the_queue(
     assert high.estimated_delivery == given[0]
 
 
+def test_the_estimate_knows_an_account_s_own_limit_in_the_policies(
+    store: Store, creator: str, clock: FixedClock
+) -> None:
+    strict = Quotas(accounts={"maya-onlyfans": Limits(1, 30.0)})
+    given = [
+        messages.submit(
+            store, creator, hello(content=f"{i}"), now=clock(), quotas=strict
+        ).estimated_delivery
+        for i in range(3)
+    ]
+    waits = [round((at - clock()).total_seconds() - estimate.LATENCY_S) for at in given if at]
+
+    assert waits == [0, 30, 60]
+
+
 def test_a_message_that_is_being_called_takes_one_place_not_two(
     store: Store, creator: str, clock: FixedClock
 ) -> None:
