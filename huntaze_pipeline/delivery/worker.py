@@ -59,10 +59,11 @@ def parts(
     quotas = quotas or partial(read, settings.rules_dir)
     store, limiter, directory = counters(settings, store, quotas())
     clock = clock or Chronometer()
+    journal = Journal(worker, clock, out)
     return Parts(
         store=store,
         limiter=limiter,
-        queue=queue or SqsQueue(settings),
+        queue=queue or SqsQueue(settings, strange=journal.strange),
         platforms=open_platforms(settings) if platforms is None else platforms,
         directory=directory,
         breaker=Breakers(
@@ -72,7 +73,7 @@ def parts(
         ),
         clock=clock,
         worker=worker,
-        journal=Journal(worker, clock, out),
+        journal=journal,
         rollout=Rollout.of(settings),
         quotas=quotas,
     )
