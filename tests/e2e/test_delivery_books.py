@@ -406,7 +406,7 @@ def test_words_that_cannot_be_stored_are_refused_before_anything_is_asked(
     odd = {"recipient": "fan\x00", "content": "Hi \udcff", "subject": "\ud800", "topic": "\x00",
         "account_id": "\x00", "key": "\udcff"}  # fmt: skip
     for name, value in odd.items():
-        with pytest.raises(MessageError, match="holds (a NUL|half a) character"):
+        with pytest.raises(MessageError, match=r"holds (a NUL|half a) character"):
             messages.submit(store, creator, hello(**{name: value}), now=clock())
     for action in (messages.status, messages.cancel, messages.retry):
         with pytest.raises(NotFoundError, match="no message"):
