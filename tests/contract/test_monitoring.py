@@ -105,12 +105,14 @@ def test_each_platform_has_the_state_of_its_circuit(flow: Store) -> None:
     assert found == {"email": 1, "tiktok": 0}
 
 
-def test_live_rules_that_cannot_be_read_are_counted(flow: Store) -> None:
+@pytest.mark.parametrize("trigger", ['{"event": 5}', "5", "[]"])
+def test_live_rules_that_cannot_be_read_are_counted(flow: Store, trigger: str) -> None:
     before = total(gather(flow), "RulesBroken")
     with flow.worker() as connection:
         connection.execute(
             text("""insert into automations (creator_id, id, name, trigger, actions, rule_hash)
-                values ('maya', 'torn', 'Torn', '{"event": 5}', '[]', 'h')""")
+                values ('maya', 'torn', 'Torn', cast(:trigger as jsonb), '[]', 'h')"""),
+            {"trigger": trigger},
         )
 
     assert (before, total(gather(flow), "RulesBroken")) == (0, 1)
