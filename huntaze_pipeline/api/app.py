@@ -46,7 +46,7 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     app.state.goals = goals.declared(settings.rules_dir)
     app.state.bots = bots.load(settings.rules_dir)
     app.state.policies = load_policies(settings.rules_dir)
-    app.state.limits = quotas.ruled(app.state.policies).of
+    app.state.quotas = quotas.ruled(app.state.policies)
     queue = SqsQueue(settings, hurried=True) if settings.sqs_queue else None
     app.state.checks = health.Remembered(lambda: checks.check(settings, queue), FRESH_S)
     app.state.numbers = health.Remembered(lambda: _numbers(app, queue), FRESH_S)

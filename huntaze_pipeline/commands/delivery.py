@@ -108,7 +108,7 @@ def send(
     with stack.services(settings.load(), need=("postgres",)) as ready:
         accepted = messages.submit(
             _store(ready, creator), creator, request, now=system_clock(),
-            standard=quotas.read(ready.rules_dir).of, policies=courtesy.read(ready.rules_dir),
+            quotas=quotas.read(ready.rules_dir), policies=courtesy.read(ready.rules_dir),
         )  # fmt: skip
     when = accepted.estimated_delivery
     _say(
@@ -196,7 +196,9 @@ def resume(
 
 
 def drain(
-    timeout: float | None = typer.Option(None, help="Give up waiting after so many seconds."),
+    timeout: float | None = typer.Option(
+        None, min=0, help="Give up waiting after so many seconds."
+    ),
 ) -> None:
     """Take nothing new in, and return when all that was taken in has been sent or has ended.
 
