@@ -46,11 +46,9 @@ def create(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     app.state.goals = goals.declared(settings.rules_dir)
     app.state.bots = bots.load(settings.rules_dir)
     app.state.policies = load_policies(settings.rules_dir)
-    app.state.limits = quotas.ruled(app.state.policies).of
+    app.state.quotas = quotas.ruled(app.state.policies)
     queue = SqsQueue(settings, hurried=True) if settings.sqs_queue else None
-    app.state.checks = health.Remembered(
-        lambda: checks.check(settings, app.state.store, queue), FRESH_S
-    )
+    app.state.checks = health.Remembered(lambda: checks.check(settings, queue), FRESH_S)
     app.state.numbers = health.Remembered(lambda: _numbers(app, queue), FRESH_S)
     for room in (campaigns, automations, messages, events, webhooks, unsubscribe, health):
         app.include_router(room.router)

@@ -82,7 +82,7 @@ def send(
         creator,
         Message(recipient=body.recipient_id, platform=platform, key=key, **asked),
         now=state.clock(),
-        standard=state.limits,
+        quotas=state.quotas,
         policies=state.policies,
     )
     return Queued(message_id=done.message_id, estimated_delivery=done.estimated_delivery)

@@ -5,9 +5,8 @@ whom (`standing`), who differs (`moves`), lists (`lists`), and the stays that it
 (`stays`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
@@ -15,15 +14,13 @@ import duckdb
 import polars as pl
 from sqlalchemy import Connection, text
 
-from huntaze_pipeline.audience import evaluation, lists, moves, standing, stays
+from huntaze_pipeline.audience import evaluation, isolation, lists, moves, standing, stays
 from huntaze_pipeline.audience.evaluation import Selection
 from huntaze_pipeline.audience.stays import Name
 from huntaze_pipeline.errors import NotFoundError
 from huntaze_pipeline.events.envelope import Event
-from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.store import checkpoints
-from huntaze_pipeline.warehouse.lake import absent
-from huntaze_pipeline.warehouse.refusals import FAULTY, told
+from huntaze_pipeline.warehouse.refusals import FAULTY
 
 _LOCK = 0x5345474D  # "SEGM": one refresh at a time
 _READER = "segments"
@@ -171,7 +168,7 @@ class _Refresh:
 
         Return the plan, the lake's number, what has another definition, and how many were asked.
         """
-        with _reading(self.lake):
+        with standing.reading(self.lake):
             before = standing.number_of(self.lake)
             plan = standing.plan(
                 self.lake, self.groups, self.now, trusted=before == number, whole=whole,
@@ -184,30 +181,13 @@ class _Refresh:
             return plan, before, self._moves(), _count(self.lake, "_fresh")
 
     def _leave_out(self) -> bool:
-        """Leave out the segments that cannot be asked by themselves; say whether there are any."""
+        """Leave out the segments that cannot be asked; say whether there are any."""
         if self.faults is None:
             return False
-        alone = {s.definition: s for s in self.segments if s.fans is None}
-        wrong = {name: why for name, one in alone.items() if (why := self._fault(one)) is not None}
-        mine = [s for s in self.segments if s.fans is None and s.definition in wrong]
-        self.faults |= {(s.creator_id, s.id): wrong[s.definition] for s in mine}
-        self._choose([s for s in self.segments if s.fans is not None or s.definition not in wrong])
-        return bool(mine)
-
-    def _fault(self, segment: Selection) -> str | None:
-        """Ask one question of everybody, as each creator's who has it; say what DuckDB says."""
-        (group,) = evaluation.groups([segment])
-        others = {s.creator_id for s in self.segments if s.definition == segment.definition}
-        group = replace(group, creators=tuple(sorted(others)))
-        where = f"fan.creator_id in ({', '.join(map(quoted, group.creators))})"
-        try:
-            with _reading(self.lake):
-                lists.load(self.connection, self.lake, [group], 0)
-                question = evaluation.question(group, self.now, where)
-                self.lake.execute(f"create or replace temp table _tried as {question}")
-        except FAULTY as error:
-            return told(error)
-        return None
+        wrong = isolation.wrong(self.connection, self.lake, self.segments, self.now)
+        self.faults |= wrong
+        self._choose([s for s in self.segments if (s.creator_id, s.id) not in wrong])
+        return bool(wrong)
 
     def _lists(self) -> dict[Name, tuple[list[str], list[str]]]:
         """Bring static segments in line with their lists."""
@@ -251,21 +231,6 @@ class _Refresh:
     def _versions(self) -> None:
         values = {"creators": [n[0] for n in self.names], "segments": [n[1] for n in self.names]}
         self.connection.execute(_VERSIONS, values | {"now": self.now})
-
-
-@contextmanager
-def _reading(lake: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """See one snapshot of the lake from beginning to end."""
-    lake.execute("begin transaction")
-    try:
-        yield
-    except duckdb.CatalogException as error:
-        lake.execute("rollback")
-        raise absent(error) from None
-    except BaseException:
-        lake.execute("rollback")
-        raise
-    lake.execute("commit")
 
 
 def _count(lake: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -8,7 +8,8 @@ PostgreSQL holds in `members`, and `marker` says whether it still is one.
 Belongs here: the tables, whom to ask, and what differs. Writing members is `stays`'.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -84,6 +85,21 @@ def _make(con: DuckDBPyConnection) -> None:
     con.execute("create schema if not exists lake.audience")
     for name, columns in _TABLES.items():
         con.execute(f"create table if not exists lake.audience.{name} ({columns})")
+
+
+@contextmanager
+def reading(con: DuckDBPyConnection) -> Iterator[None]:
+    """See one snapshot of the lake from beginning to end."""
+    con.execute("begin transaction")
+    try:
+        yield
+    except duckdb.CatalogException as error:
+        con.execute("rollback")
+        raise lake.absent(error) from None
+    except BaseException:
+        con.execute("rollback")
+        raise
+    con.execute("commit")
 
 
 def number_of(con: DuckDBPyConnection) -> int:

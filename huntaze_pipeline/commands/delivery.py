@@ -97,7 +97,7 @@ def send(
     with stack.services(settings.load(), need=("postgres",)) as ready:
         accepted = messages.submit(
             _store(ready, creator), creator, request, now=system_clock(),
-            standard=quotas.read(ready.rules_dir).of, policies=courtesy.read(ready.rules_dir),
+            quotas=quotas.read(ready.rules_dir), policies=courtesy.read(ready.rules_dir),
         )  # fmt: skip
     when = accepted.estimated_delivery
     _say(

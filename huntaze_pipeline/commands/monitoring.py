@@ -46,7 +46,7 @@ def show(as_json: bool = typer.Option(False, "--json", help="For machines.")) ->
         return
     for sample in samples:
         place = ", ".join(f"{k}={v}" for k, v in sample.dimensions.items())
-        typer.echo(f"{sample.name:<24} {sample.value:>12g} {sample.unit:<8} {place}".rstrip())
+        typer.echo(f"{sample.name:<24} {sample.value:>12.12g} {sample.unit:<8} {place}".rstrip())
     for alarm in firing:
         typer.secho(f"! {alarm.id}: {alarm.description}", fg="red")
 

@@ -86,7 +86,9 @@ def resume(
 
 
 def drain(
-    timeout: float | None = typer.Option(None, help="Give up waiting after so many seconds."),
+    timeout: float | None = typer.Option(
+        None, min=0, help="Give up waiting after so many seconds."
+    ),
 ) -> None:
     """Take nothing new in, and return when all that was taken in has been sent or has ended.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
+import redis.asyncio
 
 from huntaze_pipeline.delivery.limiter import Limits
 
@@ -60,7 +61,7 @@ def longest(limits: Limits | Callable[[str], Limits], longest_s: float | None) -
     Raises:
         ValueError: it, or the fixed limits, cannot be used.
     """
-    fixed = None if callable(limits) else limits
+    fixed = None if callable(limits) else _kind(limits)
     if longest_s is None:
         longest_s = max(USUAL_S, seconds("limits.window_s", fixed.window_s) if fixed else 0)
     rest = seconds("longest_s", longest_s)
@@ -73,11 +74,20 @@ def binary(client: redis.Redis) -> redis.Redis:
     """Return a client that gives bytes, as the scripts answer.
 
     Raises:
-        ValueError: it turns answers into text.
+        ValueError: it is none, it turns answers into text, or it has to be awaited.
     """
+    if isinstance(client, redis.asyncio.Redis) or not hasattr(client, "connection_pool"):
+        kind = f"{type(client).__module__}.{type(client).__name__}"
+        raise ValueError(f"client must be a redis.Redis, not {kind}; acquire_async takes one too")
     if client.connection_pool.connection_kwargs.get("decode_responses"):
         raise ValueError("client must be made without decode_responses=True")
     return client
+
+
+def _kind(value: Any) -> Limits:
+    if not isinstance(value, Limits):
+        raise ValueError(f"limits must be Limits(count, window_s), not {value!r}")
+    return value
 
 
 def _is_number(value: Any, kind: Any) -> bool:

@@ -22,12 +22,13 @@ _ADDRESS = address.sql("m.address")
 _CLAIM = text(f"""
     with asked as (
         select * from jsonb_to_recordset(cast(:asked as jsonb))
-            as a(creator_id text, id text, handle text)
+            as a(creator_id text, id text, account_id text, handle text)
     ),
     judged as materialized (
         select m.creator_id, m.id, m.priority, m.not_before,
             case
                 when m.state not in ('queued', 'decided') then 'gone'
+                when m.account_id <> asked.account_id then 'elsewhere'
                 when :books and not exists (select from permits p
                     where p.creator_id = m.creator_id and p.handle = asked.handle
                         and p.until > clock_timestamp()) then 'void'
@@ -50,7 +51,7 @@ _CLAIM = text(f"""
                 else 'go'
             end as verdict
         from asked
-        join messages m using (creator_id, id)
+        join messages m on m.creator_id = asked.creator_id and m.id = asked.id
         left join campaigns c on m.source = 'campaign'
             and c.creator_id = m.creator_id and c.id = m.source_id
         left join automations r on m.source = 'automation'
@@ -72,7 +73,7 @@ _CLAIM = text(f"""
                 '{outflow.CAMPAIGN_CANCELLED}') then :now end
         from judged j
         where m.creator_id = j.creator_id and m.id = j.id
-            and j.verdict not in ('gone', 'early', 'void')
+            and j.verdict not in ('gone', 'elsewhere', 'early', 'void')
         returning m.*
     ),
     written as (
@@ -120,7 +121,8 @@ class Intent:
 class Stop:
     """A message that may not go now, and why.
 
-    gone, missing, void (the permit ended), expired, suppressed, consent_withdrawn,
+    gone, missing, elsewhere (a note put it on another account's queue, whose permit is not for it),
+    void (the permit ended), expired, suppressed, consent_withdrawn,
     campaign_cancelled, campaign_paused, automation_paused, all_paused, platform_paused,
     account_<status>: done with here.
     early, locked: look again after `wait_s`.
@@ -138,9 +140,14 @@ def commit(
     Raises:
         LostError: the limiter's memory was replaced after these grants were given.
     """
-    asked = {(g.creator_id, g.message_id): g.handle for g in grants}
+    asked: dict[tuple[str, str], Grant] = {}
+    for grant in grants:
+        asked.setdefault((grant.creator_id, grant.message_id), grant)
     payload = json.dumps(
-        [{"creator_id": c, "id": m, "handle": h} for (c, m), h in sorted(asked.items())]
+        [
+            {"creator_id": c, "id": m, "account_id": g.account_id, "handle": g.handle}
+            for (c, m), g in sorted(asked.items(), key=lambda item: item[0])
+        ]
     )
     values = {"asked": payload, "now": now, "worker": worker, "lease": lease_s}
     with store.worker(idle_s=books.IDLE_S) as connection:
@@ -151,7 +158,7 @@ def commit(
         ours = bool(known.get("books"))
         rows = connection.execute(_CLAIM, values | {"books": ours}).all()
         if ours:  # the attempt counts from here on in the permit's place
-            went = [asked[r.creator_id, r.id] for r in rows if r.verdict == "go"]
+            went = [asked[r.creator_id, r.id].handle for r in rows if r.verdict == "go"]
             connection.execute(_REPLACED, {"handles": went})
     found = {(row.creator_id, row.id): row for row in rows}
     given: set[tuple[str, str]] = set()

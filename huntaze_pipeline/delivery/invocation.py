@@ -70,6 +70,8 @@ class Function:
         """Park the notes, then work until nothing can be sent soon or the time is nearly over."""
         until = time.monotonic() + remaining_s - RESERVE_S
         mail = sorted_out(event.get("Records") or [])
+        for name in mail.strange:
+            self._parts.journal.strange(name)
         try:
             if mail.parcels:
                 self._parts.direct.park(mail.parcels)

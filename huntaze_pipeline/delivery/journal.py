@@ -16,6 +16,8 @@ from huntaze_pipeline.delivery.results import Result
 _QUIET = frozenset({"gone", "early", "locked", "void"})
 """Stops that are part of the machinery and change nothing."""
 _REPEAT_S = 10.0
+_STRANGE = 10_000
+"""Ids of unreadable notes that are remembered."""
 
 
 class Journal:
@@ -27,6 +29,7 @@ class Journal:
         self._out = out
         self._lock = threading.Lock()
         self._said: dict[str, tuple[str, float]] = {}
+        self._strange: set[str] = set()
 
     def sent(
         self, found: Sequence[Result], took: Sequence[float], kept: set[tuple[str, str]]
@@ -67,6 +70,16 @@ class Journal:
                 return
             self._said[what] = (words, now)
         self._write([{"event": "pause", "what": what, "error": words}])
+
+    def strange(self, note_id: str) -> None:
+        """Log that an SQS message is no note, once, however often it comes."""
+        with self._lock:
+            if note_id in self._strange:
+                return
+            if len(self._strange) >= _STRANGE:
+                self._strange.clear()
+            self._strange.add(note_id)
+        self._write([{"event": "unreadable", "note_id": note_id}])
 
     def note(self, words: str) -> None:
         """Log a fact about the sender itself."""

@@ -15,9 +15,10 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline import hashing
 from huntaze_pipeline.delivery import courtesy, estimate, outbox, pauses, recipients
 from huntaze_pipeline.delivery.limiter import Limits
+from huntaze_pipeline.delivery.plain import storable
 from huntaze_pipeline.delivery.platforms.directory import capabilities
-from huntaze_pipeline.delivery.quotas import STANDARD
-from huntaze_pipeline.delivery.validation import Recipient, Request, faults
+from huntaze_pipeline.delivery.quotas import STANDARD, Quotas
+from huntaze_pipeline.delivery.validation import Recipient, Request, faults, unstorable
 from huntaze_pipeline.errors import ConflictError, MessageError, NotFoundError
 from huntaze_pipeline.rulebook.decision import Decision
 from huntaze_pipeline.rulebook.policies import Policies
@@ -91,6 +92,7 @@ def submit(
     *,
     now: datetime,
     standard: Callable[[str], Limits] = lambda _: STANDARD,
+    quotas: Quotas | None = None,
     policies: Policies | None = None,
 ) -> Accepted:
     """Check a message and put it in the outbox.
@@ -103,13 +105,16 @@ def submit(
         creator_id: whose message it is.
         request: the message as it was asked for.
         now: the present.
-        standard: the platform's limits, for the estimate.
+        standard: the platform's limits, for the estimate; not asked when there are `quotas`.
+        quotas: the limits of platforms and of single accounts, for the estimate.
         policies: the gates of a topic that the request states; None: nothing is asked.
 
     Raises:
         MessageError: it cannot be sent as it is; every fault is named.
         ConflictError: the key was used for another message.
     """
+    if odd := unstorable(request):
+        raise MessageError(odd)
     with store.tenant(creator_id) as connection:
         if before := _before(connection, creator_id, request):
             return before
@@ -122,7 +127,8 @@ def submit(
             decision = courtesy.screened(connection, decision, policies, now)
         if outbox.record(connection, [decision]).known:
             return _second(connection, creator_id, request)
-        limits = own(standard(request.platform))
+        usual = quotas.of(request.platform, found.account_id) if quotas else None
+        limits = own(usual or standard(request.platform))
         when = estimate.delivery(
             connection, decision.message_id, found.account_id, request.priority,
             decision.not_before, now, limits,
@@ -140,6 +146,7 @@ def status(store: Store, creator_id: str, message_id: str) -> Status:
     Raises:
         NotFoundError: the creator has no such message.
     """
+    _plain(message_id)
     with store.tenant(creator_id) as connection:
         key = {"creator": creator_id, "id": message_id}
         row = connection.execute(_STATUS, key).mappings().one_or_none()
@@ -189,6 +196,7 @@ def _change(
     store: Store, creator_id: str, message_id: str, action: str, states: tuple[str, ...],
     values: str, now: datetime, actor: str,
 ) -> None:  # fmt: skip
+    _plain(message_id)
     key: dict[str, Any] = {"creator": creator_id, "id": message_id, "now": now}
     with store.tenant(creator_id) as connection:
         where = "where creator_id = :creator and id = :id"
@@ -200,6 +208,12 @@ def _change(
             raise ConflictError(f"cannot {action} a message that is {state}; only {allowed}")
         connection.execute(text(f"update messages set {values} {where}"), key)
         audit.record(connection, creator_id, actor, f"message.{action}", message_id, now, {})
+
+
+def _plain(message_id: str) -> None:
+    """What PostgreSQL cannot be asked for is not there."""
+    if storable(message_id) != message_id:
+        raise _missing(message_id)
 
 
 def _missing(message_id: str) -> NotFoundError:
@@ -228,7 +242,7 @@ def _hash(request: Request) -> str:
 
 def _before(connection: Connection, creator_id: str, request: Request) -> Accepted | None:
     """The key was seen before: the same request gets the same answer, another one a conflict."""
-    if request.key is None or "\x00" in request.key:
+    if request.key is None:
         return None
     row = connection.execute(
         text("""select id, rule_hash, estimated_delivery, state from messages

@@ -90,7 +90,7 @@ class RateLimiter:
         """Wait for a permit without blocking the loop; see `acquire`."""
         ends = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            answer = (await asyncio.to_thread(self.decide, {account: 1}))[account]
+            answer = await self._decided(account)
             if answer.passes:
                 return answer.passes[0]
             await asyncio.sleep(_pause(answer, ends, account))
@@ -140,6 +140,20 @@ class RateLimiter:
         for item in unused:
             item.unused()
         self.commit(unused)
+
+    async def _decided(self, account: str) -> Answer:
+        """Ask for one permit; who is cancelled meanwhile gives back what comes all the same."""
+        asking = asyncio.ensure_future(asyncio.to_thread(self.decide, {account: 1}))
+        try:
+            return (await asyncio.shield(asking))[account]
+        except asyncio.CancelledError:
+            asking.add_done_callback(self._unwanted)
+            raise
+
+    def _unwanted(self, asked: "asyncio.Future[dict[str, Answer]]") -> None:
+        if not asked.cancelled() and asked.exception() is None:
+            passes = [item for answer in asked.result().values() for item in answer.passes]
+            asked.get_loop().run_in_executor(None, self.release, passes)
 
     def _questions(
         self, names: Iterable[str], wanted: Mapping[str, int]

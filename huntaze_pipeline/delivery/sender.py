@@ -44,6 +44,8 @@ class Sender:
         self._s = Stamina(parts, 9 + 3 * self._o.receivers, self._o.lease_s)
         self._upkeep = Upkeep(parts, self._o, self._s, self._halt)
         self._closing = Closing(parts, self._s)
+        self.stuck = False
+        """Whether a thread still waits for a silent server after the end."""
         self._open_batches = 0
         self._failures = 0
         """Batches in a row whose intents could not be written: claims wait longer and longer."""
@@ -71,7 +73,7 @@ class Sender:
             for task in watched:
                 task.cancel()
             await asyncio.gather(*watched, return_exceptions=True)
-            await self._s.close()
+            self.stuck = not await self._s.close()
 
     def _loops(self, until_idle: bool) -> list[Coroutine[Any, Any, None]]:
         intake = Intake(self._p, self._o, self._halt, self._urgent)

@@ -7,7 +7,7 @@ account is the message group, so SQS's fair queues keep one busy account from hi
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -46,15 +46,24 @@ class SqsQueue:
         settings: queue name (or the URL of the medium queue), region, endpoint.
         create: make the queues when they are missing; always so on a local endpoint.
         hurried: give SQS two seconds for an answer and ask once: for those who only look.
+        strange: is told the id of each received message that is no note.
     """
 
-    def __init__(self, settings: Settings, *, create: bool = False, hurried: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        create: bool = False,
+        hurried: bool = False,
+        strange: Callable[[str], None] | None = None,
+    ) -> None:
         self.name = (settings.sqs_queue or "huntaze").rstrip("/").rpartition("/")[2]
         host = urlsplit(settings.aws_endpoint_url or "").hostname
         self._local = host in _LOOPBACK
         self._create = create or self._local
         self._read_s, self._attempts = (_BRIEF_S, 1) if hurried else (_LONG_S, 3)
         self._settings = settings
+        self._strange = strange
         self._lock = threading.Lock()
         self._urls: dict[str, str] = {}
         self._gone = False
@@ -78,7 +87,11 @@ class SqsQueue:
 
     def receive(self, priority: str, *, wait_s: float) -> list[Received]:
         """Long-poll one queue. A body that is no note goes to the DLQ by its receive count."""
-        return [note for message in self._take(priority, wait_s) if (note := _read(message))]
+        found = [(message["MessageId"], _read(message)) for message in self._take(priority, wait_s)]
+        for name, note in found:
+            if note is None and self._strange:
+                self._strange(name)
+        return [note for _, note in found if note]
 
     def delete(self, priority: str, received: Sequence[Received]) -> None:
         """Delete in tens; what could not be deleted comes again and changes nothing then."""

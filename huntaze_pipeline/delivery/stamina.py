@@ -83,15 +83,21 @@ class Stamina:
                     p.journal.note(news)
                 return
 
-    async def close(self) -> None:
-        """Let the threads end what they do: afterwards their connections may be closed."""
+    async def close(self) -> bool:
+        """Let the threads end what they do: afterwards their connections may be closed.
+
+        Returns:
+            Whether all did; one that waits for a silent server may wait for ever.
+        """
         self._threads.shutdown(wait=False, cancel_futures=True)
         left = [asyncio.wrap_future(begun) for begun in list(self._under_way)]
-        if left:
-            done, _ = await asyncio.wait(left, timeout=CLOSE_S)
-            for ended in done:
-                if not ended.cancelled():
-                    ended.exception()  # nobody else is there to be told
+        if not left:
+            return True
+        done, stuck = await asyncio.wait(left, timeout=CLOSE_S)
+        for ended in done:
+            if not ended.cancelled():
+                ended.exception()  # nobody else is there to be told
+        return not stuck
 
 
 def growing(failures: int) -> float:

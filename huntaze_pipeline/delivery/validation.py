@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from huntaze_pipeline.delivery.limiter import BANDS
+from huntaze_pipeline.delivery.plain import storable
 from huntaze_pipeline.delivery.platforms.base import Capabilities
 from huntaze_pipeline.errors import Problem
 
@@ -82,14 +83,26 @@ def faults(
     return found
 
 
+def unstorable(request: Request) -> list[Problem]:
+    """Return the texts that no row can hold, nor a question to the database."""
+    texts = {
+        "recipientId": request.recipient, "accountId": request.account_id, "topic": request.topic,
+        "content": request.content, "subject": request.subject, "key": request.key,
+    }  # fmt: skip
+    found = []
+    for name, text in texts.items():
+        if "\x00" in (text or ""):
+            found.append(Problem(name, "holds a NUL character"))
+        elif text and storable(text) != text:
+            found.append(Problem(name, "holds half a character; write it in UTF-8"))
+    return found
+
+
 def _texts(request: Request) -> list[Problem]:
     found = []
     if not request.content.strip():
         found.append(Problem("content", "is empty; write what the fan should read"))
-    texts = {"content": request.content, "subject": request.subject, "key": request.key}
-    for name, text in texts.items():
-        if "\x00" in (text or ""):
-            found.append(Problem(name, "holds a NUL character"))
+    found += unstorable(request)
     if request.priority not in BANDS:
         found.append(Problem("priority", f"{request.priority!r} is none of {', '.join(BANDS)}"))
     if request.key is not None and not 0 < len(request.key) <= 255:

@@ -59,10 +59,11 @@ def parts(
     quotas = quotas or partial(read, settings.rules_dir)
     store, limiter, directory = counters(settings, store, quotas())
     clock = clock or Chronometer()
+    journal = Journal(worker, clock, out)
     return Parts(
         store=store,
         limiter=limiter,
-        queue=queue or SqsQueue(settings),
+        queue=queue or SqsQueue(settings, strange=journal.strange),
         platforms=open_platforms(settings) if platforms is None else platforms,
         directory=directory,
         breaker=Breakers(
@@ -72,7 +73,7 @@ def parts(
         ),
         clock=clock,
         worker=worker,
-        journal=Journal(worker, clock, out),
+        journal=journal,
         rollout=Rollout.of(settings),
         quotas=quotas,
     )
@@ -91,26 +92,39 @@ def counters(
     return store, limiter, directory
 
 
-async def run(made: Parts, options: Options | None = None, *, until_idle: bool = False) -> None:
-    """Run a sender in this process; SIGTERM and SIGINT let it finish and return."""
+async def run(made: Parts, options: Options | None = None, *, until_idle: bool = False) -> bool:
+    """Run a sender in this process; SIGTERM and SIGINT let it finish and return.
+
+    Returns:
+        Whether all of its threads have ended.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(NotImplementedError, RuntimeError):  # not in the main thread
             loop.add_signal_handler(number, stop.set)
+    sender = Sender(made, options)
     try:
-        await Sender(made, options).run(stop, until_idle=until_idle)
+        await sender.run(stop, until_idle=until_idle)
     finally:
         for platform in made.platforms.values():
             await platform.close()
         close(made)
+    return not sender.stuck
 
 
 def send(settings: Settings, options: Options | None = None, *, until_idle: bool = False) -> None:
-    """Run a sender made from the settings; returns when it was told to stop or is idle."""
+    """Run a sender made from the settings; returns when it was told to stop or is idle.
+
+    With a thread that waits for a silent server the process ends here and now: Python would wait
+    for it at the end. What it was doing is known to the books, as after a kill.
+    """
     sys.setswitchinterval(TURN_S)
     with asyncio.Runner(loop_factory=_loop()) as runner:
-        runner.run(run(parts(settings), options, until_idle=until_idle))
+        ended = runner.run(run(parts(settings), options, until_idle=until_idle))
+    if not ended:
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from huntaze_pipeline.currency import CURRENCIES
@@ -24,6 +24,8 @@ MONEY = ("purchase", "tip")
 """Events that carry a value; the value is never negative."""
 FUTURE = timedelta(days=1)
 """How far ahead of us a clock may be before its time is refused."""
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""What is older is no event, as in a file; before the first year nobody could read it again."""
 MICROS = 1_000_000
 LIMIT_MICROS = 10**15
 """A thousand million units: more than that in one event is a mistake of unit."""
@@ -111,6 +113,8 @@ def _time(event: Event, now: datetime, where: str) -> Sequence[Problem]:
     at = event.occurred_at
     if at.tzinfo is None:
         return [Problem(f"{where}.occurred_at", "has no zone; write 2026-03-02T12:00:00Z")]
+    if at < EARLIEST:
+        return [Problem(f"{where}.occurred_at", f"{at.isoformat()} is before 1970")]
     if at > now + FUTURE:
         return [Problem(f"{where}.occurred_at", f"{at.isoformat()} is more than a day ahead")]
     return []

@@ -19,7 +19,7 @@ from huntaze_pipeline.monitoring.metrics import Sample
 METRICS = (
     "MessagesQueued", "MessagesSent", "MessagesFailed", "ErrorRate", "QueueDepth", "QueueLatency",
     "MessagesWaiting", "OldestDue", "CampaignsActive", "ConversionRate", "RevenueGenerated",
-    "CircuitsOpen",
+    "CircuitsOpen", "RulesBroken",
 )  # fmt: skip
 STATISTICS = ("Average", "Maximum", "Minimum", "Sum", "SampleCount", "p50", "p90", "p95", "p99")
 _SHORT = (10, 20, 30)

@@ -23,6 +23,7 @@ _GRAPHS = (
     ("Queue latency (s)", ("QueueLatency", "OldestDue"), "p95"),
     ("Campaigns active", ("CampaignsActive",), "Maximum"),
     ("Circuits open", ("CircuitsOpen",), "Maximum"),
+    ("Rules broken", ("RulesBroken",), "Maximum"),
 )
 _BY_CAMPAIGN = ("MessagesSentByCampaign", "ConversionRate", "RevenueGenerated")
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from huntaze_pipeline.delivery.queue import Queue, QueueError
 from huntaze_pipeline.events.envelope import MICROS
 from huntaze_pipeline.measurement import analytics, rates
+from huntaze_pipeline.rulebook import live
 from huntaze_pipeline.store.session import Store
 from huntaze_pipeline.warehouse.goals import Declared
 from huntaze_pipeline.warehouse.raw import Bot
@@ -73,10 +74,15 @@ def gather(
             *_latency(connection, since, until),
             *_waiting(connection, until, _depth(queue)),
             *_campaigns(connection, since, until),
+            _rules(connection),
             *_results(connection, goals, bots),
         ]
     opened = open_circuits or {}
-    samples += [one("BreakerOpen", "Count", is_open, Platform=p) for p, is_open in opened.items()]
+    samples += [
+        one(name, "Count", is_open, Platform=p)
+        for name in ("CircuitState", "BreakerOpen")
+        for p, is_open in opened.items()
+    ]
     return [*samples, one("CircuitsOpen", "Count", sum(opened.values()))]
 
 
@@ -175,6 +181,13 @@ def _campaigns(connection: Connection, since: datetime, until: datetime) -> list
         for r in rows
     ]
     return [one("CampaignsActive", "Count", active or 0), *by_campaign]
+
+
+def _rules(connection: Connection) -> Sample:
+    """Count the live automations that cannot be read: they let nobody in and hold their steps."""
+    broken: set[tuple[str, str]] = set()
+    live.automations(connection, faults=[], broken=broken)
+    return one("RulesBroken", "Count", len(broken))
 
 
 def _results(connection: Connection, goals: Declared, bots: Sequence[Bot]) -> list[Sample]:

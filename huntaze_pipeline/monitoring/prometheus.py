@@ -25,6 +25,8 @@ _HELP = {
     "CampaignsActive": "Active campaigns",
     "MessagesSentByCampaign": "Messages of all campaigns sent in the last minute",
     "RevenueGenerated": "Revenue credited to active campaigns so far, each in its own currency",
+    "RulesBroken": "Live automations that cannot be read, so let nobody in",
+    "CircuitState": "State of the platform's circuit: 0 closed, 1 open",
     "BreakerOpen": "1 while the platform's circuit is open",
     "CircuitsOpen": "Platforms whose circuit is open",
 }
@@ -55,7 +57,7 @@ def _block(name: str, unit: str, series: dict[tuple[tuple[str, str], ...], float
     return [
         f"# HELP {title} {_HELP[name]}",
         f"# TYPE {title} gauge",
-        *(f"{title}{_labels(labels)} {value:g}" for labels, value in sorted(shown.items())),
+        *(f"{title}{_labels(labels)} {value:.15g}" for labels, value in sorted(shown.items())),
     ]
 
 

@@ -224,6 +224,9 @@ def versions(
 
 
 def _automation(row: dict[str, Any], known: dict[str, Template]) -> LiveAutomation:
+    if torn := [n for n in ("trigger", "settings") if not isinstance(row[n], dict)]:
+        where = f"automation {row['creator_id']}/{row['id']}"
+        raise RuleError([Problem(where, f"its {' and '.join(torn)} must be an object")])
     data = {
         "name": row["name"], "active": row["is_active"], "actions": row["actions"],
         "steps": row["steps"], "trigger": {k: v for k, v in row["trigger"].items() if k != "entry"},

@@ -67,14 +67,19 @@ def most(task: Task, keys: str) -> bool:
     return number > _FEW and number > _MOST * count(task, task.table)
 
 
-def replace(task: Task, fresh: str) -> Change:
+def replace(task: Task, fresh: str, there: str) -> Change:
     """Put the whole computed anew in the place of all that is there.
 
     Where most rows are others anyway, telling them from the rest costs more than writing it.
+
+    Args:
+        task: whose rows.
+        fresh: a SELECT of all rows, computed anew.
+        there: all rows of the table (`keep`).
     """
     made = _made(task, fresh)
-    feed = Feed(f"(select {task.names} from {made})", task.journal.before(task.model.name))
-    return Change(feed, count(task, made), count(task, task.table))
+    came, left = (f"(select {task.names} from {rows})" for rows in (made, there))
+    return Change(Feed(came, left), count(task, made), count(task, there))
 
 
 def count(task: Task, table: str) -> int:

@@ -54,8 +54,8 @@ def _keys(task: Task) -> tuple[Change, str] | None:
     if differences.most(task, "_keys"):
         if not task.journal.together:
             return None  # in as many parts as the memory asks for
-        fresh = f"select {task.names} from ({task.sql()})"
-        return differences.replace(task, fresh), merges.EVERYWHERE
+        fresh, there = f"select {task.names} from ({task.sql()})", f"{task.table} t"
+        return differences.replace(task, fresh, differences.keep(task, there)), merges.EVERYWHERE
     limited = {
         read: f"(select r.* from {task.relation(read)} r semi join _keys k on "
         + " and ".join(f"r.{how.key.get(n, n)} is not distinct from k.{n}" for n in part.key)

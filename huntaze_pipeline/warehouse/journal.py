@@ -96,10 +96,6 @@ class Journal:
             return f"(select rowid, * from lake.{table} where false)"
         return f"lake.{table}"
 
-    def before(self, table: str) -> str:
-        """Return where to read a table as it was when this transaction began."""
-        return f"(from lake.{table} at (version => {self.look().upto}))"
-
     def at(self, table: str) -> str:
         """Return where to read a stored table: of a small one there is a copy in this transaction.
 

@@ -20,7 +20,8 @@ def take(task: Task) -> tuple[Change, str] | None:
     if less and not _taken_back(task, feeds):
         return None
     if task.part.near is None and differences.most(task, "_more"):
-        return differences.replace(task, _put(task, task.table, "_more", less)), EVERYWHERE
+        there = differences.keep(task, f"{task.table} t")
+        return differences.replace(task, _put(task, there, "_more", less), there), EVERYWHERE
     near = _near(task)
     there = differences.keep(task, *_there(task, near))
     found = differences.find(task, _fresh(task, there, less), there)

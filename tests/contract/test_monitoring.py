@@ -98,6 +98,26 @@ def test_notes_in_sqs_are_part_of_the_depth_and_sqs_away_is_no_failure(flow: Sto
     assert total(gather(flow, open_circuits={"email": True}), "CircuitsOpen") == 1
 
 
+def test_each_platform_has_the_state_of_its_circuit(flow: Store) -> None:
+    samples = gather(flow, open_circuits={"email": True, "tiktok": False})
+
+    found = {s.dimensions["Platform"]: s.value for s in samples if s.name == "CircuitState"}
+    assert found == {"email": 1, "tiktok": 0}
+
+
+@pytest.mark.parametrize("trigger", ['{"event": 5}', "5", "[]"])
+def test_live_rules_that_cannot_be_read_are_counted(flow: Store, trigger: str) -> None:
+    before = total(gather(flow), "RulesBroken")
+    with flow.worker() as connection:
+        connection.execute(
+            text("""insert into automations (creator_id, id, name, trigger, actions, rule_hash)
+                values ('maya', 'torn', 'Torn', cast(:trigger as jsonb), '[]', 'h')"""),
+            {"trigger": trigger},
+        )
+
+    assert (before, total(gather(flow), "RulesBroken")) == (0, 1)
+
+
 def test_circuits_are_asked_where_the_limiting_is_done(store: Store, lean: Settings) -> None:
     assert set(circuits.states(lean, store).values()) == {False}
 

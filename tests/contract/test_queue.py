@@ -1,5 +1,7 @@
 """One set of promises, kept by the in-memory queue and by SQS."""
 
+import io
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -7,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
+from huntaze_pipeline.clock import FixedClock
+from huntaze_pipeline.delivery.journal import Journal
 from huntaze_pipeline.delivery.limiter import Parcel
 from huntaze_pipeline.delivery.queue import MemoryQueue, Queue, QueueError, encode
 from huntaze_pipeline.delivery.sqs import SqsQueue
@@ -130,6 +134,26 @@ def test_a_note_that_nobody_can_read_ends_in_the_dead_letter_queue(
     queue.close()
 
     assert dead.waiting == 1
+
+
+def test_a_body_that_is_no_note_is_told_by_its_id_once(lean: Settings, clock: FixedClock) -> None:
+    out = io.StringIO()
+    queue = SqsQueue(lean, strange=Journal("worker", clock, out).strange)
+    client, url = queue._ready(), queue._url("high")
+    client.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "0"})
+    sent = client.send_message(QueueUrl=url, MessageBody="no note", MessageGroupId="x")
+    queue.send([parcel("h", "high")])
+
+    taken = [
+        note.parcels[0].message_id for _ in range(3) for note in queue.receive("high", wait_s=0)
+    ]
+    queue.close()
+
+    assert set(taken) == {"h"}
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [(line["event"], line["note_id"]) for line in lines] == [
+        ("unreadable", sent["MessageId"])
+    ]
 
 
 def test_dead_notes_go_back_to_the_queue_of_their_priority(lean: Settings) -> None:

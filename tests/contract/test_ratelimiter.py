@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -202,6 +204,37 @@ def test_acquiring_waits_or_gives_up(limiter: RateLimiter) -> None:
         limiter.acquire("a", timeout_s=0.1)
 
     assert limiter.acquire("a", timeout_s=5).account == "a"
+
+
+def test_who_is_cancelled_while_asking_takes_no_permit_along(
+    limiter: RateLimiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide, asked, answer, back = limiter.decide, *(threading.Event() for _ in range(3))
+    monkeypatch.setattr(limiter, "decide", lambda wanted: _slowly(decide, wanted, asked, answer))
+    release = limiter.release
+    monkeypatch.setattr(limiter, "release", lambda passes: (release(passes), back.set()))
+
+    async def impatient() -> None:
+        task = asyncio.create_task(limiter.acquire_async("a"))
+        await asyncio.to_thread(asked.wait, 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        answer.set()
+        assert await asyncio.to_thread(back.wait, 5)
+
+    asyncio.run(impatient())
+
+    assert len(decide({"a": 3})["a"].passes) == 3
+
+
+def _slowly(
+    decide: Callable[..., Any], wanted: Any, asked: threading.Event, answer: threading.Event
+) -> Any:
+    found = decide(wanted)
+    asked.set()
+    assert answer.wait(5)
+    return found
 
 
 def test_asynchronous_calls_wait_together(limiter: RateLimiter) -> None:

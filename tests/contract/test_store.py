@@ -153,3 +153,12 @@ def test_a_wrong_password_is_one_clear_sentence_without_the_password(settings: S
 def test_another_database_is_refused_by_name() -> None:
     with pytest.raises(SettingsError, match="names sqlite"):
         Store(load(DATABASE_URL="sqlite:///x.db"))
+
+
+def test_a_connection_that_is_cut_without_a_word_is_noticed(store: Store) -> None:
+    with store.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        told = driver.info.get_parameters()
+
+    assert (told["keepalives_idle"], told["tcp_user_timeout"]) == ("10", "25000")

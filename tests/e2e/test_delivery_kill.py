@@ -1,7 +1,9 @@
 """Senders killed at any instant: nothing lost, nothing twice, never over the limit."""
 
+import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,29 @@ def test_a_terminated_sender_finishes_and_leaves_no_doubt(
 
     assert set(found.values()) <= {"sent", "queued", "decided"}
     assert {m for m, s in found.items() if s == "sent"} == set(gateway.counts())
+
+
+@pytest.mark.slow
+def test_a_terminated_sender_ends_although_the_database_is_silent(
+    settings: Settings, store: Store, world: list[str], tmp_path: Path
+) -> None:
+    program = PROGRAM.replace("sweep_s=3", "sweep_s=3, drain_s=1")
+    with (
+        Gateway() as gateway,
+        sender(pointed(settings, gateway), program, tmp_path / "log", "park", "9") as process,
+    ):
+        until(lambda: len(gateway.arrivals) > 5)
+        with store.worker() as c:
+            others = c.scalars(
+                text("""select pid from pg_stat_activity
+                    where datname = current_database() and pid <> pg_backend_pid()""")
+            ).all()
+        try:
+            for pid in others:
+                os.kill(pid, signal.SIGSTOP)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(15) == 0
+        finally:
+            for pid in others:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)

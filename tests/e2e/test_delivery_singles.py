@@ -4,12 +4,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import scene
 from scene import look, run
 from sqlalchemy import text
 
 from huntaze_pipeline.clock import FixedClock
-from huntaze_pipeline.delivery import estimate, messages, relay
+from huntaze_pipeline.delivery import estimate, intents, messages, relay
+from huntaze_pipeline.delivery.limiter import Grant, Limits
 from huntaze_pipeline.delivery.queue import MemoryQueue
+from huntaze_pipeline.delivery.quotas import Quotas
 from huntaze_pipeline.delivery.validation import Request
 from huntaze_pipeline.errors import ConflictError, MessageError, NotFoundError
 from huntaze_pipeline.rulebook.policies import load_policies
@@ -142,6 +145,23 @@ def test_every_fault_of_a_message_is_named_at_once(
     assert look(store, "select count(*) from messages") == (0,)
 
 
+def test_words_that_cannot_be_stored_are_refused_before_anything_is_asked(
+    store: Store, creator: str, clock: FixedClock
+) -> None:
+    odd = {"recipient": "fan\x00", "content": "Hi \udcff", "subject": "\ud800", "topic": "\x00",
+        "account_id": "\x00", "key": "\udcff"}  # fmt: skip
+    for name, value in odd.items():
+        with pytest.raises(MessageError, match=r"holds (a NUL|half a) character"):
+            messages.submit(store, creator, hello(**{name: value}), now=clock())
+    for action in (messages.status, messages.cancel, messages.retry):
+        with pytest.raises(NotFoundError, match="no message"):
+            action(
+                store, creator, "m\udcff", **({} if action is messages.status else {"now": clock()})
+            )
+
+    assert look(store, "select count(*) from messages") == (0,)
+
+
 def test_nobody_who_withdrew_or_is_suppressed_is_written_to(
     store: Store, creator: str, clock: FixedClock
 ) -> None:
@@ -204,6 +224,25 @@ def test_a_message_that_is_being_called_for_cannot_be_cancelled(
         messages.cancel(store, creator, accepted.message_id, now=clock())
 
 
+def test_another_account_s_permit_is_not_for_a_message(store: Store, creator: str) -> None:
+    (message,) = scene.decide(store, scene.decision())
+    run(
+        store,
+        """insert into checkpoints (name, position)
+        values ('limiter', '{"epoch": "e"}')""",
+    )
+
+    def answer(*accounts: str) -> list[intents.Intent | intents.Stop]:
+        grants = [Grant(name, "maya", message, f"p-{name}", "medium") for name in accounts]
+        now = datetime.now(UTC)
+        return intents.commit(store, grants, epoch="e", worker="w", lease_s=30, now=now)
+
+    wrong = answer("maya-tiktok", "maya-onlyfans")
+    assert wrong == [intents.Stop("elsewhere"), intents.Stop("gone")]
+    assert look(store, "select state, reason, fence from messages") == ("decided", None, 0)
+    assert isinstance(answer("maya-onlyfans")[0], intents.Intent)
+
+
 def test_the_estimate_follows_the_place_in_the_queue(
     store: Store, creator: str, clock: FixedClock
 ) -> None:
@@ -216,6 +255,21 @@ def test_the_estimate_follows_the_place_in_the_queue(
     assert waits == [0] * 10 + [60] * 10 + [120]
     high = messages.submit(store, creator, hello(content="now", priority="high"), now=clock())
     assert high.estimated_delivery == given[0]
+
+
+def test_the_estimate_knows_an_account_s_own_limit_in_the_policies(
+    store: Store, creator: str, clock: FixedClock
+) -> None:
+    strict = Quotas(accounts={"maya-onlyfans": Limits(1, 30.0)})
+    given = [
+        messages.submit(
+            store, creator, hello(content=f"{i}"), now=clock(), quotas=strict
+        ).estimated_delivery
+        for i in range(3)
+    ]
+    waits = [round((at - clock()).total_seconds() - estimate.LATENCY_S) for at in given if at]
+
+    assert waits == [0, 30, 60]
 
 
 def test_a_message_that_is_being_called_takes_one_place_not_two(

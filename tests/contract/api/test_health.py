@@ -1,5 +1,8 @@
 """What machines ask: health, degraded or down, and numbers without names."""
 
+import socket
+
+import pytest
 from caller import Client
 from pydantic import SecretStr
 
@@ -37,6 +40,17 @@ def test_without_postgres_nothing_can_be_served_and_nothing_is_given_away(
     assert (health.status_code, call.status_code) == (503, 503)
     assert client.get("/health/live").status_code == 200
     assert not any(word in health.text + call.text for word in ("pw", "someone", "127.0.0.1"))
+
+
+@pytest.mark.slow
+def test_a_silent_postgres_is_given_up(settings: Settings, clock: FixedClock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = SecretStr(f"postgresql://x:pw@127.0.0.1:{silent.getsockname()[1]}/x")
+        away = settings.model_copy(update={"database_url": address})
+        told = Client(app.create(away, clock), None).get("/health")
+
+    assert told.status_code == 503
+    assert told.json()["dependencies"]["postgres"]["milliseconds"] < 9_000
 
 
 def test_prometheus_reads_numbers_without_any_creators_name(maya: Client, busy: str) -> None:

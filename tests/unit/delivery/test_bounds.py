@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
 
 from huntaze_pipeline.delivery.limiter import Limits
 from huntaze_pipeline.delivery.ratelimiter import RateLimiter
@@ -58,3 +59,15 @@ def test_a_client_that_turns_answers_into_text_is_refused() -> None:
 
     with pytest.raises(ValueError, match="client must be made without decode_responses=True"):
         RateLimiter(client, USUAL)
+
+
+@pytest.mark.parametrize("client", [redis.asyncio.Redis(port=1), None])
+def test_a_client_that_must_be_awaited_or_is_none_is_refused(client: Any) -> None:
+    with pytest.raises(ValueError, match=r"client must be a redis\.Redis, not "):
+        RateLimiter(client, USUAL)
+
+
+@pytest.mark.parametrize("limits", [None, (10, 60), 10])
+def test_limits_of_another_kind_are_refused_at_once(limits: Any) -> None:
+    with pytest.raises(ValueError, match=r"limits must be Limits\(count, window_s\), not "):
+        limiter(limits)

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -45,6 +45,22 @@ def test_every_fault_is_told_with_its_place() -> None:
 )
 def test_money_needs_a_value_and_a_currency_and_a_time_needs_a_zone(changes: dict) -> None:
     assert len(faults(event(**changes), NOON)) == 1
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(1969, 12, 31, 23, 59, tzinfo=UTC),
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),  # before the first year in UTC
+    ],
+)
+def test_an_instant_before_1970_is_refused_as_in_a_file(at: datetime) -> None:
+    (found,) = faults(event(occurred_at=at), NOON)
+
+    assert (found.where, found.what) == (
+        "event.occurred_at", f"{at.isoformat()} is before 1970",
+    )  # fmt: skip
+    assert faults(event(occurred_at=datetime(1970, 1, 1, tzinfo=UTC)), NOON) == []
 
 
 def test_only_the_closed_list_and_custom_words_are_names() -> None:

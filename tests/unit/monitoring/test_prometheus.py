@@ -41,6 +41,15 @@ def test_units_are_in_the_names_and_a_distribution_shows_its_greatest() -> None:
     assert text.splitlines()[-1] == "huntaze_queue_latency_seconds 2.5"
 
 
+def test_large_numbers_keep_every_digit() -> None:
+    text = render(
+        [one("QueueDepth", "Count", 1_234_567), one("RevenueGenerated", "None", 98765432.19)]
+    )
+
+    assert "huntaze_queue_depth 1234567\n" in text
+    assert "huntaze_revenue_generated 98765432.19\n" in text
+
+
 def test_quotes_in_labels_are_escaped() -> None:
     text = render([one("BreakerOpen", "Count", 1, Platform='a"b\\c\nd')])
 

@@ -176,6 +176,28 @@ columns:
 --- */
 select fan_id, micros / 1e6 as units from ref('marts.numbers')
 """
+KNOWN = RICH.replace("{marts.n", "{raw.fans: {key: {fan_id: id}}, marts.n").replace(
+    "ref('marts.numbers')",
+    "ref('marts.numbers') full join (select id as fan_id from source('raw.fans')) using (fan_id)",
+)
+
+
+def test_readers_of_a_table_written_anew_hear_of_rows_that_are_gone(
+    con: DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(differences, "_FEW", 0)
+    project(tmp_path, TOTALS)
+    found = project(tmp_path, KNOWN, "rich")
+    con.execute("insert into lake.raw.fans by name select 'k' || i as id from range(20) t(i)")
+    pay(con, *HISTORY, ("x", "gone", "2026-01-02 10:00:00Z", 3))
+    runner.build(con, found)
+    pay(con, *[(f"new{n}", f"f{n}", "2026-01-21 10:30:00Z", 7) for n in range(3)])
+    con.execute("delete from lake.raw.events where event_id = 'x'")
+    replaced, taken = runner.build(con, found)
+    names = {row[0] for row in con.execute("from lake.marts.rich").fetchall()}
+
+    assert (replaced.left, taken.how, taken.came, taken.left) == (4, "incremental", 3, 4)
+    assert names == {"f0", "f1", "f2"} | {f"k{n}" for n in range(20)}
 
 
 def test_a_table_of_which_most_changes_is_written_anew_and_its_readers_follow(
