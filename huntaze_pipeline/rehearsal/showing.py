@@ -27,83 +27,82 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date | datetime) else str(value)
 
 
-def told(kind: str, report: Mapping[str, Any]) -> str:
+def told(kind: str, found: Mapping[str, Any]) -> str:
     """Return the summary of a kind of rule (its folder) as lines for a terminal."""
-    return {"automations": text, "campaigns": mailing, "segments": tides}[kind](report)
+    return {"automations": text, "campaigns": mailing, "segments": tides}[kind](found)
 
 
-def text(report: Mapping[str, Any]) -> str:
+def text(found: Mapping[str, Any]) -> str:
     """Return the summary as lines for a terminal."""
     return "\n".join(
         [
-            *_head(report), *_days(report["days"]), *_queues(report["queues"]), *_others(report),
-            *_bought(report["bought"]), *_live(report["live"]), *_sample(report["sample"]),
+            *_head(found), *_days(found["days"]), *_queues(found["queues"]), *_others(found),
+            *_bought(found["bought"]), *_live(found["live"]), *_sample(found["sample"]),
         ]
     )  # fmt: skip
 
 
-def _head(report: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{report['rule']}: {report['from']:%Y-%m-%d %H:%M} to {report['to']:%Y-%m-%d %H:%M} UTC"
+def _head(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{found['rule']}: {found['from']:%Y-%m-%d %H:%M} to {found['to']:%Y-%m-%d %H:%M} UTC"
     yield (
-        f"{report['events']:,} events of the trigger, {report['matched']:,} met the conditions,"
-        f" {report['entered']:,} entries"
+        f"{found['events']:,} events of the trigger, {found['matched']:,} met the conditions,"
+        f" {found['entered']:,} entries"
     )
-    yield f"{report['messages']:,} messages to {report['fans']:,} fans"
+    yield f"{found['messages']:,} messages to {found['fans']:,} fans"
     for title, counts in (
-        ("not sent", report["blocked"]), ("later", report["held"]), ("steps", report["steps"]),
+        ("not sent", found["blocked"]), ("later", found["held"]), ("steps", found["steps"]),
     ):  # fmt: skip
         if counts:
             yield f"  {title:<9}" + ", ".join(f"{name} {n:,}" for name, n in counts.items())
 
 
-def mailing(report: Mapping[str, Any]) -> str:
+def mailing(found: Mapping[str, Any]) -> str:
     """Return a campaign's summary as lines for a terminal."""
     return "\n".join(
         [
-            *_mailed(report), *_days(report["days"]), *_queues(report["queues"]), *_others(report),
-            *_bought(report["bought"]), *_live(report["live"]), *_sample(report["sample"]),
+            *_mailed(found), *_days(found["days"]), *_queues(found["queues"]), *_others(found),
+            *_bought(found["bought"]), *_live(found["live"]), *_sample(found["sample"]),
         ]
     )  # fmt: skip
 
 
-def _mailed(report: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{report['rule']}: {report['from']:%Y-%m-%d %H:%M} to {report['to']:%Y-%m-%d %H:%M} UTC"
-    for row in report["occurrences"]:
+def _mailed(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{found['rule']}: {found['from']:%Y-%m-%d %H:%M} to {found['to']:%Y-%m-%d %H:%M} UTC"
+    for row in found["occurrences"]:
         outside = "".join(f", {why} {n:,}" for why, n in row["outside"].items())
         yield (
             f"  {row['at']:%Y-%m-%d %H:%M} {row['creator_id']}: {row['audience']:,} of"
             f" {row['fans']:,} fans{outside and ' (not meant: ' + outside[2:] + ')'}"
         )
-    yield f"{report['messages']:,} messages to {report['fans']:,} fans"
-    if report["waiting"]:
-        yield f"  {report['waiting']:,} would wait for the winner of the test"
+    yield f"{found['messages']:,} messages to {found['fans']:,} fans"
+    if found["waiting"]:
+        yield f"  {found['waiting']:,} would wait for the winner of the test"
     for title, counts in (
-        ("arms", report["arms"]), ("not sent", report["blocked"]), ("later", report["held"]),
+        ("arms", found["arms"]), ("not sent", found["blocked"]), ("later", found["held"]),
     ):  # fmt: skip
         if counts:
             yield f"  {title:<9}" + ", ".join(f"{name} {n:,}" for name, n in counts.items())
 
 
-def tides(report: Mapping[str, Any]) -> str:
+def tides(found: Mapping[str, Any]) -> str:
     """Return a segment's summary as lines for a terminal."""
-    size = report["size"]
+    size = found["size"]
     lines = [
-        f"{report['segment']}: {report['from']:%Y-%m-%d %H:%M} to "
-        f"{report['to']:%Y-%m-%d %H:%M} UTC",
-        f"{size['first']:,} fans at first, {report['entered']:,} came, {report['left']:,} left,"
+        f"{found['segment']}: {found['from']:%Y-%m-%d %H:%M} to {found['to']:%Y-%m-%d %H:%M} UTC",
+        f"{size['first']:,} fans at first, {found['entered']:,} came, {found['left']:,} left,"
         f" {size['last']:,} at last",
         "",
         f"{'until':<16}  {'fans':>8}  {'came':>7}  {'left':>7}",
     ]
-    top = max((row["size"] for row in report["days"]), default=0) or 1
-    for row in report["days"]:
+    top = max((row["size"] for row in found["days"]), default=0) or 1
+    for row in found["days"]:
         lines.append(
             f"{row['at']:%Y-%m-%d %H:%M}  {row['size']:>8,}  {len(row['entered']):>7,}"
             f"  {len(row['left']):>7,}  {'█' * round(row['size'] / top * _BAR)}"
         )
         lines += [f"    + {_names(row['entered'])}"] if row["entered"] else []
         lines += [f"    - {_names(row['left'])}"] if row["left"] else []
-    live = report["live"]
+    live = found["live"]
     if live is not None:
         lines += [
             "",
@@ -158,8 +157,8 @@ def _queues(queues: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         )
 
 
-def _others(report: Mapping[str, Any]) -> Iterator[str]:
-    overlap = report["overlap"]
+def _others(found: Mapping[str, Any]) -> Iterator[str]:
+    overlap = found["overlap"]
     if overlap["with"]:
         yield f"\nlive messages to the same fans within {overlap['within_hours']} h"
         for row in overlap["with"]:
@@ -202,14 +201,14 @@ def _sample(sample: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"  {row['not_before']:%Y-%m-%d %H:%M} {row['fan_id']} by {row['platform']}: {short}"
 
 
-def picture(report: Mapping[str, Any], kind: str) -> bytes:
+def picture(found: Mapping[str, Any], kind: str) -> bytes:
     """Return the messages per day and account as a picture, `svg` or `png`."""
     columns = (
         Column("day", "date", "Day"), Column("messages", "count", "Messages"),
         Column("account_id", "text", "Account"),
     )  # fmt: skip
-    rows = [{**row, "day": date.fromisoformat(row["day"])} for row in report["days"]]
-    title = f"{report['rule']}: messages a day"
+    rows = [{**row, "day": date.fromisoformat(row["day"])} for row in found["days"]]
+    title = f"{found['rule']}: messages a day"
     chart = Chart(
         kind="columns", x="day", y=["messages"], colour="account_id", stacked=True, title=title
     )

@@ -39,17 +39,17 @@ def load(folder: Path) -> list[Case]:
     Raises:
         ModelError: a file is no case; all of them are named.
     """
-    cases: list[Case] = []
+    found: list[Case] = []
     problems: list[Problem] = []
     for path in sorted(folder.glob("**/*.yaml")):
         try:
             documents = yaml.load_all(path.read_text(encoding="utf-8"), LOADER)
-            cases += [_case(data, path) for data in documents]
+            found += [_case(data, path) for data in documents]
         except (yaml.YAMLError, KeyError, TypeError) as error:
             problems.append(Problem(str(path), f"is no case (name, model, given, expect): {error}"))
     if problems:
         raise ModelError(problems)
-    return cases
+    return found
 
 
 def run(project: Project, case: Case) -> list[str]:
