@@ -221,4 +221,6 @@ def _syntax(error: SqlglotError) -> Fault:
     details = getattr(error, "errors", None) or [{}]
     near = details[0].get("highlight") or ""
     what = details[0].get("description") or str(error).splitlines()[0]
+    if "<class" in what:  # sqlglot speaks of its own parts
+        what = "a value is missing"
     return Fault(f"is no condition: {what.rstrip('.')}" + (f" near {near!r}" if near else ""), near)

@@ -87,6 +87,13 @@ def _time_of_day(value: Any) -> Any:
     raise ValueError(f"{value!r} is no time of day: write 22:00")
 
 
+def _moment(value: Any) -> Any:
+    """Refuse a bare number: it would be taken for seconds since 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and "-" not in value):
+        raise ValueError(f"{value!r} is no instant: write 2027-03-05T18:00:00Z")
+    return value
+
+
 def _instant(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError(f"{value.isoformat()} has no zone; write {value.isoformat()}Z")
@@ -135,7 +142,7 @@ Currency = Annotated[
     str, BeforeValidator(_currency), WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$"})
 ]
 Platforms = Annotated[tuple[Platform, ...], BeforeValidator(_platforms)]
-Instant = Annotated[datetime, AfterValidator(_instant)]
+Instant = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_instant)]
 Start = Annotated[datetime | date, BeforeValidator(_start)]
 Where = Annotated[Any, WithJsonSchema(_CONDITION)]
 Priority = Literal["high", "medium", "low"]
