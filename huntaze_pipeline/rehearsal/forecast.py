@@ -122,6 +122,7 @@ def forecast(
             mine = [rest for rest in rests if rest.automation_id == change.id]
             change.fate = passengers.fate(mine, versions, live_now.get(change.id))
     _members(connection, lake, changes, new, now)
+    _already_in(connection, creator_id, changes, live_now)
     unsent = standing.unsent(connection, creator_id)
     for change in changes:
         if change.kind == "automations":
@@ -207,6 +208,35 @@ def _members(
         old, after = current[change.id], inside[change.id]
         moved = (sorted(after - old), sorted(old - after))
         change.movement = Movement(len(old), len(after), *moved)
+
+
+def _already_in(
+    connection: Connection,
+    creator_id: str,
+    changes: Sequence[Change],
+    after: Mapping[str, live.LiveAutomation],
+) -> None:
+    """Say of automations that begin to hear of a segment who is in it: nobody of them enters it."""
+    made = {c.id: c.movement for c in changes if c.kind == "segments" and c.action == "create"}
+    for change in changes:
+        begins = change.action == "create" or any(
+            difference.path.startswith("trigger") for difference in change.differences
+        )
+        if change.kind != "automations" or not begins or change.id not in after:
+            continue
+        trigger = after[change.id].rule.trigger
+        name = str(trigger.properties.get("segment"))
+        if trigger.event == "entered_segment":
+            new = made.get(name)
+            inside = standing.members(connection, creator_id, [name])[name]
+            change.note = _silent(name, new.after if new else len(inside)) or change.note
+
+
+def _silent(segment: str, fans: int) -> str | None:
+    if not fans:
+        return None
+    told = "fan is" if fans == 1 else "fans are"
+    return f"{fans:,} {told} in {segment} already: no entry for whoever does not leave it first"
 
 
 def _versions(
