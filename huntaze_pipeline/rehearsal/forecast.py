@@ -60,6 +60,8 @@ class Change:
     movement: Movement | None = None
     unsent: int = 0
     """Messages that are decided and not gone yet; they go."""
+    withdrawn: int = 0
+    """Messages that are decided and not gone yet; the apply cancels them."""
     note: str | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -69,7 +71,7 @@ class Change:
             "after": self.after, "differences": [d.plain() for d in self.differences],
             "in_flight": self.fate.plain() if self.fate else None,
             "members": self.movement.plain() if self.movement else None,
-            "unsent": self.unsent, "note": self.note,
+            "unsent": self.unsent, "withdrawn": self.withdrawn, "note": self.note,
         }  # fmt: skip
 
 
@@ -108,11 +110,13 @@ def forecast(
     old = live.segments(connection, [creator_id], strict=False)
     rests = standing.on_the_way(connection, creator_id)
     versions = _versions(connection, creator_id, rests)
+    waiting = standing.unsent(connection, creator_id)
     trial = connection.begin_nested()
     applied = registry.apply(connection, creator_id, rulebook, now)
     after = standing.rules(connection, creator_id)
     live_now = {a.id: a for a in live.automations(connection, [creator_id], [])}
     new = live.segments(connection, [creator_id])
+    going = standing.unsent(connection, creator_id)
     trial.rollback()
     changes = _changes(applied, before, after)
     changes += _moved_along(changes, old, new, now)
@@ -123,10 +127,10 @@ def forecast(
             change.fate = passengers.fate(mine, versions, live_now.get(change.id))
     _members(connection, lake, changes, new, now)
     _already_in(connection, creator_id, changes, live_now)
-    unsent = standing.unsent(connection, creator_id)
     for change in changes:
         if change.kind == "automations":
-            change.unsent = unsent.get(change.id, 0)
+            change.unsent = going.get(change.id, 0)
+            change.withdrawn = waiting.get(change.id, 0) - change.unsent
     changes.sort(key=lambda change: (change.kind, change.id))
     return Forecast(creator_id, standing.fingerprint(before), changes)
 

@@ -174,8 +174,13 @@ def test_fans_on_their_way_meet_the_fate_that_the_plan_foretold(store, creator, 
     plan = planned(store, [creator], rules, LATER)
     (change,) = plan.forecasts[0].changes
     assert (change.action, change.fate.cancelled, change.fate.dropped) == ("stop", 2, 4)
+    assert (change.unsent, change.withdrawn) == (0, 2)
+    assert "2 messages are decided and not gone yet; they are cancelled" in sheet.text(plan)
     applied(store, plan, rules, LATER)
     assert ways(store) == [("cancelled", 2)]
+    with store.worker() as connection:
+        states = connection.execute(text("select state, reason from messages")).all()
+    assert states == [("cancelled", "automation_inactive")] * 2
 
 
 def test_a_plan_is_stale_once_something_else_is_live_and_then_nothing_is_applied(
