@@ -69,6 +69,8 @@ class Segment(Named):
 class Entry(Strict):
     """How often a fan may enter: `once`, `always`, at most every so long, or once per key."""
 
+    short = {"enum": ["once", "always"]}
+
     once: bool = False
     every: Duration | None = None
     per: str | None = None
