@@ -73,7 +73,9 @@ def _group(
 
 
 def _leaf(tree: dict[str, Any], path: Key, faults: list[Fault]) -> exp.Expr | None:
-    op = str(tree.get("op", tree.get("operator", "eq"))).lower().replace(" ", "_")
+    word = "op" if "op" in tree else "operator"
+    written = str(tree.get(word, "eq"))
+    op = written.lower().replace(" ", "_")
     unknown = set(tree) - {"field", "op", "operator", "value"}
     if unknown or not isinstance(tree.get("field"), str):
         extra = f", not {', '.join(sorted(unknown))}" if unknown else ""
@@ -84,7 +86,8 @@ def _leaf(tree: dict[str, Any], path: Key, faults: list[Fault]) -> exp.Expr | No
         faults.append(Fault(what, path=(*path, "field")))
         return None
     if op not in _OPS:
-        faults.append(Fault(f"unknown op {op!r}{nearest(op, list(_OPS))}", path=(*path, "op")))
+        what = f"unknown op {written!r}{nearest(op, list(_OPS))}"
+        faults.append(Fault(what, path=(*path, word)))
         return _named(tree["field"], path)
     try:
         node = _OPS[op](_column(tree["field"]), tree.get("value"))

@@ -35,6 +35,8 @@ SPOKEN = [
      ["2:20: \"3\" is no field; a text stands in single quotes"]),
     ("segments/a.yaml", "name: A\nwhere: {field: fan.purchase, op: gtt, value: 1}\n",
      ["2:16: unknown field 'fan.purchase'", "2:34: unknown op 'gtt'"]),
+    ("segments/a.yaml", "name: A\nwhere: {field: fan.tips, operator: greaterThan, value: 1}\n",
+     ["2:36: unknown op 'greaterThan'; did you mean 'greater_than'?"]),
     ("goals.yaml", "goals: {won: {events: [], modle: last}}\n",
      ["1:23: goals.won.events: is empty", "1:34: goals.won.modle: unknown key 'modle'"]),
 ]  # fmt: skip
