@@ -63,6 +63,11 @@ class Source:
         mark = self.keys.get(tuple(path))
         return self.at(mark, what) if mark else self.problem(path, what)
 
+    def label(self, path: Sequence[str | int]) -> str:
+        """Return the name that the file itself uses for the last key on a path."""
+        found = self._nearest(tuple(path)) or path
+        return next((part for part in reversed(found) if isinstance(part, str)), "")
+
     def _nearest(self, path: Where) -> Where:
         """Drop the parts that are not in the file (names of union members, missing keys)."""
         found: Where = ()
@@ -151,7 +156,7 @@ def _compose(source: Source, text: str) -> Source:
         node = yaml.compose(text, Loader=LOADER)
         source.data = _Walk(source).value(node, ()) if node is not None else {}
     except yaml.MarkedYAMLError as error:
-        what = f"is no valid YAML: {error.problem or error.context or 'cannot be parsed'}"
+        what = f"is no valid YAML: {_spoken(error, source.lines)}"
         source.problems.append(source.at(error.problem_mark or error.context_mark, what))
     except (yaml.YAMLError, RecursionError) as error:
         deep = isinstance(error, RecursionError)
@@ -161,6 +166,17 @@ def _compose(source: Source, text: str) -> Source:
         return source
     source.data = None
     return source
+
+
+def _spoken(error: yaml.MarkedYAMLError, lines: list[str]) -> str:
+    """Return what is wrong with a text, where the parser's own words say too little."""
+    told = error.problem or error.context or "cannot be parsed"
+    line = error.problem_mark.line if error.problem_mark else len(lines)
+    if "any token" in told and line < len(lines) and "\t" in lines[line]:
+        return "indent with spaces, not with a tab"
+    if "another document" in told:
+        return "a second document begins here (`---`); a file holds one"
+    return told
 
 
 def _deep(text: str) -> bool:
@@ -206,6 +222,8 @@ class _Walk:
             return self.scalars.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             what = getattr(error, "problem", None) or str(error)
+            if "constructor" in what:
+                what = f"the tag {node.tag.removeprefix('tag:yaml.org,2002:')!r} is not known here"
             told = f"{node.value!r} cannot be read: {what}"
             self.source.problems.append(self.source.at(node.start_mark, told))
             self.source.torn.add(path)

@@ -186,7 +186,13 @@ def _at(at: Any) -> str:
 
 
 def _trigger(one: "Standing") -> str:
-    return str(one.trigger.get("event") or next(iter(one.trigger), ""))
+    from huntaze_pipeline.rulebook.trigger import KINDS
+
+    kind = next((kind for kind in KINDS if one.trigger.get(kind)), "")
+    about = one.trigger.get(kind)
+    if kind in ("entered", "left"):
+        return f"{kind} {about}"
+    return str(about) if kind == "event" else kind
 
 
 def _counts(one: "Standing") -> str:

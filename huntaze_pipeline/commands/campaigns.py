@@ -72,6 +72,8 @@ def show(campaign: Campaign, creator: Creator, machine: Machine = False) -> None
     if row.stopped:
         typer.echo(f"  stopped by its audience's gate: {row.stopped['reason']}")
         typer.echo("  mend the audience and start it, or start it with --override-quality REASON")
+    if row.status == "completed" and not counts:
+        typer.echo("  nobody was in its audience, so there was nothing to send")
     for count in counts:
         because = f"  {count.reason}" if count.reason else ""
         typer.echo(f"  {count.messages:>10,} {count.state}{because}")

@@ -104,6 +104,10 @@ def _asked(
             hint = nearest(name, {*book.automations, *(a.id for a in running)})
             if name in book.segments:
                 hint = f"; it is a segment: write segments/{name}"
+            elif name in book.campaigns:
+                hint = (
+                    f"; it is a campaign: `huntaze campaigns preview {name}` tells who is left out"
+                )
             raise NotFoundError(f"there is no automation {name!r}, live or in {folder}{hint}")
         here = [book_automation(book, creator, name)]
     return whynot.automation(connection, past, here[0], fan, moment, event)

@@ -124,7 +124,8 @@ def preview(
     platform: Annotated[
         str | None,
         typer.Option(
-            help="onlyfans, instagram, tiktok or email; default: the first of the template's."
+            help="onlyfans, instagram, tiktok or email; default: the first of the template's,"
+            " of those where --fan has an address."
         ),
     ] = None,
     locale: Annotated[str, typer.Option(help="en, fr, es, …")] = "en",
@@ -139,12 +140,15 @@ def preview(
     from huntaze_pipeline.rulebook import preview as room
 
     who = {"name": name, "first_name": name.split()[0]} if name and name.strip() else {}
+    reached: list[str] = []
     if fan is not None:
-        who = _profile(creator, fan) | who
+        found, reached = _profile(creator, fan)
+        who = found | who
     book = loader.load(rules_folder(folder))
     if platform is None:
         known = book.templates.get(template)
-        platform = known.platforms[0] if known else "onlyfans"
+        mine = known.platforms if known else ("onlyfans",)
+        platform = next((one for one in mine if one in reached), mine[0])
     shown = room.preview(book, template, platform, who.get("locale") or locale, fan=who)
     if machine:
         text = {"subject": shown.subject, "body": shown.body, "locale": shown.locale}
@@ -155,8 +159,10 @@ def preview(
     typer.echo(shown.body)
 
 
-def _profile(creator: str | None, fan: str) -> "dict[str, Any]":
-    """Read what a template may say of a fan; what is not known of it keeps no sample's value.
+def _profile(creator: str | None, fan: str) -> "tuple[dict[str, Any], list[str]]":
+    """Read what a template may say of a fan, and where the fan has an address.
+
+    What is not known of it keeps no sample's value.
 
     Raises:
         NotFoundError: there is no such fan.
@@ -168,6 +174,7 @@ def _profile(creator: str | None, fan: str) -> "dict[str, Any]":
         raise typer.BadParameter("say whose fan it is: --creator ID")
     with tenant(creator) as (connection, _):
         found = people.profile(connection, creator, fan)
+        reached = people.platforms(connection, creator, fan)
     if found is None:
         raise NotFoundError(f"creator {creator!r} has no fan {fan!r}")
-    return messages.words(messages.Recipient(found, (), {}))["fan"]
+    return messages.words(messages.Recipient(found, (), {}))["fan"], reached

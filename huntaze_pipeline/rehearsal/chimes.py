@@ -5,8 +5,9 @@ The moments are `rulebook.calendar`'s, as in production; here they are taken one
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from huntaze_pipeline import clock
 from huntaze_pipeline.events.envelope import Event
@@ -74,19 +75,15 @@ class Clocks:
         if trigger.silence is not None:
             return self._silence(trigger, actor, log, after)
         zone = actor.person.zone if trigger.zone != "creator" else None
-        where, at = clock.zone(zone, self.zone), after
-        while (at := calendar.following(trigger.cron, where, at)) is not None:
-            if at - after > _FAR:
-                return None
-            local = at.astimezone(where)
-            name = f"{local:%Y-%m-%dT%H:%M}"
-            if trigger.anniversary is None:
-                return Chime(at, trigger, actor.id, name, {"moment": name})
+        where = clock.zone(zone, self.zone)
+        if trigger.anniversary is not None:
             day = _day(trigger.anniversary, actor, log, where)
-            years = local.year - day.year if day else 0
-            if day is not None and years > 0 and _in(day, local.year) == local.date():
-                return Chime(at, trigger, actor.id, name, {"moment": name, "years": years})
-        return None
+            return _anniversary(trigger, actor, day, where, after) if day else None
+        at = calendar.following(trigger.cron, where, after)
+        if at is None or at - after > _FAR:
+            return None
+        name = f"{at.astimezone(where):%Y-%m-%dT%H:%M}"
+        return Chime(at, trigger, actor.id, name, {"moment": name})
 
     def _silence(
         self, trigger: Trigger, actor: Actor, log: Sequence[Event], after: datetime
@@ -105,6 +102,24 @@ class Clocks:
         if at <= max(after, self.since):
             return None
         return Chime(at, trigger, actor.id, last.isoformat(), {"last": last.isoformat()})
+
+
+def _anniversary(
+    trigger: Trigger, actor: Actor, day: date, where: ZoneInfo, after: datetime
+) -> Chime | None:
+    """Return the next one after an instant; whole years are skipped, not walked through."""
+    first = max(after.astimezone(where).year, day.year + 1)
+    for year in range(first, first + 3):
+        this = _in(day, year)
+        eve = datetime.combine(this, time(), where) - timedelta(minutes=1)
+        at = calendar.following(trigger.cron, where, max(after, eve.astimezone(UTC)))
+        if at is None or at - after > _FAR:
+            return None
+        local = at.astimezone(where)
+        if local.date() == this:
+            name = f"{local:%Y-%m-%dT%H:%M}"
+            return Chime(at, trigger, actor.id, name, {"moment": name, "years": year - day.year})
+    return None
 
 
 def _day(name: str, actor: Actor, log: Sequence[Event], where: Any) -> date | None:

@@ -60,6 +60,8 @@ class Change:
     movement: Movement | None = None
     unsent: int = 0
     """Messages that are decided and not gone yet; they go."""
+    withdrawn: int = 0
+    """Messages that are decided and not gone yet; the apply cancels them."""
     note: str | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -69,7 +71,7 @@ class Change:
             "after": self.after, "differences": [d.plain() for d in self.differences],
             "in_flight": self.fate.plain() if self.fate else None,
             "members": self.movement.plain() if self.movement else None,
-            "unsent": self.unsent, "note": self.note,
+            "unsent": self.unsent, "withdrawn": self.withdrawn, "note": self.note,
         }  # fmt: skip
 
 
@@ -108,11 +110,13 @@ def forecast(
     old = live.segments(connection, [creator_id], strict=False)
     rests = standing.on_the_way(connection, creator_id)
     versions = _versions(connection, creator_id, rests)
+    waiting = standing.unsent(connection, creator_id)
     trial = connection.begin_nested()
     applied = registry.apply(connection, creator_id, rulebook, now)
     after = standing.rules(connection, creator_id)
     live_now = {a.id: a for a in live.automations(connection, [creator_id], [])}
     new = live.segments(connection, [creator_id])
+    going = standing.unsent(connection, creator_id)
     trial.rollback()
     changes = _changes(applied, before, after)
     changes += _moved_along(changes, old, new, now)
@@ -122,10 +126,11 @@ def forecast(
             mine = [rest for rest in rests if rest.automation_id == change.id]
             change.fate = passengers.fate(mine, versions, live_now.get(change.id))
     _members(connection, lake, changes, new, now)
-    unsent = standing.unsent(connection, creator_id)
+    _already_in(connection, creator_id, changes, live_now)
     for change in changes:
         if change.kind == "automations":
-            change.unsent = unsent.get(change.id, 0)
+            change.unsent = going.get(change.id, 0)
+            change.withdrawn = waiting.get(change.id, 0) - change.unsent
     changes.sort(key=lambda change: (change.kind, change.id))
     return Forecast(creator_id, standing.fingerprint(before), changes)
 
@@ -207,6 +212,35 @@ def _members(
         old, after = current[change.id], inside[change.id]
         moved = (sorted(after - old), sorted(old - after))
         change.movement = Movement(len(old), len(after), *moved)
+
+
+def _already_in(
+    connection: Connection,
+    creator_id: str,
+    changes: Sequence[Change],
+    after: Mapping[str, live.LiveAutomation],
+) -> None:
+    """Say of automations that begin to hear of a segment who is in it: nobody of them enters it."""
+    made = {c.id: c.movement for c in changes if c.kind == "segments" and c.action == "create"}
+    for change in changes:
+        begins = change.action == "create" or any(
+            difference.path.startswith("trigger") for difference in change.differences
+        )
+        if change.kind != "automations" or not begins or change.id not in after:
+            continue
+        trigger = after[change.id].rule.trigger
+        name = str(trigger.properties.get("segment"))
+        if trigger.event == "entered_segment":
+            new = made.get(name)
+            inside = standing.members(connection, creator_id, [name])[name]
+            change.note = _silent(name, new.after if new else len(inside)) or change.note
+
+
+def _silent(segment: str, fans: int) -> str | None:
+    if not fans:
+        return None
+    told = "fan is" if fans == 1 else "fans are"
+    return f"{fans:,} {told} in {segment} already: no entry for whoever does not leave it first"
 
 
 def _versions(

@@ -93,6 +93,8 @@ def _consequences(change: Change) -> Iterator[str]:
             yield f"messages ahead of them: {fate.dropped:,} dropped, {fate.added:,} added, at most"
     if change.unsent and change.action in ("change", "stop"):
         yield f"{change.unsent:,} messages are decided and not gone yet; they still go"
+    if change.withdrawn:
+        yield f"{change.withdrawn:,} messages are decided and not gone yet; they are cancelled"
     if change.action == "keep":
         yield "it was started; the file's changes do not reach it"
     if change.note:

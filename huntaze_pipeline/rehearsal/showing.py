@@ -45,7 +45,7 @@ def text(found: Mapping[str, Any]) -> str:
 def _head(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"{found['rule']}: {found['from']:%Y-%m-%d %H:%M} to {found['to']:%Y-%m-%d %H:%M} UTC"
     yield (
-        f"{found['events']:,} events of the trigger, {found['matched']:,} met the conditions,"
+        f"{found['events']:,} events in question, {found['matched']:,} met the conditions,"
         f" {found['entered']:,} entries"
     )
     yield f"{found['messages']:,} messages to {found['fans']:,} fans"

@@ -18,6 +18,7 @@ from huntaze_pipeline.rulebook.units import (
     Duration,
     EventName,
     Instant,
+    OneOrMore,
     Platform,
     Platforms,
     Priority,
@@ -64,7 +65,7 @@ def _texts(value: Any) -> Any:
 When = Annotated[
     timedelta | datetime, BeforeValidator(_when), WithJsonSchema({"type": "string"})
 ]  # fmt: skip
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts), OneOrMore]
 
 
 class Person(Strict):

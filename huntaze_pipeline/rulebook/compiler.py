@@ -123,6 +123,9 @@ class Compiler:
         scope = parts[0].lower()
         text = ".".join(parts)
         if scope not in SCOPES or len(parts) == 1:
+            if len(parts) == 1 and node.this.args.get("quoted"):
+                told = f'"{text}" is no field; a text stands in single quotes'
+                return self.fault(told, node, text)
             near = [f"{s}.{f}" for s in self.scopes for f in SCOPES[s]]
             return self.fault(f"unknown field {text!r}{_near_field(text, near)}", node, text)
         if scope not in self.scopes:

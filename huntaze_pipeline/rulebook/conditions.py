@@ -217,8 +217,18 @@ def _text(text: str, faults: list[Fault]) -> exp.Expr | None:
     return nodes[0]
 
 
+_PLAIN = {
+    "Required keyword": "a value is missing",
+    "Invalid expression": "this is not understood",
+    "Expecting )": "a `)` is missing",
+    "Error tokenizing": "a quote is not closed",
+}
+"""sqlglot's words, which speak of its own parts, in plain ones."""
+
+
 def _syntax(error: SqlglotError) -> Fault:
     details = getattr(error, "errors", None) or [{}]
     near = details[0].get("highlight") or ""
-    what = details[0].get("description") or str(error).splitlines()[0]
+    told = details[0].get("description") or str(error).splitlines()[0]
+    what = next((plain for start, plain in _PLAIN.items() if start in told), told)
     return Fault(f"is no condition: {what.rstrip('.')}" + (f" near {near!r}" if near else ""), near)

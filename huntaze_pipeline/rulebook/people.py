@@ -129,6 +129,12 @@ def profile(connection: Connection, creator_id: str, fan_id: str) -> dict[str, A
     return {k: json.loads(v) if k == "tags" else v for k, v in row.items() if k in _WORDS}
 
 
+def platforms(connection: Connection, creator_id: str, fan_id: str) -> list[str]:
+    """Return where one fan has an address."""
+    names = {"creators": [creator_id], "fans": [fan_id]}
+    return [row.platform for row in connection.execute(_ADDRESSES, names)]
+
+
 def load_fans(
     connection: Connection,
     lake: duckdb.DuckDBPyConnection | None,

@@ -18,6 +18,8 @@ Path = tuple[str | int, ...]
 _ASKED = ("conditions", "where", "if", "exit")
 _FREE = ("tests", "properties", "variables", "attributes", "set", "body", "headers", "costs")
 """Keys below which anything may stand."""
+_SEGMENTS = ("entered", "left", "segment", "join", "leave")
+"""Keys of triggers and steps that name a segment."""
 _WORDS = ("fan", "event", "creator")
 
 
@@ -66,6 +68,9 @@ def _condition(value: Any) -> bool:
 
 
 def _targeted(checker: "Checker", part: Mapping[str, Any], path: Path, source: Source) -> None:
+    for key in _SEGMENTS:
+        if isinstance(part.get(key), str):
+            checker.known("segments", part[key], (*path, key), source)
     if path != ("targeting",):
         return
     for key in ("segments", "exclude"):

@@ -3,10 +3,11 @@
 Belongs here: walking its program. Names that exist and conditions by themselves are `references`'.
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from huntaze_pipeline.rulebook import carriage, deadends, flow, templates
-from huntaze_pipeline.rulebook.conditions import Condition
+from huntaze_pipeline.rulebook.conditions import Condition, ConditionFaults, parse
 from huntaze_pipeline.rulebook.fields import SEGMENT_EVENTS, Type, nearest
 from huntaze_pipeline.rulebook.schema import Automation, Segment, Template, Trigger
 from huntaze_pipeline.rulebook.steps import Emit, Occurrence, Send
@@ -93,11 +94,12 @@ def _step(
         if name := getattr(step, key):
             _listed(checker, name, (*path, key), source)
     if step.conditions is not None and asked is not None:
-        both = [*(own if op.acts else []), asked]
+        both = [*_above(op, program), *(own if op.acts else []), asked]
         place = (*path, "conditions")
         checker.hopeless(both, place, source, "nobody ever takes this step", rule.trigger)
     if step.if_ is not None and chosen is not None:
-        _branch(checker, chosen, (*path, "if"), source, rule)
+        both = [*_above(op, program), chosen]
+        _branch(checker, both, (*path, "if"), source, rule)
     if step.send is not None:
         inner = path if op.delay is not None else (*path, "send")
         checker.topic(step.send.topic, (*inner, "topic"), source)
@@ -107,12 +109,24 @@ def _step(
         _cold(checker, op, inner, source, rule, asked_, program)
 
 
+def _above(op: flow.Op, program: flow.Program) -> list[Condition]:
+    """Return the conditions of the `if`s whose first step this is: they were asked just before."""
+    by_path = {other.path: other.step for other in program}
+    found, path = [], op.path
+    while path[-2:] == ("then", 0) and path[:-2] in by_path:
+        path = path[:-2]
+        with suppress(ConditionFaults):  # told where it stands
+            if by_path[path].if_ is not None:
+                found.append(parse(by_path[path].if_))
+    return found[::-1]
+
+
 def _branch(
-    checker: "Checker", chosen: Condition, path: Path, source: Source, rule: Automation
+    checker: "Checker", asked: list[Condition], path: Path, source: Source, rule: Automation
 ) -> None:
-    """Tell of ways that nobody takes."""
+    """Tell of ways that nobody takes; the last condition is the step's own."""
     so = "nobody ever goes the way of `then`"
-    if not checker.hopeless([chosen], path, source, so, rule.trigger) and deadends.always(chosen):
+    if not checker.hopeless(asked, path, source, so, rule.trigger) and deadends.always(asked[-1]):
         what = "holds for everybody: nobody ever goes the way of `else`"
         source.problems.append(source.problem(path, what))
 

@@ -49,6 +49,14 @@ class Segment(Named):
     """A .csv or .txt with the ids, beside the rule; reading the rules puts them into `fans`."""
     tests: Annotated[tuple[SegmentCase, ...], Field(exclude=True)] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _dynamic(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "isDynamic" in value:
+            told = {"error": "write true or false, and `criteria` or `members`"}
+            raise PydanticCustomError("value_error", "{error}", told | {"at": ("isDynamic",)})
+        return value
+
     @model_validator(mode="after")
     def _one(self) -> "Segment":
         if sum(given is not None for given in (self.where, self.fans, self.file)) != 1:
@@ -60,6 +68,8 @@ class Segment(Named):
 
 class Entry(Strict):
     """How often a fan may enter: `once`, `always`, at most every so long, or once per key."""
+
+    short = {"enum": ["once", "always"]}
 
     once: bool = False
     every: Duration | None = None

@@ -35,6 +35,8 @@ def _action(data: Any) -> Any:
 def segment(data: dict[str, Any]) -> dict[str, Any]:
     """Turn a segment: `criteria` is `where`; one that is not dynamic has `members`."""
     result = _renamed(data, {"criteria": "where", "members": "fans"})
+    if not isinstance(result.get("isDynamic", True), bool):
+        return result  # the check tells
     if result.pop("isDynamic", True):
         result.pop("fans", None)
     else:

@@ -9,12 +9,15 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from huntaze_pipeline.rulebook.units import (
+    CONDITION,
+    DURATION,
     ID,
     Duration,
     EventName,
+    OneOrMore,
     Platform,
     Platforms,
     Priority,
@@ -25,6 +28,8 @@ from huntaze_pipeline.rulebook.units import (
 )
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_OWN = r"^custom:[a-z][a-z0-9_.-]{0,62}$"
+_EXIT = {"anyOf": [{"const": True}, *CONDITION["anyOf"]]}
 Scalar = str | int | float | bool | None
 Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w-]+$")]
 
@@ -33,12 +38,13 @@ def _several(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Words = Annotated[tuple[Word, ...], BeforeValidator(_several), Field(min_length=1)]
+Words = Annotated[tuple[Word, ...], BeforeValidator(_several), Field(min_length=1), OneOrMore]
 Weekdays = Annotated[
     tuple[
         Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"], ...
     ],
     BeforeValidator(_several),
+    OneOrMore,
 ]
 
 
@@ -66,6 +72,8 @@ class Goal(Occurrence):
     With `event`: as soon as that happens. With `conditions` alone: when they hold before a step.
     """
 
+    short = CONDITION
+
     @model_validator(mode="before")
     @classmethod
     def _condition(cls, value: Any) -> Any:
@@ -81,6 +89,8 @@ class Goal(Occurrence):
 
 class Wait(Occurrence):
     """Until when a fan waits: so long, until a time of day, or until an event or a time-out."""
+
+    short = DURATION
 
     for_: Annotated[Duration | None, Field(alias="for")] = None
     until: TimeOfDay | None = None
@@ -111,6 +121,8 @@ class Wait(Occurrence):
 
 class Send(Strict):
     """One message."""
+
+    short = {"type": "string", "minLength": 1}
 
     template: str | None = None
     content: Text | None = None
@@ -147,7 +159,9 @@ class Action(Send):
 class Emit(Strict):
     """An event of one's own, about the same fan; other automations may react to it."""
 
-    event: Annotated[str, Field(pattern=r"^custom:[a-z][a-z0-9_.-]{0,62}$")]
+    short = {"type": "string", "pattern": _OWN}
+
+    event: Annotated[str, Field(pattern=_OWN)]
     properties: dict[str, Scalar] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -158,6 +172,8 @@ class Emit(Strict):
 
 class Webhook(Strict):
     """A signed request to a server outside."""
+
+    short = {"type": "string", "pattern": "^https://"}
 
     url: Annotated[str, Field(min_length=1, max_length=2000)]
     body: dict[str, Any] = Field(default_factory=dict)
@@ -220,7 +236,7 @@ class Step(Strict):
     """What follows otherwise, or after the time-out."""
     split: Annotated[tuple[Way, ...], Field(min_length=2)] | None = None
     """Each fan takes one of these ways, by a stable hash."""
-    exit: Where = None
+    exit: Annotated[Where, WithJsonSchema(_EXIT)] = None
     """`true`, or a condition: when it holds, the fan leaves."""
     set: dict[Word, Scalar] | None = None
     """Attributes of the fan and their new values; null takes one away."""

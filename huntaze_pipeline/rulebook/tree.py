@@ -13,6 +13,7 @@ from sqlglot import exp
 from huntaze_pipeline.clock import duration
 from huntaze_pipeline.rulebook.fields import nearest
 from huntaze_pipeline.rulebook.language import PLACE, Fault, finite
+from huntaze_pipeline.wording import plain
 
 Key = tuple[str | int, ...]
 _FIELD = re.compile(r"^[A-Za-z_][\w]*(\.[\w-]+){0,3}$")
@@ -28,7 +29,7 @@ def from_tree(tree: Any, path: Key, faults: list[Fault]) -> exp.Expr | None:
         return _group(tree, exp.And, path, faults)
     if not isinstance(tree, dict):
         faults.append(
-            Fault(f"{tree!r} is no condition; write an expression or all/any/not", path=path)
+            Fault(f"{plain(tree)} is no condition; write an expression or all/any/not", path=path)
         )
         return None
     for name, joiner in (("all", exp.And), ("any", exp.Or)):
@@ -72,7 +73,9 @@ def _group(
 
 
 def _leaf(tree: dict[str, Any], path: Key, faults: list[Fault]) -> exp.Expr | None:
-    op = str(tree.get("op", tree.get("operator", "eq"))).lower().replace(" ", "_")
+    word = "op" if "op" in tree else "operator"
+    written = str(tree.get(word, "eq"))
+    op = written.lower().replace(" ", "_")
     unknown = set(tree) - {"field", "op", "operator", "value"}
     if unknown or not isinstance(tree.get("field"), str):
         extra = f", not {', '.join(sorted(unknown))}" if unknown else ""
@@ -83,15 +86,23 @@ def _leaf(tree: dict[str, Any], path: Key, faults: list[Fault]) -> exp.Expr | No
         faults.append(Fault(what, path=(*path, "field")))
         return None
     if op not in _OPS:
-        faults.append(Fault(f"unknown op {op!r}{nearest(op, list(_OPS))}", path=(*path, "op")))
-        return None
+        what = f"unknown op {written!r}{nearest(op, list(_OPS))}"
+        faults.append(Fault(what, path=(*path, word)))
+        return _named(tree["field"], path)
     try:
         node = _OPS[op](_column(tree["field"]), tree.get("value"))
         node.meta[PLACE] = path
         return node
     except (ValueError, TypeError) as error:
         faults.append(Fault(str(error), path=(*path, "value")))
-        return None
+        return _named(tree["field"], path)
+
+
+def _named(field: str, path: Key) -> exp.Expr:
+    """Return a condition that any field meets, so that the field's name is checked all the same."""
+    node = exp.Not(this=_null(_column(field), None))
+    node.meta[PLACE] = path
+    return node
 
 
 def _column(field: str) -> exp.Column:

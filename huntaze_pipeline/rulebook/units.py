@@ -4,8 +4,9 @@ Each reads what a person writes and says in its error what would be right.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -88,6 +89,13 @@ def _time_of_day(value: Any) -> Any:
     raise ValueError(f"{value!r} is no time of day: write 22:00")
 
 
+def _moment(value: Any) -> Any:
+    """Refuse a bare number: it would be taken for seconds since 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and value.replace(".", "").isdigit()):
+        raise ValueError(f"{value!r} is no instant: write 2027-03-05T18:00:00Z")
+    return value
+
+
 def _instant(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError(f"{value.isoformat()} has no zone; write {value.isoformat()}Z")
@@ -110,15 +118,26 @@ def _start(value: Any) -> datetime | date:
     return found
 
 
-_CONDITION = {
+class OneOrMore:
+    """Lets the JSON Schema of a list take its only item by itself, as reading does."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        """Return the schema of the item, or of the list."""
+        schema = handler(core)
+        return {"anyOf": [schema["items"], schema]}
+
+
+CONDITION: dict[str, Any] = {
     "description": "SQL expression over fan and event, or all / any / not of {field, op, value}",
     "anyOf": [{"type": "string"}, {"type": "object"}, {"type": "array"}],
 }
+DURATION: dict[str, Any] = {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d|w)$"}
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
     PlainSerializer(written),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d|w)$"}),
+    WithJsonSchema(DURATION),
 ]
 TimeOfDay = Annotated[
     time,
@@ -135,10 +154,10 @@ Platform = Annotated[str, BeforeValidator(_platform), WithJsonSchema({"enum": li
 Currency = Annotated[
     str, BeforeValidator(_currency), WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$"})
 ]
-Platforms = Annotated[tuple[Platform, ...], BeforeValidator(_platforms)]
-Instant = Annotated[datetime, AfterValidator(_instant)]
+Platforms = Annotated[tuple[Platform, ...], BeforeValidator(_platforms), OneOrMore]
+Instant = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_instant)]
 Start = Annotated[datetime | date, BeforeValidator(_start)]
-Where = Annotated[Any, WithJsonSchema(_CONDITION)]
+Where = Annotated[Any, WithJsonSchema(CONDITION)]
 Priority = Literal["high", "medium", "low"]
 Text = Annotated[str, Field(min_length=1, max_length=20_000)]
 
@@ -147,6 +166,19 @@ class Strict(BaseModel):
     """Every key is known or is an error; values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    short: ClassVar[Mapping[str, Any] | None] = None
+    """The JSON Schema of what may stand instead of the keys, such as a template's name."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        """Return the schema of the keys, or of the short form where there is one."""
+        found = handler(core)
+        if cls.short is not None:
+            place = handler.resolve_ref_schema(found)
+            keys = dict(place)
+            place.clear()
+            place.update({"anyOf": [dict(cls.short), keys]})
+        return found
 
     def plain(self) -> dict[str, Any]:
         """Return JSON-like data; reading it again gives the same rule."""

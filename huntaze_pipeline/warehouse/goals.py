@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from huntaze_pipeline import source
+from huntaze_pipeline import source, wording
 from huntaze_pipeline.clock import duration
 from huntaze_pipeline.currency import CURRENCIES
 from huntaze_pipeline.errors import ModelError, Problem
@@ -232,7 +232,8 @@ _ASIDE = ("[key]", "Amount", "literal['event']")
 
 def _problem(text: source.Source, fault: Any) -> Problem:
     place = [part for part in fault["loc"] if part not in _ASIDE]
-    what = str(fault["msg"]).removeprefix("Value error, ")
+    unknown = fault["type"] == "extra_forbidden"
+    what = f"unknown key {place[-1]!r}" if unknown else wording.said(fault)
     return text.problem(place, f"{'.'.join(map(str, place))}: {what}")
 
 

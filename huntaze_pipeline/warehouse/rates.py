@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from huntaze_pipeline import source
+from huntaze_pipeline import source, wording
 from huntaze_pipeline.currency import CURRENCIES
 from huntaze_pipeline.errors import ModelError, Problem
 
@@ -74,7 +74,8 @@ def load(rules_dir: Path) -> list[tuple[Any, ...]]:
 
 
 def _problem(text: source.Source, fault: Any) -> Problem:
-    what = str(fault["msg"]).removeprefix("Value error, ")
+    unknown = fault["type"] == "extra_forbidden"
+    what = f"unknown key {fault['loc'][-1]!r}" if unknown else wording.said(fault)
     return text.problem(fault["loc"], f"{'.'.join(map(str, fault['loc']))}: {what}")
 
 

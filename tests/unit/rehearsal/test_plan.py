@@ -125,6 +125,26 @@ def test_a_plan_promises_what_the_apply_does_and_changes_nothing_itself(store, c
     assert "nothing changes" in sheet.text(again)
 
 
+def test_who_is_in_a_segment_already_does_not_set_off_a_new_rule_and_the_plan_says_so(
+    store, creator, rules
+):
+    applied(store, planned(store, [creator], rules), rules)
+    stay = {"creator_id": creator, "segment_id": "vip", "fan_id": "fan-1", "entered_at": NOW}
+    with store.worker() as connection:
+        connection.execute(insert(Member), [stay])
+    text = SHORT.replace("{event: purchase}", "{entered: vip}")
+    (rules / "automations/vips.yaml").write_text(text, "utf-8")
+    text = SHORT.replace("{event: purchase}", "{entered: lapsed}")
+    (rules / "automations/others.yaml").write_text(text, "utf-8")
+    edit(rules, "automations/short.yaml", "{event: purchase}",
+         "{event: entered_segment, properties: {segment: vip}}")  # fmt: skip
+    plan = planned(store, [creator], rules)
+    notes = {c.id: c.note for c in plan.forecasts[0].changes if c.kind == "automations"}
+    told = "1 fan is in vip already: no entry for whoever does not leave it first"
+    assert notes == {"vips": told, "others": None, "short": told}
+    assert told in sheet.text(plan)
+
+
 def test_each_change_is_told_with_the_values_that_differ(store, creator, rules):
     applied(store, planned(store, [creator], rules), rules)
     edit(rules, "automations/short.yaml", "delay: 24h", "delay: 2d")
@@ -154,8 +174,13 @@ def test_fans_on_their_way_meet_the_fate_that_the_plan_foretold(store, creator, 
     plan = planned(store, [creator], rules, LATER)
     (change,) = plan.forecasts[0].changes
     assert (change.action, change.fate.cancelled, change.fate.dropped) == ("stop", 2, 4)
+    assert (change.unsent, change.withdrawn) == (0, 2)
+    assert "2 messages are decided and not gone yet; they are cancelled" in sheet.text(plan)
     applied(store, plan, rules, LATER)
     assert ways(store) == [("cancelled", 2)]
+    with store.worker() as connection:
+        states = connection.execute(text("select state, reason from messages")).all()
+    assert states == [("cancelled", "automation_inactive")] * 2
 
 
 def test_a_plan_is_stale_once_something_else_is_live_and_then_nothing_is_applied(

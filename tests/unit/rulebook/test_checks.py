@@ -37,6 +37,10 @@ TIP = "name: A\ntrigger: {event: tip}\n"
 STEPS = [
     ("- exit: true\n- " + HI, "5:3", "nobody ever comes to this step"),
     ("- if: 1 = 2\n  then: [" + HI + "]", "4:7", "1 = 2 is never true: nobody ever goes"),
+    ("- if: fan.tips > 5\n  then:\n  - if: fan.tips < 3\n    then: [" + HI + "]", "6:9",
+     "fan.tips > 5 and fan.tips < 3 are never true together"),
+    ("- if: fan.tips > 5\n  then: [{tag: a, conditions: fan.tips < 3}]", "5:31",
+     "fan.tips > 5 and fan.tips < 3 are never true together: nobody ever takes"),
     ("- if: 1 = 1\n  then: [" + HI + "]\n  else: [" + HI + "]", "4:7", "of `else`"),
     (
         "- send: {content: hi}\n  conditions: fan.tips > 1 and event.name = 'purchase'",

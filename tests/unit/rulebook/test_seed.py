@@ -91,7 +91,7 @@ def test_json_of_older_systems_is_read_whatever_its_file_is_called(rules, kind):
 
 def test_whether_it_is_active_is_true_or_false(rules):
     (found,) = faults(rules, "automations/a.yaml", json.dumps(AUTOMATION | {"isActive": "yes"}))
-    assert "active: " in found
+    assert "isActive: write true or false" in found
     assert "not 'yes'" in found
 
 
