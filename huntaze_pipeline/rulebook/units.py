@@ -91,7 +91,7 @@ def _time_of_day(value: Any) -> Any:
 
 def _moment(value: Any) -> Any:
     """Refuse a bare number: it would be taken for seconds since 1970."""
-    if isinstance(value, int | float) or (isinstance(value, str) and value.replace(".", "").isdigit()):
+    if isinstance(value, int | float | str) and re.fullmatch(r"-?[\d.]+", str(value)):
         raise ValueError(f"{value!r} is no instant: write 2027-03-05T18:00:00Z")
     return value
 
