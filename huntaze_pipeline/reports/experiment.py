@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from duckdb import DuckDBPyConnection
 from sqlalchemy import text
@@ -59,7 +60,10 @@ def read(con: DuckDBPyConnection, settings: Settings, whose: Tenant, experiment_
     with Store(settings).tenant(whose.id) as connection:
         row = connection.execute(_EXPERIMENT, {"id": experiment_id}).mappings().first()
         if row is None:
-            raise NotFoundError(f"{whose.id} has no experiment {experiment_id!r}")
+            raise NotFoundError(
+                f"{whose.id} has no experiment {experiment_id!r}"
+                + figures.near(con, whose, "marts.dim_experiments", "experiment_id", experiment_id)
+            )
         taken = [dict(r) for r in connection.execute(_LOOKS, {"id": experiment_id}).mappings()]
     report = reports.one(settings.models_dir, models.load(settings.models_dir), "experiments")
     values = figures.values(report, {"experiment": experiment_id})
@@ -87,13 +91,7 @@ def write(
 def page(found: Found) -> Page:
     """Return the test's page."""
     row = found.experiment
-    began = pages.span(row["started_at"].date(), None) if row["started_at"] else "not begun"
-    ended = (
-        pages.span(row["started_at"].date(), row["decided_at"].date())
-        if row["decided_at"]
-        else began
-    )
-    draft = Draft(f"A/B test {row['id']}", pages.subtitle(found.tenant, ended))
+    draft = Draft(f"A/B test {row['id']}", pages.subtitle(found.tenant, _when(found)))
     draft.lead = _rule(row)
     draft.tiles = _tiles(found)
     draft.sections = [
@@ -125,6 +123,16 @@ def document(found: Found) -> bytes:
         ],
     }
     return json.dumps(told, indent=1, allow_nan=False).encode()
+
+
+def _when(found: Found) -> str:
+    """Write from when to when the test ran, in days of the creator's zone."""
+    zone = ZoneInfo(found.tenant.zone)
+    start, end = (
+        None if at is None else at.astimezone(zone).date()
+        for at in (found.experiment["started_at"], found.experiment["decided_at"])
+    )
+    return pages.span(start, end) if start or end else "not begun"
 
 
 def _rule(row: Row) -> str:
