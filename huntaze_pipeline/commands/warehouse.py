@@ -90,7 +90,9 @@ def _measured(ready: settings.Settings) -> None:
 
 @models.command("test")
 def check(
-    folder: Path | None = typer.Argument(None, help="Default: tests/ beside the models."),
+    folder: Path | None = typer.Argument(
+        None, exists=True, help="A folder or a file of cases. Default: tests/ beside the models."
+    ),
 ) -> None:
     """Run the models' unit tests: given rows in, expected rows out. Needs no server."""
     from huntaze_pipeline.warehouse import cases
