@@ -168,11 +168,15 @@ def care(
     from huntaze_pipeline.warehouse import care as caring
     from huntaze_pipeline.warehouse import lake
 
+    try:
+        back = duration(keep)
+    except ValueError as error:
+        raise typer.BadParameter(f"--keep: {error}") from None
     with (
         stack.services(settings.load(), need=("postgres",)) as ready,
         lake.connect(ready) as con,
     ):
-        done = caring.run(con, system_clock(), _project(), duration(keep))
+        done = caring.run(con, system_clock(), _project(), back)
     typer.echo(
         f"{done.expired} snapshots let go, {done.rewritten} tables written anew,"
         f" {done.merged} with fewer files, {done.deleted} files deleted"
