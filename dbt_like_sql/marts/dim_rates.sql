@@ -12,7 +12,11 @@ columns:
   home: VARCHAR | the creator's currency
   rate: DOUBLE | how much of `home` one unit of `currency` was worth
 --- */
-with homes as (select distinct creator_id, currency as home from ref('marts.dim_campaigns')),
+with homes as (
+    select creator_id, currency as home from ref('marts.dim_campaigns')
+    union
+    select id, coalesce(currency, 'USD') from source('raw.creators')
+),
 both_ways as (
     select base, quote, day, rate, false as backwards from source('raw.rates')
     union all

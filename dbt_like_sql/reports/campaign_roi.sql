@@ -7,7 +7,7 @@ parameters:
   kind: text? | live, or imported (history from a file)
 columns:
   name: text | Campaign
-  revenue: money | Revenue | purchases and tips credited to the campaign, each once
+  revenue: money | Revenue | purchases and tips credited to the campaign, each once; other currencies converted
   cost: money | Cost | all costs booked on the campaign
   profit: money | Left over | revenue − cost
   roas: number | ROAS | revenue ÷ cost
@@ -15,11 +15,12 @@ columns:
   per_message: money | Per message | revenue ÷ messages sent
   reason: text | Why no ROI
   currency: hidden | Currency
+  known_cost: hidden | Cost, while no amount of any campaign lacks a rate
 tiles:
   Revenue: revenue
   Cost: cost
   Left over: profit
-  ROI of all costs: revenue / cost - 1
+  ROI of all costs: revenue / known_cost - 1
 chart:
   - kind: bars
     x: name
@@ -34,9 +35,10 @@ chart:
 select
     m.name, r.revenue_micros as revenue, r.cost_micros as cost,
     r.revenue_micros - r.cost_micros as profit,
-    r.revenue_micros / nullif(r.cost_micros, 0) as roas, r.roi,
+    r.roas, r.roi,
     (r.revenue_micros / nullif(m.sent, 0))::bigint as per_message,
-    r.reason, r.currency
+    r.reason, r.currency,
+    case when sum(r.unconverted) over () = 0 then r.cost_micros end as known_cost
 from ref('metrics.campaign_roi') r
 join ref('metrics.campaign_metrics') m using (campaign_id)
 where ($campaign is null or r.campaign_id = $campaign)

@@ -15,10 +15,11 @@ columns:
   winner: flag | Winner
   assigned: count | Assigned | recipients decided for this arm
   matured: count | Matured | recipients whose own window has passed; only they count
-  hits: count | Reached | matured recipients who reached the metric
+  hits: count | Reached | matured recipients who reached the metric; of revenue, who spent anything
   rate: percent | Rate | reached ÷ matured
   low: percent | From | lower end of the 95 % Wilson interval
   high: percent | To | upper end of the 95 % Wilson interval
+  spent: money | Spent each | of tests on revenue, what matured recipients spent on average
 chart:
   kind: intervals
   x: arm
@@ -33,8 +34,10 @@ with arms as (
     select
         a.experiment_id as experiment, coalesce(x.state, 'running') as state, a.metric,
         a.variant_id as arm, a.position, coalesce(x.winner_variant_id = a.variant_id, false) as winner,
-        a.assigned, a.n as matured, a.sum::bigint as hits,
-        a.sum / nullif(a.n, 0) as rate, a.n, 1.959963984540054 as z
+        a.assigned, a.n as matured, a.n, 1.959963984540054 as z,
+        case when a.metric = 'revenue' then a.hits else a.sum::bigint end as hits,
+        hits / nullif(a.n, 0) as rate,
+        case when a.metric = 'revenue' then round(a.sum * 1e6 / nullif(a.n, 0))::bigint end as spent
     from ref('metrics.experiment_arms') a
     left join ref('marts.dim_experiments') x using (experiment_id)
     where ($experiment is null or a.experiment_id = $experiment)
@@ -45,6 +48,7 @@ select
     greatest(0, (rate + z * z / (2 * n) - z * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)))
         / (1 + z * z / n)) as low,
     least(1, (rate + z * z / (2 * n) + z * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)))
-        / (1 + z * z / n)) as high
+        / (1 + z * z / n)) as high,
+    spent
 from arms
 order by experiment, position, arm

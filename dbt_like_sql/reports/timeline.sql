@@ -12,8 +12,9 @@ columns:
   opened: count | Opened | first opens of messages
   clicked: count | Clicked | first clicks of messages
   converted: count | Converted | times a campaign's own goal was reached
-  credited: money | Credited revenue | purchases and tips credited to a campaign
-  other: money | Other revenue | purchases and tips without a campaign's touch inside its window
+  credited: money | Credited revenue | purchases and tips credited to a campaign; other currencies converted
+  other: money | Other revenue | purchases and tips without a campaign's touch inside its window, likewise
+  left_out: text | Left out | amounts that no rate converts (rules/rates.yaml), in neither sum
 tiles:
   Messages sent: sent
   Click rate: clicked / sent
@@ -31,14 +32,23 @@ chart:
     title: Revenue a day
 --- */
 with zones as (select any_value(zone) as zone from ref('marts.dim_campaigns')),
+amounts as (
+    select
+        a.occurred_at, a.campaign_id, a.value_micros,
+        case when r.rate = 1 then a.value_micros else round(a.value_micros * r.rate) end as micros
+    from ref('marts.fct_attribution') a
+    asof left join ref('marts.dim_rates') r
+        on r.currency = a.currency and r.since <= a.occurred_at::date
+    where a.goal = 'purchase' and ($campaign is null or a.campaign_id = $campaign)
+),
 bought as (
     select
         timezone(coalesce(z.zone, 'UTC'), a.occurred_at)::date as day,
-        coalesce(sum(a.value_micros) filter (a.campaign_id is not null), 0)::bigint as credited,
-        coalesce(sum(a.value_micros) filter (a.campaign_id is null), 0)::bigint as other
-    from ref('marts.fct_attribution') a
+        coalesce(sum(a.micros) filter (a.campaign_id is not null), 0)::bigint as credited,
+        coalesce(sum(a.micros) filter (a.campaign_id is null), 0)::bigint as other,
+        count(*) filter (a.micros is null and a.value_micros <> 0) as unconverted
+    from amounts a
     cross join zones z
-    where a.goal = 'purchase' and ($campaign is null or a.campaign_id = $campaign)
     group by 1
 ),
 touched as (
@@ -58,7 +68,8 @@ edges as (
 days as (select unnest(generate_series(first, last, interval 1 day))::date as day from edges)
 select
     day, coalesce(sent, 0) as sent, coalesce(opened, 0) as opened, coalesce(clicked, 0) as clicked,
-    coalesce(converted, 0) as converted, coalesce(credited, 0) as credited, coalesce(other, 0) as other
+    coalesce(converted, 0) as converted, coalesce(credited, 0) as credited, coalesce(other, 0) as other,
+    case when unconverted > 0 then unconverted || ' without a rate' end as left_out
 from days
 left join touched using (day)
 left join bought using (day)

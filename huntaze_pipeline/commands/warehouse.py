@@ -94,7 +94,9 @@ def _measured(ready: settings.Settings) -> None:
 
 @models.command("test")
 def check(
-    folder: Path | None = typer.Argument(None, help="Default: tests/ beside the models."),
+    folder: Path | None = typer.Argument(
+        None, exists=True, help="A folder or a file of cases. Default: tests/ beside the models."
+    ),
 ) -> None:
     """Run the models' unit tests: given rows in, expected rows out. Needs no server."""
     from huntaze_pipeline.warehouse import cases
@@ -170,11 +172,15 @@ def care(
     from huntaze_pipeline.warehouse import care as caring
     from huntaze_pipeline.warehouse import lake
 
+    try:
+        back = duration(keep)
+    except ValueError as error:
+        raise typer.BadParameter(f"--keep: {error}") from None
     with (
         stack.services(settings.load(), need=("postgres",)) as ready,
         lake.connect(ready) as con,
     ):
-        done = caring.run(con, system_clock(), _project(), duration(keep))
+        done = caring.run(con, system_clock(), _project(), back)
     typer.echo(
         f"{done.expired} snapshots let go, {done.rewritten} tables written anew,"
         f" {done.merged} with fewer files, {done.deleted} files deleted"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from duckdb import DuckDBPyConnection
 from sqlalchemy import text
 
+from huntaze_pipeline.sql import quoted
 from huntaze_pipeline.store.session import Store
 
 _TURN = 0x4C414E44  # "LAND"
@@ -42,10 +43,12 @@ ABOUT = "message_at, message_sent_at, message_source, message_source_id, variant
 
 
 def about(con: DuckDBPyConnection, rows: str, creator: str = "creator_id") -> None:
-    """Make the temp table `about`: what the lake knows of the messages that `rows` speak of.
+    """Make the temp table `about`: what is known of the messages that `rows` speak of.
+
+    The lake's copy is as old as the last build: PostgreSQL is asked for what changed since.
 
     Args:
-        con: the lake.
+        con: the lake, with PostgreSQL attached as `ops`.
         rows: a table of events.
         creator: SQL for whose each of them is.
     """
@@ -55,11 +58,21 @@ def about(con: DuckDBPyConnection, rows: str, creator: str = "creator_id") -> No
         " message_source_id varchar, variant_id varchar)"
     )
     if con.execute(f"select 1 from {rows} where message_id is not null limit 1").fetchone():
+        told = "creator_id, id, decided_at, sent_at, source, source_id, variant_id"
+        wanted = f"id in (select message_id from {rows})"
+        con.execute(f"insert into about select {told} from ({_changed(con, told)}) where {wanted}")
         con.execute(
-            "insert into about select creator_id, id, decided_at, sent_at, source, source_id,"
-            f" variant_id from lake.raw.messages where id in (select message_id from {rows})"
+            f"insert into about select {told} from lake.raw.messages where {wanted}"
+            " and (creator_id, id) not in (select (creator_id, message_id) from about)"
         )
         _sent(con, rows, creator)
+
+
+def _changed(con: DuckDBPyConnection, columns: str) -> str:
+    """Return SQL for the messages that were written after the lake's copy of them was made."""
+    row = con.execute("select tx from lake.raw.cursors where name = 'mirror.messages'").fetchone()
+    query = f"select {columns} from public.messages where tx >= {row[0] if row else 0}"
+    return f"from postgres_query('ops', {quoted(query)})"
 
 
 def _sent(con: DuckDBPyConnection, rows: str, creator: str) -> None:

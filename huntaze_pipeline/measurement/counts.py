@@ -60,7 +60,7 @@ def read(path: Path) -> pl.DataFrame:
         ImportFileError: no such file, an unknown kind, or content that is not of its kind.
     """
     kinds = {
-        ".csv": lambda: pl.read_csv(path, infer_schema=False),
+        ".csv": lambda: pl.read_csv(path, separator=separator(path), infer_schema=False),
         ".tsv": lambda: pl.read_csv(path, separator="\t", infer_schema=False),
         ".parquet": lambda: pl.read_parquet(path),
         ".jsonl": lambda: pl.read_ndjson(path, infer_schema_length=None),
@@ -77,6 +77,13 @@ def read(path: Path) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         first = str(error).splitlines()[0]
         raise ImportFileError([Problem(str(path), f"cannot be read: {first}")]) from error
+
+
+def separator(path: Path) -> str:
+    """Return what stands between the columns of a CSV's header: whatever of `,` `;` tab is most."""
+    with path.open("rb") as file:
+        head = file.readline(1 << 16)
+    return max(",;\t", key=lambda mark: head.count(mark.encode()))
 
 
 def load(frame: pl.DataFrame, columns: Columns, duplicates: Duplicates = "number") -> Counts:

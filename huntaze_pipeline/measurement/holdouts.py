@@ -19,7 +19,7 @@ SCHEMA = {
     for name in Incremental.__dataclass_fields__
 }
 _SUMS = """
-    select h.creator_id, h.campaign_id, h.arm, h.n, h.buyers, h.sum, h.sum_squares, r.cost_micros
+    select h.*, r as returned
     from lake.metrics.campaign_holdout h
     left join lake.metrics.campaign_roi r using (creator_id, campaign_id)
 """
@@ -41,7 +41,14 @@ def read(
         sums = con.sql(f"{_SUMS} where {' and '.join(chosen) or 'true'}")
     except CatalogException:  # nothing was built yet
         return []
-    return sums.pl().to_dicts()
+    return [_flat(row) for row in sums.pl().to_dicts()]
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Put what the comparison asks of the campaign's return beside the arm's sums."""
+    returned = row.pop("returned") or {}
+    lacking = returned.get("reason") if returned.get("unconverted") else None
+    return row | {"cost_micros": returned.get("cost_micros"), "lacking": lacking}
 
 
 def store(con: DuckDBPyConnection, found: Sequence[Incremental]) -> None:

@@ -57,7 +57,9 @@ def incremental(rows: Iterable[Row], alpha: float = 0.05) -> list[Incremental]:
 
     Args:
         rows: `creator_id, campaign_id, arm` (treated or holdout), `n`, `sum`, `sum_squares` (what
-            fans paid and its squares, in units), `buyers` and `cost_micros` if they are known.
+            fans paid and its squares, in units), and if they are known `buyers`, `fans` (also those
+            whose window is not over), `cost_micros`, `unconverted` (payments that are in no sum for
+            want of a rate) and `lacking` (which rate the campaign's own money lacks).
         alpha: error probability of the intervals, of both sides together.
 
     Returns:
@@ -125,8 +127,8 @@ def _result(
     gap, low, high, p_value, lift, lift_low, lift_high = found
     n, cost = base["treated"], base["cost"]
     revenue, low, high = (None if x is None else x * n for x in (gap, low, high))
-    back = [None if x is None or not cost else (x - cost) / cost for x in (revenue, low, high)]
-    reason = None if cost else "no cost is recorded: no ROI"
+    reason = _unpaid(arms, cost)
+    back = [None if x is None or reason else (x - cost) / cost for x in (revenue, low, high)]
     if low is None:
         reason = "what fans spent does not vary in either arm: no interval is possible"
     return Incremental(
@@ -136,7 +138,25 @@ def _result(
     )  # fmt: skip
 
 
+def _unpaid(arms: Mapping[str, Row], cost: float) -> str | None:
+    """Say why nothing can be divided by the cost: half of it, or of what came, is none."""
+    lacking = next((row["lacking"] for row in arms.values() if row.get("lacking")), None)
+    if lacking:
+        return f"{lacking}: no ROI"
+    left = sum(row.get("unconverted") or 0 for row in arms.values())
+    if left:
+        return f"{left} payments have no rate to the creator's currency and are left out: no ROI"
+    return None if cost > 0 else "no cost is recorded: no ROI"
+
+
 def _note(arms: Mapping[str, Row]) -> str | None:
     few = [f"{arm} {row['buyers']}" for arm, row in arms.items() if row.get("buyers") is not None
            and row["buyers"] < RARE]  # fmt: skip
-    return f"few buyers ({', '.join(sorted(few))}): the interval is rough" if few else None
+    told = [f"few buyers ({', '.join(sorted(few))}): the interval is rough"] if few else []
+    treated = arms["treated"]
+    if (treated.get("fans") or 0) > treated["n"]:
+        told.append(
+            f"of {treated['fans']} treated {treated['n']} count so far, and all of the cost: more"
+            " revenue may come"
+        )
+    return "; ".join(told) or None

@@ -31,7 +31,7 @@ class Fields:
 SLICE = 3_000_000
 """Touches that are looked at together, about."""
 _LAZY = {
-    ".csv": lambda path: pl.scan_csv(path, infer_schema=False),
+    ".csv": lambda path: pl.scan_csv(path, separator=counts.separator(path), infer_schema=False),
     ".tsv": lambda path: pl.scan_csv(path, separator="\t", infer_schema=False),
     ".parquet": pl.scan_parquet,
 }

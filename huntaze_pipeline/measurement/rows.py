@@ -10,6 +10,7 @@ import polars as pl
 
 from huntaze_pipeline.errors import ImportFileError, Problem
 
+_MOST = float(1 << 53)
 _USUAL = {"squares": "sum_squares", "control": "control", "look": "look", "weight": "weight"}
 
 
@@ -131,6 +132,7 @@ def _faults() -> list[tuple[pl.Expr, pl.Expr]]:
         (pl.col("variant").is_null(), pl.lit("has no variant")),
         (~n.is_finite(), pl.lit("n is no number")),
         (n <= 0, _says("n is {}: must be above 0", n)),
+        (n > _MOST, _says("n is {}: more than can be counted exactly (2^53)", n)),
         (n != n.floor(), _says("n is {}: recipients are whole numbers", n)),
         (~total.is_finite(), pl.lit("sum is no number")),
         (

@@ -107,7 +107,10 @@ def _campaign(con: DuckDBPyConnection, whose: Tenant, campaign_id: str) -> Row:
         f" where creator_id = {quoted(whose.id)} and campaign_id = {quoted(campaign_id)}"
     ).fetchone()
     if row is None:
-        raise NotFoundError(f"{whose.id} has no campaign {campaign_id!r} in the lake")
+        raise NotFoundError(
+            f"{whose.id} has no campaign {campaign_id!r} in the lake"
+            + figures.near(con, whose, "marts.dim_campaigns", "campaign_id", campaign_id)
+        )
     return dict(zip(("id", "name", "status", "start", "end"), row, strict=True))
 
 
@@ -171,6 +174,6 @@ def _badge(name: str, answer: Answer) -> Badge | None:
     if name != "campaign_roi":
         return None
     if row["roi"] is None:
-        return Badge("no cost known")
+        return Badge("no ROI" if row["cost"] else "no cost known")
     tone = "good" if row["roi"] >= 0 else "bad"
     return Badge(f"ROI {writing.change(row['roi'])}", tone)

@@ -5,6 +5,7 @@ never scaled down to nothing.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from huntaze_pipeline.reports import bars, heat, intervals, lines, writing
 from huntaze_pipeline.reports.canvas import Canvas, Drawing
@@ -24,6 +25,14 @@ _KINDS = {
 
 def draw(chart: Chart, table: Table, width: float) -> Drawing:
     """Draw a chart of a table; without rows the picture says so."""
+    if any(table.column(name).format == "money" for name in chart.y):
+        table, others = table.in_one_currency()
+        drawn = _draw(chart, table, width)
+        return replace(drawn, note=" ".join(filter(None, (drawn.note, others))))
+    return _draw(chart, table, width)
+
+
+def _draw(chart: Chart, table: Table, width: float) -> Drawing:
     value = (chart.colour if chart.kind == "heatmap" else None) or chart.y[0]
     if not any(row.get(value) is not None for row in table.rows):
         return empty(width)

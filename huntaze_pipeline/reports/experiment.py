@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from duckdb import DuckDBPyConnection
 from sqlalchemy import text
@@ -45,6 +46,11 @@ class Found:
     arms: Answer
 
     @property
+    def money_in(self) -> str | None:
+        """The currency of a test on revenue; None of one that counts who did something."""
+        return self.tenant.currency if self.experiment["metric"] == "revenue" else None
+
+    @property
     def last(self) -> Mapping[str, Any]:
         """What the newest look found."""
         return self.looks[-1]["result"] if self.looks else {}
@@ -59,7 +65,10 @@ def read(con: DuckDBPyConnection, settings: Settings, whose: Tenant, experiment_
     with Store(settings).tenant(whose.id) as connection:
         row = connection.execute(_EXPERIMENT, {"id": experiment_id}).mappings().first()
         if row is None:
-            raise NotFoundError(f"{whose.id} has no experiment {experiment_id!r}")
+            raise NotFoundError(
+                f"{whose.id} has no experiment {experiment_id!r}"
+                + figures.near(con, whose, "marts.dim_experiments", "experiment_id", experiment_id)
+            )
         taken = [dict(r) for r in connection.execute(_LOOKS, {"id": experiment_id}).mappings()]
     report = reports.one(settings.models_dir, models.load(settings.models_dir), "experiments")
     values = figures.values(report, {"experiment": experiment_id})
@@ -87,14 +96,8 @@ def write(
 def page(found: Found) -> Page:
     """Return the test's page."""
     row = found.experiment
-    began = pages.span(row["started_at"].date(), None) if row["started_at"] else "not begun"
-    ended = (
-        pages.span(row["started_at"].date(), row["decided_at"].date())
-        if row["decided_at"]
-        else began
-    )
-    draft = Draft(f"A/B test {row['id']}", pages.subtitle(found.tenant, ended))
-    draft.lead = _rule(row)
+    draft = Draft(f"A/B test {row['id']}", pages.subtitle(found.tenant, _when(found)))
+    draft.lead = _rule(row, found.money_in is not None)
     draft.tiles = _tiles(found)
     draft.sections = [
         _verdict(found),
@@ -127,10 +130,21 @@ def document(found: Found) -> bytes:
     return json.dumps(told, indent=1, allow_nan=False).encode()
 
 
-def _rule(row: Row) -> str:
+def _when(found: Found) -> str:
+    """Write from when to when the test ran, in days of the creator's zone."""
+    zone = ZoneInfo(found.tenant.zone)
+    start, end = (
+        None if at is None else at.astimezone(zone).date()
+        for at in (found.experiment["started_at"], found.experiment["decided_at"])
+    )
+    return pages.span(start, end) if start or end else "not begun"
+
+
+def _rule(row: Row, revenue: bool) -> str:
     size = f"{row['planned_n']:,} recipients planned" if row["planned_n"] else "open-ended"
+    aim = "recipients spend more" if revenue else f"more recipients reach “{row['metric']}”"
     return (
-        f"Which text makes more recipients reach “{row['metric']}” within"
+        f"Which text makes {aim} within"
         f" {writing.duration(row['window_s'])} of their own message? {size[0].upper()}{size[1:]},"
         f" chance of a false winner {writing.percent(row['alpha'])}, however often one looks."
     )
@@ -145,11 +159,15 @@ def _tiles(found: Found) -> list[Tile]:
     ]
     lead = looks.leading(found.last)
     if lead is not None and lead["estimate"] is not None:
-        tiles.append(
-            Tile("Best against the next", looks.points(lead["estimate"]), "percentage points")
-        )
+        tiles.append(_lead(lead["estimate"], found.money_in))
     tiles.append(Tile("Looks taken", writing.count(len(found.looks)), looks.method(last)))
     return tiles
+
+
+def _lead(estimate: float, money_in: str | None) -> Tile:
+    if money_in is None:
+        return Tile("Best against the next", looks.points(estimate), "percentage points")
+    return Tile("Best against the next", writing.money(estimate, money_in), "a recipient")
 
 
 def _verdict(found: Found) -> Section:
@@ -159,7 +177,8 @@ def _verdict(found: Found) -> Section:
     told = [f"{last['reason'][0].upper()}{last['reason'][1:]}."] if last.get("reason") else []
     if row["winner_variant_id"]:
         told.insert(0, f"{row['winner_variant_id']} won: it beats every other arm.")
-        told.append(looks.curse(found.last, row["winner_variant_id"], found.arms.table.rows))
+        if found.money_in is None:
+            told.append(looks.curse(found.last, row["winner_variant_id"], found.arms.table.rows))
     elif row["decided_at"] and row.get("fallback_variant_id"):
         told.append(f"{row['fallback_variant_id']} is sent instead; that is no winner.")
     return Section("Verdict", badge=badge, words=tuple(word for word in told if word))
@@ -170,22 +189,21 @@ def _arms(found: Found) -> Section:
         Figure(chart.model_copy(update={"multiples": None}), found.arms.table)
         for chart in found.arms.report.header.chart
     )
-    narrow = tuple(
-        c for c in found.arms.table.columns if c.name not in ("experiment", "state", "metric")
-    )
+    known = {"experiment", "state", "metric", *([] if found.money_in else ["spent"])}
+    narrow = tuple(c for c in found.arms.table.columns if c.name not in known)
     rows = Table(narrow, found.arms.table.rows, found.arms.table.currency)
     return Section("The arms", "Rates of matured recipients with 95 % intervals.", charts, rows)
 
 
 def _differences(found: Found) -> Sequence[Section]:
-    figure = looks.differences(found.last)
+    figure = looks.differences(found.last, found.money_in)
     if figure is None:
         return ()
     return (Section("Each arm against each other", looks.interval_told(found.last), (figure,)),)
 
 
 def _course(found: Found) -> Sequence[Section]:
-    figure = looks.course(found.looks, float(found.experiment["alpha"]))
+    figure = looks.course(found.looks, float(found.experiment["alpha"]), found.money_in)
     if figure is None:
         return ()
     return (Section("Look by look", looks.course_told(found.last), (figure,)),)

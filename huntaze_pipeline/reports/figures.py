@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
 import duckdb
@@ -36,6 +37,19 @@ class Table:
     columns: tuple[Column, ...]
     rows: list[Row]
     currency: str = "USD"
+
+    def in_one_currency(self) -> tuple["Table", str]:
+        """Return the rows in the creator's currency (else the first one's), and which others stay.
+
+        Amounts in different currencies cannot stand on one axis, nor on top of each other.
+        """
+        found = dict.fromkeys(str(row.get("currency") or self.currency) for row in self.rows)
+        if len(found) < 2:
+            return self, ""
+        chosen = self.currency if self.currency in found else next(iter(found))
+        rows = [row for row in self.rows if (row.get("currency") or self.currency) == chosen]
+        others = ", ".join(sorted(found.keys() - {chosen}))
+        return Table(self.columns, rows, chosen), f"Only {chosen} is drawn; {others}: see the rows."
 
     def column(self, name: str) -> Column:
         """Return a column by its name; one that is not declared is plain text."""
@@ -91,6 +105,18 @@ def busiest(con: DuckDBPyConnection) -> str | None:
         " c.id limit 1"
     ).fetchone()
     return str(row[0]) if row else None
+
+
+def near(con: DuckDBPyConnection, whose: Tenant, table: str, column: str, given: str) -> str:
+    """Ask whether the creator's thing with the most similar id was meant; empty without one."""
+    try:
+        found = con.execute(
+            f"select distinct {column} from lake.{table} where creator_id = {quoted(whose.id)}"
+        ).fetchall()
+    except duckdb.CatalogException:  # nothing was built yet
+        return ""
+    close = get_close_matches(given, [str(name) for (name,) in found], n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def values(report: Report, given: Mapping[str, str]) -> dict[str, Value]:

@@ -68,11 +68,11 @@ class Grid:
 
 
 def lay(table: Table, room: float) -> Grid:
-    """Give every column its width: in the largest letters that fit, words cut before figures."""
+    """Give every column its width: in the largest letters that fit, words cut before all else."""
     for size in _SIZES:
         widths = [_width(table, column, size) for column in table.shown]
         least = [
-            w if c.format in writing.FIGURES else min(w, _LEAST)
+            min(w, _LEAST) if c.format == "text" else w
             for w, c in zip(widths, table.shown, strict=True)
         ]
         if sum(least) <= room or size == _SIZES[-1]:

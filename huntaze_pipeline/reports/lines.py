@@ -106,7 +106,9 @@ class _Axes:
     def _places(self) -> list[tuple[float, str]]:
         if self.timed and len(self.plot.categories) > 1:
             most = max(2, int((self.width - self.left) / 76))
-            found = scales.calendar(self.x.low, self.x.high, most)
+            found = scales.calendar(
+                self.x.low, self.x.high, most, whole=self.plot.x.format != "instant"
+            )
             return [(self.x.at(at), label) for at, label in found]
         if self._measured():
             most = max(2, int((self.width - self.left) / 60))

@@ -4,7 +4,7 @@ What a look holds is `measurement.decision`'s; a look of an older version may la
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from huntaze_pipeline.reports import writing
@@ -48,8 +48,13 @@ def leading(result: Result) -> Row | None:
     return min(known, key=lambda pair: pair["estimate"], default=None)
 
 
-def differences(result: Result) -> Figure | None:
-    """Return every pair's difference with its interval; None before the first look with any."""
+def differences(result: Result, money_in: str | None = None) -> Figure | None:
+    """Return every pair's difference with its interval; None before the first look with any.
+
+    Args:
+        result: what a look found.
+        money_in: the currency of a test on revenue, whose differences are amounts.
+    """
     pairs = [pair for pair in result.get("pairs", []) if pair.get("low") is not None]
     if not pairs:
         return None
@@ -65,7 +70,20 @@ def differences(result: Result) -> Figure | None:
         kind="intervals", x="pair", y=["estimate"], low="low", high="high", colour="clear",
         reference=Mark(value=0, label="no difference"), title="Differences between the arms",
     )  # fmt: skip
-    return Figure(chart, Table(_PAIRS, rows))
+    return Figure(chart, _amounts(Table(_PAIRS, rows), money_in))
+
+
+def _amounts(table: Table, money_in: str | None) -> Table:
+    """Make shares of a table the amounts that they are in a test on revenue."""
+    if money_in is None:
+        return table
+    shares = [c.name for c in table.columns if c.format == "percent"]
+    columns = tuple(replace(c, format="money") if c.name in shares else c for c in table.columns)
+    rows = [
+        row | {n: None if row[n] is None else row[n] * writing.MICROS for n in shares}
+        for row in table.rows
+    ]
+    return Table(columns, rows, money_in)
 
 
 def interval_told(result: Result) -> str:
@@ -76,17 +94,18 @@ def interval_told(result: Result) -> str:
         "at this look's boundary" if result.get("method") == "group_sequential"
         else "that holds at every look"
     )  # fmt: skip
-    return f"Difference of the rates with an interval {kind}; green is clear of zero."
+    return f"Difference of the arms with an interval {kind}; green is clear of zero."
 
 
-def course(looks: Sequence[Row], alpha: float) -> Figure | None:
+def course(looks: Sequence[Row], alpha: float, money_in: str | None = None) -> Figure | None:
     """Return how the evidence grew: |z| against the boundary, or the interval at every look."""
     judged = [look for look in looks if look["result"].get("pairs")]
     if not judged:
         return None
     if judged[-1]["result"].get("method") == "group_sequential":
         return _boundary(judged, alpha)
-    return _corridor(judged)
+    found = _corridor(judged)
+    return Figure(found.chart, _amounts(found.table, money_in))
 
 
 def course_told(result: Result) -> str:

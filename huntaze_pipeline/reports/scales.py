@@ -59,14 +59,15 @@ def moment(value: Any) -> float:
     return datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp()
 
 
-def calendar(low: float, high: float, most: int) -> list[tuple[float, str]]:
+def calendar(low: float, high: float, most: int, *, whole: bool = False) -> list[tuple[float, str]]:
     """Return round moments between two, with their labels; at most about `most`.
 
     Steps are hours, days, weeks (Mondays), months or years; at midnight the day is written.
+    `whole` is for days without hours.
     """
     first, last = datetime.fromtimestamp(low, UTC), datetime.fromtimestamp(high, UTC)
     span = max(high - low, 1.0)
-    if span <= 2 * DAY:
+    if span <= 2 * DAY and not whole:
         step = next((h for h in _HOURS if span / 3600 / h <= most), 24)
         return _labelled(_hourly(first, last, step), step)
     for step in _DAYS:

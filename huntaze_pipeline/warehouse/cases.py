@@ -20,6 +20,7 @@ from huntaze_pipeline.warehouse import lake, raw
 from huntaze_pipeline.warehouse.models import Model, Project
 
 Row = dict[str, Any]
+_KEYS = ("name", "model", "given", "expect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +35,18 @@ class Case:
 
 
 def load(folder: Path) -> list[Case]:
-    """Read all cases of a folder (`*.yaml`; several documents a file).
+    """Read all cases of a folder (`*.yaml`; several documents a file), or of one file.
 
     Raises:
         ModelError: a file is no case; all of them are named.
     """
     found: list[Case] = []
     problems: list[Problem] = []
-    for path in sorted(folder.glob("**/*.yaml")):
+    for path in [folder] if folder.is_file() else sorted(folder.glob("**/*.yaml")):
         try:
             documents = yaml.load_all(path.read_text(encoding="utf-8"), LOADER)
             found += [_case(data, path) for data in documents]
-        except (yaml.YAMLError, KeyError, TypeError) as error:
+        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
             problems.append(Problem(str(path), f"is no case (name, model, given, expect): {error}"))
     if problems:
         raise ModelError(problems)
@@ -59,6 +60,7 @@ def run(project: Project, case: Case) -> list[str]:
         ModelError: the model is unknown, or given rows do not fit their tables.
     """
     model = project.model(case.model)
+    _reading(model, case)
     con = lake.engine()
     try:
         con.execute("attach ':memory:' as lake")
@@ -71,8 +73,35 @@ def run(project: Project, case: Case) -> list[str]:
         con.close()
 
 
-def _case(data: Row, path: Path) -> Case:
-    return Case(data["name"], data["model"], data.get("given") or {}, data["expect"] or [], path)
+def _case(data: Any, path: Path) -> Case:
+    if not isinstance(data, dict):
+        raise TypeError("write each of these as a key")
+    wrong = next((key for key in data if key not in _KEYS), None)
+    if wrong is not None:
+        raise ValueError(f"{wrong!r} is none of its keys")
+    given, expect = data.get("given") or {}, data["expect"] or []
+    if not isinstance(given, dict) or not all(map(_rows, (*given.values(), expect))):
+        raise TypeError("`given` is rows by table, `expect` is rows, a row is a map of columns")
+    return Case(
+        str(data["name"]), str(data["model"]),
+        {table: rows or [] for table, rows in given.items()}, expect, path,
+    )  # fmt: skip
+
+
+def _rows(found: Any) -> bool:
+    return found is None or (
+        isinstance(found, list) and all(isinstance(row, dict) for row in found)
+    )
+
+
+def _reading(model: Model, case: Case) -> None:
+    """Refuse rows of a table that the model does not read: it would see none, and may pass."""
+    wrong = next((table for table in case.given if table not in model.reads), None)
+    if wrong is not None:
+        reads = ", ".join(model.reads)
+        raise ModelError(
+            [Problem(f"{case.path}: {case.name}", f"{model.name} reads {reads}, not {wrong!r}")]
+        )
 
 
 def _columns(project: Project, name: str) -> dict[str, str]:
@@ -90,7 +119,11 @@ def _fill(con: DuckDBPyConnection, name: str, columns: dict[str, str], case: Cas
             raise ModelError([Problem(str(case.path), f"{name} has no column {wrong[0]}")])
         names = ", ".join(f'"{column}"' for column in row)
         marks = ", ".join("?" for _ in row)
-        con.execute(f"insert into lake.{name} ({names}) values ({marks})", list(row.values()))
+        try:
+            con.execute(f"insert into lake.{name} ({names}) values ({marks})", list(row.values()))
+        except duckdb.Error as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ModelError([Problem(f"{case.path}: {case.name}", f"{name}: {reason}")]) from None
 
 
 def _differences(con: DuckDBPyConnection, model: Model, case: Case) -> list[str]:

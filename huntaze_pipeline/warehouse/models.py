@@ -67,11 +67,11 @@ class Model:
 
     @property
     def version(self) -> str:
-        """The content hash of the SQL: a change of code, not of a comment in the header."""
-        part = self.header.incremental
-        return hashing.content(
-            [self.sql, self.header.materialization, part.model_dump() if part else None]
-        )
+        """The content hash of the SQL and of what is promised of it: not of words for people."""
+        head = self.header
+        made = [self.sql, head.materialization, head.incremental and head.incremental.model_dump()]
+        held = [head.grain, head.optional, [[c.name, c.type] for c in self.columns], head.audits]
+        return hashing.content([*made, *held])
 
 
 @dataclass(frozen=True, slots=True)

@@ -485,3 +485,27 @@ def test_only_money_needs_a_currency_in_a_file_of_many_kinds(
     told = reasons(importer)
     assert set(told) == {4, 5, 6}
     assert told[4] == told[6] == "currency is missing; there is a value"
+
+
+def test_an_event_of_a_message_that_the_lake_has_no_copy_of_yet_belongs_to_its_campaign(
+    take: Take, importer: Importer, store: Store, creator: str
+) -> None:
+    message = (
+        "insert into messages (creator_id, id, source, source_id, fan_id, platform, account_id,"
+        " address, content, state, not_before, idempotency_key, decided_at, sent_at, variant_id)"
+        " values (:creator, 'm-1', 'campaign', 'spring', 'f1', 'email', 'a', 'a', 'Hi', 'sent',"
+        " '2026-01-05', 'm-1', '2026-01-05', '2026-01-05', 'bold')"
+    )
+    with store.worker() as connection:
+        connection.execute(text(message), {"creator": creator})
+    opens = """
+kind: events
+key: [id]
+events: [{name: {value: opened}, fan_id: fan, occurred_at: at, message_id: message}]
+"""
+    rows = "1,f1,2026-01-06T10:00:00Z,m-1\n2,f1,2026-01-06T11:00:00Z,m-2\n"
+    take(f"id,fan,at,message\n{rows}", opens)
+
+    ours, foreign = events(importer, "message_source, message_source_id, variant_id")
+    assert ours == ("campaign", "spring", "bold")
+    assert foreign == (None, None, None)

@@ -238,6 +238,19 @@ def test_a_broken_model_leaves_the_last_good_table(con: DuckDBPyConnection, tmp_
     assert con.execute("from lake.staging.numbers").fetchall() == [(1,)]
 
 
+def test_a_harder_contract_is_held_against_the_table_that_is_there(
+    con: DuckDBPyConnection, tmp_path: Path
+) -> None:
+    runner.build(con, project(tmp_path, "select 1::bigint as n"))
+    path = tmp_path / "staging" / "numbers.sql"
+    path.write_text(
+        path.read_text().replace("--- */", "audits: {none: select * from this}\n--- */")
+    )
+    with pytest.raises(ModelError, match="audit none: bad row"):
+        runner.build(con, models.load(tmp_path))
+    assert con.execute("from lake.staging.numbers").fetchall() == [(1,)]
+
+
 def test_a_model_may_change_its_columns_or_become_a_view(
     con: DuckDBPyConnection, tmp_path: Path
 ) -> None:

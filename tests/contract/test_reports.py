@@ -148,6 +148,19 @@ def test_a_creator_who_is_not_there_has_no_report(con: DuckDBPyConnection) -> No
         figures.tenant(con, None)
 
 
+@pytest.mark.parametrize("name", ["timeline", "cohorts", "customer_value"])
+def test_money_without_a_rate_is_in_no_sum_and_told(
+    con: DuckDBPyConnection, world: Settings, name: str
+) -> None:
+    home, foreign = (run(con, world, name, creator).table for creator in ("maya", "zeta"))
+    money = [column.name for column in home.columns if column.format == "money"]
+
+    assert any(row[column] for row in home.rows for column in money)
+    assert not any(row[column] for row in foreign.rows for column in money)
+    assert {row["left_out"] for row in home.rows} == {None}
+    assert any("without a rate" in (row["left_out"] or "") for row in foreign.rows)
+
+
 def test_values_are_bound_and_never_part_of_the_query(
     con: DuckDBPyConnection, world: Settings
 ) -> None:
@@ -199,8 +212,8 @@ def test_a_campaigns_page_has_everything_about_it_and_nothing_of_its_namesake(
     assert set(told["reports"]) == set(campaign.PARTS)
     assert campaign.write(con, world, whose, "spring", "csv").startswith(b"day,sent")
     assert campaign.write(con, world, whose, "spring", "pdf").startswith(b"%PDF")
-    with pytest.raises(NotFoundError):
-        campaign.write(con, world, whose, "other", "html")
+    with pytest.raises(NotFoundError, match=r"did you mean 'spring'\?"):
+        campaign.write(con, world, whose, "sprin", "html")
 
 
 def test_an_experiments_page_has_verdict_intervals_boundary_and_split(

@@ -1,7 +1,9 @@
+import re
 from pathlib import Path
 
 import pytest
 
+from huntaze_pipeline.errors import ModelError
 from huntaze_pipeline.settings import load
 from huntaze_pipeline.warehouse import cases, goals, lake, models, raw
 
@@ -51,6 +53,25 @@ def test_a_case_that_expects_the_wrong_thing_fails_and_says_what_is_there(tmp_pa
         "expected but not there: {'line': 2}",
         "there but not expected: {'line': 1}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("givn: {}\nexpect: []", "'givn' is none of its keys"),
+        ("given: [1]\nexpect: []", "`given` is rows by table"),
+        ("given: {}\nexpect: 5", "a row is a map of columns"),
+        ("given: {raw.line: [{line: 1}]}\nexpect: []", "reads raw.lines, not 'raw.line'"),
+        ("given: {raw.lines: [{line: one}]}\nexpect: []", "raw.lines: Conversion Error"),
+        ("given: {raw.lines: [{lane: 1}]}\nexpect: []", "raw.lines has no column lane"),
+    ],
+)
+def test_a_case_that_would_pass_for_the_wrong_reason_is_refused(
+    tmp_path: Path, case: str, said: str
+) -> None:
+    (tmp_path / "wrong.yaml").write_text(f"name: wrong\nmodel: staging.stg_lines\n{case}\n")
+    with pytest.raises(ModelError, match=re.escape(said)):
+        cases.run(PROJECT, cases.load(tmp_path / "wrong.yaml")[0])
 
 
 def test_the_shipped_goals_give_every_platform_a_click_window() -> None:

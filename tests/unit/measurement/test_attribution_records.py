@@ -44,6 +44,16 @@ def test_bad_rows_are_named_and_the_rest_is_kept():
     ]
 
 
+def test_touches_and_conversions_may_have_semicolons_between_their_columns(tmp_path):
+    touches, conversions = tmp_path / "t.csv", tmp_path / "c.csv"
+    touches.write_text("fan_id;ts;channel\nf;2026-01-01;email, old\n")
+    conversions.write_text("fan_id;ts;value\nf;2026-01-02;5\n")
+    (found,) = records.slices(touches, conversions, Fields())
+    assert found.touches["channel"].to_list() == ["email, old"]
+    assert found.conversions.height == 1
+    assert found.problems == []
+
+
 def test_paths_are_read_with_or_without_value_and_nulls():
     frame = pl.DataFrame({"path": ["a > b", " > ", "c"], "conversions": ["2", "1", "-1"]})
     found, problems = records.journeys(frame)

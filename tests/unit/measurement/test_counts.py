@@ -27,6 +27,11 @@ def arm(experiment, variant, n, total, **more):
     return {"experiment_id": experiment, "variant": variant, "n": n, "sum": total, **more}
 
 
+def test_more_recipients_than_can_be_counted_exactly_are_refused():
+    with pytest.raises(ImportFileError, match="1e\\+30: more than can be counted exactly"):
+        load([arm("a", "x", 1e30, 1e29), arm("a", "y", 1e30, 2e29)])
+
+
 def test_bad_rows_are_named_and_the_rest_is_kept(tmp_path):
     (tmp_path / "arms.csv").write_text(BAD)
     found = counts.load(counts.read(tmp_path / "arms.csv"), Columns())

@@ -38,6 +38,13 @@ def test_analyze_prints_every_experiment_as_strict_json(arms):
     assert found["summary"]["by_state"]["winner"] == 1
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_csv_may_have_semicolons_or_tabs_between_its_columns(arms, mark):
+    usual = load("experiments", "analyze", arms)
+    arms.write_bytes(b"\xef\xbb\xbf" + arms.read_bytes().replace(b",", mark.encode()))
+    assert load("experiments", "analyze", arms) == usual
+
+
 def test_a_prior_that_is_no_spread_is_refused(arms):
     for prior in (0, -1):
         result = run("experiments", "analyze", arms, "--prior", prior)

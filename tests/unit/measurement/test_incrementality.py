@@ -67,6 +67,29 @@ def test_what_cannot_be_computed_is_null_and_says_why(treated, holdout, said):
     assert said in found.reason
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"lacking": "no rate to USD from CHF on or before 2026-10-30"}, "from CHF"),
+        ({"unconverted": 2}, "4 payments have no rate"),
+    ],
+)
+def test_money_without_a_rate_leaves_no_roi_for_half_of_it_would_be_missing(more, said):
+    spent = np.arange(200) % 7
+    (found,) = incremental(rows(spent + 1, spent, cost=5_000_000, **more))
+
+    assert found.revenue is not None
+    assert (found.roi, found.roi_low, found.roi_high) == (None, None, None)
+    assert said in found.reason
+
+
+def test_treated_fans_whose_window_is_open_are_told_beside_the_whole_cost():
+    spent = np.arange(200) % 7
+    (found,) = incremental(rows(spent + 1, spent, cost=5_000_000, fans=260))
+
+    assert found.note.startswith("of 260 treated 200 count so far")
+
+
 def test_without_a_cost_there_is_no_roi_but_there_is_revenue():
     rng = np.random.default_rng(3)
     (found,) = incremental(rows(rng.random(300), rng.random(300) * (rng.random(300) < 0.05)))

@@ -106,6 +106,22 @@ def test_every_chart_takes_every_number_of_rows(name, count):
         assert "No data" in drawn.body
 
 
+def test_money_in_another_currency_is_neither_drawn_over_the_creators_nor_kept_quiet():
+    columns = Chart(kind="columns", x="day", y=["money"], colour="kind", stacked=True)
+    paid = [row(0, n=200_000) | {"currency": name} for name in ("EUR", "USD", "GBP")]
+    paid[2]["money"] = 7_000_000
+    mixed, alone = (drawing.draw(columns, table(rows), 912) for rows in (paid, paid[1:2]))
+
+    assert mixed.body == alone.body
+    assert mixed.note == "Only USD is drawn; EUR, GBP: see the rows."
+    assert alone.note == ""
+
+
+def test_two_days_have_no_hours_between_them():
+    days = drawing.draw(CHARTS["line"], table([row(0), row(1)]), 912)
+    assert [w.text for w in words(days) if ":" in w.text] == []
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_zeros_and_unknown_values_are_drawn_as_such(name):
     drawn = drawing.draw(CHARTS[name], table([row(p, "Quiet", 0, 0.0) for p in range(3)]), 620)

@@ -78,11 +78,16 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
     assert "holds no models" in problems(tmp_path)[0]
 
 
-def test_the_version_follows_the_sql_and_not_the_description(tmp_path: Path) -> None:
+def test_the_version_follows_the_sql_and_the_contract_not_the_words(
+    tmp_path: Path,
+) -> None:
     first = load(write(tmp_path, staging__a="select 1")).models[0].version
     again = HEADER.replace("description: d", "description: other")
     assert load(write(tmp_path, staging__a=again + "select 1")).models[0].version == first
     assert load(write(tmp_path, staging__a="select 2")).models[0].version != first
+    harder = HEADER.replace("--- */", "audits: {none: select * from this}\n--- */")
+    assert harder != HEADER
+    assert load(write(tmp_path, staging__a=harder + "select 1")).models[0].version != first
 
 
 def test_the_shipped_models_are_sound_and_every_column_has_a_meaning() -> None:
