@@ -189,8 +189,9 @@ def _arms(found: Found) -> Section:
         Figure(chart.model_copy(update={"multiples": None}), found.arms.table)
         for chart in found.arms.report.header.chart
     )
-    known = {"experiment", "state", "metric", *([] if found.money_in else ["spent"])}
-    narrow = tuple(c for c in found.arms.table.columns if c.name not in known)
+    narrow = tuple(
+        c for c in found.arms.table.columns if c.name not in ("experiment", "state", "metric")
+    )
     rows = Table(narrow, found.arms.table.rows, found.arms.table.currency)
     return Section("The arms", "Rates of matured recipients with 95 % intervals.", charts, rows)
 

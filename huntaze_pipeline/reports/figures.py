@@ -57,11 +57,14 @@ class Table:
 
     @property
     def shown(self) -> tuple[Column, ...]:
-        """The columns that a reader sees; words that no row has are left out."""
+        """The columns that a reader sees; words and amounts that no row has are left out."""
         return tuple(c for c in self.columns if c.format != "hidden" and not self._mute(c))
 
     def _mute(self, column: Column) -> bool:
-        return column.format == "text" and not any(row.get(column.name) for row in self.rows)
+        found = [row.get(column.name) for row in self.rows]
+        if column.format == "money":
+            return bool(found) and all(amount is None for amount in found)
+        return column.format == "text" and not any(found)
 
 
 @dataclass(frozen=True, slots=True)
