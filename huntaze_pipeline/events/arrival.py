@@ -42,15 +42,15 @@ ABOUT = "message_at, message_sent_at, message_source, message_source_id, variant
 """What an event carries of the message it is about: nothing has to look it up later."""
 
 
-def about(con: DuckDBPyConnection, rows: str, creator: str = "creator_id") -> None:
+def about(con: DuckDBPyConnection, rows: str, creator: str | None = None) -> None:
     """Make the temp table `about`: what is known of the messages that `rows` speak of.
-
-    The lake's copy is as old as the last build: PostgreSQL is asked for what changed since.
 
     Args:
         con: the lake, with PostgreSQL attached as `ops`.
         rows: a table of events.
-        creator: SQL for whose each of them is.
+        creator: whose all of them are, where no column says it. They come from a file then, and
+            PostgreSQL is asked for messages newer than the lake's copy, which is as old as the last
+            build; rows of the inbox were joined to those already.
     """
     con.execute(
         "create or replace temp table about (creator_id varchar, message_id varchar,"
@@ -60,18 +60,21 @@ def about(con: DuckDBPyConnection, rows: str, creator: str = "creator_id") -> No
     if con.execute(f"select 1 from {rows} where message_id is not null limit 1").fetchone():
         told = "creator_id, id, decided_at, sent_at, source, source_id, variant_id"
         wanted = f"id in (select message_id from {rows})"
-        con.execute(f"insert into about select {told} from ({_changed(con, told)}) where {wanted}")
+        if creator is not None:
+            news = _changed(con, told, creator)
+            con.execute(f"insert into about select {told} from ({news}) where {wanted}")
         con.execute(
             f"insert into about select {told} from lake.raw.messages where {wanted}"
             " and (creator_id, id) not in (select (creator_id, message_id) from about)"
         )
-        _sent(con, rows, creator)
+        _sent(con, rows, "creator_id" if creator is None else quoted(creator))
 
 
-def _changed(con: DuckDBPyConnection, columns: str) -> str:
-    """Return SQL for the messages that were written after the lake's copy of them was made."""
+def _changed(con: DuckDBPyConnection, columns: str, creator: str) -> str:
+    """Return SQL for a creator's messages that were written after the lake's copy was made."""
     row = con.execute("select tx from lake.raw.cursors where name = 'mirror.messages'").fetchone()
-    query = f"select {columns} from public.messages where tx >= {row[0] if row else 0}"
+    query = f"select {columns} from public.messages where creator_id = {quoted(creator)}"
+    query += f" and tx >= {row[0] if row else 0}"
     return f"from postgres_query('ops', {quoted(query)})"
 
 

@@ -132,7 +132,7 @@ def _append(con: DuckDBPyConnection, creator_id: str, import_id: str, received: 
         f" (select event_id from lake.raw.events where creator_id = {quoted(creator_id)}) k"
         " using (event_id)"
     )
-    arrival.about(con, "_new", quoted(creator_id))
+    arrival.about(con, "_new", creator_id)
     con.execute(
         "insert into lake.raw.events (creator_id, event_id, name, fan_id, platform, account_id,"
         " campaign_id, message_id, value_micros, currency, occurred_at, received_at, properties,"
